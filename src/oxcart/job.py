@@ -1,0 +1,108 @@
+"""What does a handler receive? A Job: read-only facts, and two ways to report back (progress, log)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+Data = TypeVar("Data")
+
+
+class JobChannel(Protocol):
+    """The way back from a handler to its queue; the worker has one, oxcart.testing another."""
+
+    async def report_progress(self, job_id: str, progress: Any) -> None: ...
+
+    async def append_log(self, job_id: str, line: str, keep: int | None) -> None: ...
+
+    async def children_values(self, job_id: str) -> dict[str, Any]: ...
+
+
+class Job(Generic[Data]):
+    """One job as its handler sees it.
+
+    `data` is any JSON value, or the pydantic model that the handler's annotation names. `attempts_made` counts the
+    attempts before this one. `deadline` is on time.monotonic()'s clock, None without a timeout.
+    """
+
+    __slots__ = (
+        "_blocking_loop",
+        "_cancelled",
+        "_channel",
+        "_lock_uncertain",
+        "attempts_made",
+        "data",
+        "deadline",
+        "id",
+        "keep_logs",
+        "name",
+        "parent_key",
+        "priority",
+        "queue_name",
+        "timestamp_ms",
+    )
+
+    def __init__(
+        self,
+        job_id: str,
+        name: str,
+        data: Data,
+        *,
+        queue_name: str,
+        attempts_made: int,
+        channel: JobChannel,
+        timestamp_ms: int = 0,
+        priority: int = 0,
+        parent_key: str | None = None,
+        keep_logs: int | None = None,
+    ) -> None:
+        self.id = job_id
+        self.name = name
+        self.data = data
+        self.queue_name = queue_name
+        self.attempts_made = attempts_made
+        self.timestamp_ms = timestamp_ms
+        self.priority = priority
+        self.parent_key = parent_key
+        self.keep_logs = keep_logs
+        self.deadline: float | None = None
+        self._channel = channel
+        self._cancelled: Callable[[], bool] = _never
+        self._lock_uncertain: Callable[[], bool] = _never
+        self._blocking_loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """True once this attempt should stop: its claim is lost, its time is up, or the worker shuts down."""
+        return self._cancelled()
+
+    @property
+    def lock_uncertain(self) -> bool:
+        """True while a renewal of the job's lock is unanswered: another worker may take the job. Hold back effects."""
+        return self._lock_uncertain()
+
+    def progress(self, value: Any) -> Awaitable[None]:
+        """Report progress, any JSON value (Node's updateProgress). In a sync handler: without await."""
+        return self._send(self._channel.report_progress(self.id, value))
+
+    def log(self, line: str) -> Awaitable[None]:
+        """Append a line to the job's log, as bull-board shows it. In a sync handler: without await."""
+        return self._send(self._channel.append_log(self.id, line, self.keep_logs))
+
+    def children_values(self) -> Awaitable[dict[str, Any]]:
+        """The return values of this job's finished children, by their keys (Node's getChildrenValues)."""
+        return self._send(self._channel.children_values(self.id))
+
+    def _send(self, call: Any) -> Any:
+        """On the event loop hand the coroutine to the caller; in a handler's thread run it and wait for it."""
+        if self._blocking_loop is None:
+            return call
+        return asyncio.run_coroutine_threadsafe(call, self._blocking_loop).result()
+
+    def __repr__(self) -> str:
+        return f"Job(id={self.id!r}, name={self.name!r}, queue={self.queue_name!r})"
+
+
+def _never() -> bool:
+    return False

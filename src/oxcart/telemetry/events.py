@@ -1,0 +1,223 @@
+"""What can happen in Oxcart? One frozen dataclass per event; logs, metrics and alerts subscribe (docs/events.md).
+
+Names are past tense and public. Times are in the unit their name says. No event carries job data or a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from oxcart.errors import Failure
+
+
+# ------------------------------------------------------------------------------------------------ the connection
+@dataclass(frozen=True, slots=True)
+class RedisTargetChosen:
+    """The settings were read and name one Redis. `url` is masked; `sources` the variables it came from."""
+
+    url: str
+    sources: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RedisReady:
+    """The first connection works, or it works again after `away_seconds` (0 the first time)."""
+
+    host: str
+    port: int
+    tls: bool
+    server_version: str | None
+    away_seconds: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedisLost:
+    """The connection failed: once per outage, not once per retry."""
+
+    host: str
+    port: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFailureChanged:
+    """Still away, but for another reason than the one reported last."""
+
+    host: str
+    port: int
+    failure: Failure
+    away_seconds: float
+
+
+# ------------------------------------------------------------------------------------------------ the worker
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    version: str
+    queues: tuple[str, ...]
+    concurrency: int
+    handlers: tuple[str, ...]
+    shutdown_grace_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStopping:
+    """`reason` is the signal's name, or what else asked."""
+
+    reason: str
+    jobs_running: int
+    grace_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStopped:
+    """`interrupted` jobs went back to the queue, `undelivered` verdicts could not be written."""
+
+    seconds: float
+    finished: int
+    interrupted: int
+    undelivered: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarningRaised:
+    """Something to mend that stops nothing. `code` is stable; `message` has the cure."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlocked:
+    """The event loop has not run for a while: a handler blocks it. `stack` is where it was."""
+
+    seconds: float
+    stack: str
+
+
+# ------------------------------------------------------------------------------------------------ jobs
+class FinishedJob(NamedTuple):
+    """One attempt's end, written to the server. `verdict` is the verdict's class name in snake case."""
+
+    job_id: str
+    name: str
+    verdict: str
+    run_ms: float
+    waited_ms: float
+    attempt: int
+    reason: str | None
+    retry_in_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobsStarted:
+    """Attempts that began since the last such event: (job id, job name) each."""
+
+    queue: str
+    jobs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobsFinished:
+    """All verdicts that one exchange wrote."""
+
+    queue: str
+    jobs: Sequence[FinishedJob]
+
+
+@dataclass(frozen=True, slots=True)
+class JobAbandoned:
+    """A claim was lost to another worker, or its job removed: the handler was told to stop, nothing was written."""
+
+    queue: str
+    job_id: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobAdopted:
+    """The reply to a claim was lost, and the job was found and taken up again."""
+
+    queue: str
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobUnconfirmed:
+    """A finish was repeated after a lost reply and its job is gone, as our keep policy would have it."""
+
+    queue: str
+    job_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobUnreadable:
+    """A job's hash is missing or of a wrong shape: it was taken out of the queue, or failed, alone."""
+
+    queue: str
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobNameUnknown:
+    """The first job with a name that nobody here handles; `action` is return or fail."""
+
+    queue: str
+    name: str
+    job_id: str
+    action: str
+    known: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobsStalled:
+    """Jobs whose worker vanished went back to the queue."""
+
+    queue: str
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFull:
+    """Claiming stopped: too many finished jobs wait for the server to come back."""
+
+    verdicts: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerDeaf:
+    """A handler went on after it was told to stop; its slot stays taken until it ends."""
+
+    queue: str
+    job_id: str
+    name: str
+
+
+Event: TypeAlias = (
+    RedisTargetChosen
+    | RedisReady
+    | RedisLost
+    | RedisFailureChanged
+    | WorkerStarted
+    | WorkerStopping
+    | WorkerStopped
+    | WarningRaised
+    | LoopBlocked
+    | JobsStarted
+    | JobsFinished
+    | JobAbandoned
+    | JobAdopted
+    | JobUnconfirmed
+    | JobUnreadable
+    | JobNameUnknown
+    | JobsStalled
+    | OutboxFull
+    | HandlerDeaf
+)
