@@ -1,0 +1,96 @@
+"""How does one exchange look on the wire? Verdicts in, jobs out, in one round trip (lua/exchange.lua)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import Command, eval_command, ours
+
+MAX_ITEMS = 500  # verdicts or jobs in one exchange: keeps a script in the low milliseconds
+MAX_BYTES = 1 << 20  # of job data out, or of verdicts in: managed servers refuse requests above 10 MB
+MAX_PROMOTIONS = 100  # delayed jobs made claimable by one exchange
+
+WRITTEN, REPEATED = 0, 1
+NO_SUCH_JOB, NOT_THERE, PENDING_CHILDREN, CLAIMED_BY_ANOTHER, FAILED_CHILDREN = -1, -3, -4, -6, -9
+
+Policy = tuple[int, float, int]  # how many (-1 all, 0 none), not older than seconds (-1 any age), how many to remove
+KEEP_ALL = (-1, -1, 1000)
+
+
+class Item(NamedTuple):
+    """One verdict on its way in; the fields of `ARGV[2]` in exchange.lua."""
+
+    job_id: bytes
+    token: str
+    ats: int
+    processed_on_ms: int
+    atm: int
+    kind: str
+    policy: int
+    a: bytes | str | int
+    b: bytes | str
+    c: bytes | str | int
+
+
+class ClaimedJob(NamedTuple):
+    """One job on its way out: its id, how often it was started (this claim included), and its hash's fields."""
+
+    job_id: bytes
+    ats: int
+    fields: list[bytes | None]  # name data opts ats atm stc timestamp priority delay rjk parentKey defa stacktrace
+
+
+class Reply(NamedTuple):
+    """What an exchange answered; statuses are in the order of the items, bytes instead of an int is an error text."""
+
+    statuses: list[int | bytes]
+    jobs: list[Any]
+    notes: list[tuple[bytes, bytes]]
+    next_due_ms: int
+    limit_ms: int
+    blocked: int
+    left: int
+
+
+def exchange_command(
+    keys: QueueKeys,
+    *,
+    now_ms: int,
+    token: str,
+    lock_ms: int,
+    room: int,
+    items: Sequence[Item] = (),
+    policies: Sequence[Policy] = (),
+    worker_name: str = "",
+    allow_plain: bool = True,
+) -> Command:
+    """The command of one exchange. `token` locks what it claims; `policies` are numbered from 1 by the items."""
+    head = (keys.base, now_ms, token, lock_ms, room, MAX_BYTES, MAX_PROMOTIONS, int(allow_plain), worker_name)
+    return eval_command(
+        ours("exchange"),
+        (
+            keys.wait,
+            keys.active,
+            keys.prioritized,
+            keys.events,
+            keys.stalled,
+            keys.limiter,
+            keys.delayed,
+            keys.paused,
+            keys.meta,
+            keys.pc,
+            keys.marker,
+            keys.completed,
+            keys.failed,
+            keys.waiting_children,
+        ),
+        (
+            msgpack.packb(head),
+            msgpack.packb(items, use_bin_type=False),
+            msgpack.packb(policies),
+        ),
+    )
