@@ -21,6 +21,24 @@ Policy = tuple[int, float, int]  # how many (-1 all, 0 none), not older than sec
 KEEP_ALL = (-1, -1, 1000)
 
 
+CLAIMED_FIELDS = (
+    "name",
+    "data",
+    "opts",
+    "ats",
+    "atm",
+    "stc",
+    "timestamp",
+    "priority",
+    "delay",
+    "rjk",
+    "parentKey",
+    "defa",
+    "stacktrace",
+)
+"""Of a job's hash, in the order in which ClaimedJob.fields has them; `CLAIMED` in exchange.lua is the same list."""
+
+
 class Item(NamedTuple):
     """One verdict on its way in; the fields of `ARGV[2]` in exchange.lua."""
 
@@ -41,7 +59,7 @@ class ClaimedJob(NamedTuple):
 
     job_id: bytes
     ats: int
-    fields: list[bytes | None]  # name data opts ats atm stc timestamp priority delay rjk parentKey defa stacktrace
+    fields: list[bytes | None]  # CLAIMED_FIELDS
 
 
 class Reply(NamedTuple):

@@ -1,0 +1,162 @@
+"""Which function handles which job name, and under which conditions? A registry that an app owns; nothing global."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oxcart.errors import InvalidInput
+from oxcart.job import Job
+
+Handler = Callable[[Job[Any]], Any]
+KeepSetting = bool | int | Mapping[str, int]
+CustomBackoff = Callable[[int, str, BaseException, Job[Any]], float]
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$")
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, None: 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the next attempt. `kind` is fixed, exponential, or a name the app registered.
+
+    `jitter` is 0 to 1: that share of the delay is random, as Node's BullMQ has it.
+    """
+
+    kind: str
+    delay_ms: float
+    jitter: float = 0.0
+
+
+def parse_duration_ms(text: str) -> float:
+    """`5s`, `200ms`, `1.5m`; a bare number is seconds. Raises InvalidInput."""
+    match = _DURATION.match(text.strip())
+    if match is None:
+        raise InvalidInput(f'"{text}" is no duration; write 200ms, 5s, 2m, 1h or 1d.')
+    return float(match[1]) * _UNIT_MS[match[2]]
+
+
+def parse_backoff(value: str | Backoff | None) -> Backoff | None:
+    """`exponential:5s`, `fixed:30s`, `exponential:5s:0.5` with jitter, `my-strategy`. Raises InvalidInput."""
+    if value is None or isinstance(value, Backoff):
+        return value
+    kind, _, rest = value.partition(":")
+    delay, _, jitter = rest.partition(":")
+    try:
+        share = float(jitter) if jitter else 0.0
+    except ValueError:
+        share = -1.0
+    if not kind or not 0 <= share <= 1:
+        raise InvalidInput(f'backoff="{value}": write "exponential:5s", "fixed:30s", or with jitter "fixed:30s:0.5".')
+    if kind in {"fixed", "exponential"} and not delay:
+        raise InvalidInput(f'backoff="{value}": {kind} needs a delay, as in "{kind}:5s".')
+    return Backoff(kind, parse_duration_ms(delay) if delay else 0.0, share)
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec:
+    """One handler as it was declared. A job's own options win over these (attempts >= 1, backoff, keep, timeout)."""
+
+    name: str
+    function: Handler
+    is_async: bool
+    parse: Callable[[Any], Any] | None
+    attempts: int | None = None
+    backoff: Backoff | None = None
+    timeout_seconds: float | None = None
+    keep_completed: KeepSetting | None = None
+    keep_failed: KeepSetting | None = None
+
+
+class Handlers:
+    """The handlers of one app by job name, and its backoff strategies by name."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, HandlerSpec] = {}
+        self.backoffs: dict[str, CustomBackoff] = {}
+
+    def __iter__(self) -> Iterator[HandlerSpec]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._by_name))
+
+    def get(self, name: str) -> HandlerSpec | None:
+        return self._by_name.get(name)
+
+    def add(self, spec: HandlerSpec, *, replace: bool = False) -> None:
+        """Raises InvalidInput for a second handler of the same name: one would silently never run."""
+        if spec.name in self._by_name and not replace:
+            raise InvalidInput(f'Two handlers for the job name "{spec.name}": keep one, or give the other another name.')
+        self._by_name[spec.name] = spec
+
+
+def describe(  # the arguments are those of @app.job
+    name: str,
+    function: Handler,
+    *,
+    attempts: int | None = None,
+    backoff: str | Backoff | None = None,
+    timeout_seconds: float | None = None,
+    keep_completed: KeepSetting | None = None,
+    keep_failed: KeepSetting | None = None,
+) -> HandlerSpec:
+    """Check a handler's declaration where it is written. Raises InvalidInput, naming the handler."""
+    where = f'@app.job("{name}")'
+    if not isinstance(name, str) or not name:
+        raise InvalidInput("@app.job needs the job's name: a string that is not empty.")
+    if attempts is not None and (not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1):
+        raise InvalidInput(f"{where}: attempts={attempts!r} must be a whole number from 1 on.")
+    if timeout_seconds is not None and not timeout_seconds > 0:
+        raise InvalidInput(f"{where}: timeout_seconds={timeout_seconds!r} must be above 0.")
+    try:
+        parsed_backoff = parse_backoff(backoff)
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from error
+    return HandlerSpec(
+        name=name,
+        function=function,
+        is_async=is_async_callable(function),
+        parse=_parser_of(function, where),
+        attempts=attempts,
+        backoff=parsed_backoff,
+        timeout_seconds=timeout_seconds,
+        keep_completed=keep_completed,
+        keep_failed=keep_failed,
+    )
+
+
+def is_async_callable(function: Callable[..., Any]) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 - an object whose __call__ is a coroutine function
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _parser_of(function: Handler, where: str) -> Callable[[Any], Any] | None:
+    """How the annotation `Job[Model]` turns a JSON value into `job.data`; None: as it is."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    required = [p for p in parameters if p.default is p.empty and p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    if not parameters or len(required) > 1:
+        raise InvalidInput(f"{where}: the handler takes one argument, the job; {function!r} does not.")
+    try:
+        annotation = typing.get_type_hints(function).get(parameters[0].name)
+    except (NameError, TypeError) as error:
+        raise InvalidInput(f"{where}: its annotation cannot be read ({error}). Define the model above it.") from error
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is not Job or not arguments or arguments[0] in {Any, object, dict, list, str}:
+        return None
+    if arguments[0] in {int, float, bool, type(None)} or isinstance(arguments[0], typing.TypeVar):
+        return None
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(arguments[0]).validate_python

@@ -1,0 +1,44 @@
+--[[
+  Renew the locks of jobs whose handlers run here, and take back those that lapsed while we were away.
+
+  KEYS   1 active  2 stalled  3 wait  4 paused
+  ARGV   1 key prefix  2 lock ms  3 msgpack [{id, token, ats, processedOn, atm} …]
+  Reply  one number each: 0 renewed, 1 taken back, -6 another claim exists or the job is gone: its handler must stop
+  Source: BullMQ extendLocks-1; the second half is decision 6 of the design.
+]]
+local call = redis.call
+local prefix, lock_ms = ARGV[1], ARGV[2]
+local statuses, unstalled = {}, {}
+
+local function take_back(claim)
+  local id, job = claim[1], prefix .. claim[1]
+  local facts = call('HMGET', job, 'ats', 'processedOn', 'atm')
+  if tonumber(facts[1]) ~= claim[3] or tonumber(facts[2]) ~= claim[4] then return -6 end
+  if (tonumber(facts[3]) or 0) ~= claim[5] then return -6 end       -- its end was written already
+  if call('LREM', KEYS[1], -1, id) == 0 then
+    if call('LREM', KEYS[3], -1, id) == 0 and call('LREM', KEYS[4], -1, id) == 0 then return -6 end
+    if call('HGET', job, 'defa') == 'job stalled more than allowable limit' then call('HDEL', job, 'defa') end
+  end
+  call('LPUSH', KEYS[1], id)
+  call('SET', job .. ':lock', claim[2], 'PX', lock_ms)
+  return 1
+end
+
+for i, claim in ipairs(cmsgpack.unpack(ARGV[3])) do
+  local lock = prefix .. claim[1] .. ':lock'
+  local ok, status = pcall(function()
+    local token = call('GET', lock)
+    if token == claim[2] then
+      call('SET', lock, token, 'PX', lock_ms)
+      return 0
+    end
+    if token then return -6 end
+    return take_back(claim)
+  end)
+  statuses[i] = ok and status or -6
+  if statuses[i] >= 0 then unstalled[#unstalled + 1] = claim[1] end
+end
+for from = 1, #unstalled, 1000 do
+  call('SREM', KEYS[2], unpack(unstalled, from, math.min(from + 999, #unstalled)))
+end
+return statuses

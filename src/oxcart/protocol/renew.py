@@ -1,0 +1,31 @@
+"""How do locks look on the wire? Renewing many in one round trip, and taking lapsed ones back (lua/renew.lua)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgpack
+
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import Command, eval_command, ours
+
+MOST_PER_CALL = 500
+RENEWED, TAKEN_BACK, LOST = 0, 1, -6
+
+
+class HeldLock(NamedTuple):
+    job_id: bytes
+    token: str
+    ats: int
+    processed_on_ms: int
+    atm: int
+
+
+def renew_command(keys: QueueKeys, locks: Sequence[HeldLock], lock_ms: int) -> Command:
+    """At most MOST_PER_CALL locks of one queue; the reply has RENEWED, TAKEN_BACK or LOST for each."""
+    return eval_command(
+        ours("renew"),
+        (keys.active, keys.stalled, keys.wait, keys.paused),
+        (keys.base, lock_ms, msgpack.packb(list(locks), use_bin_type=False)),
+    )

@@ -1,0 +1,83 @@
+"""What of jobs that were claimed for us, but whose reply was lost? Found by our token on their lock, and taken up.
+
+After an unanswered exchange `active` and its locks are scanned at once and with each renewal, for one lock duration:
+the server may execute the request long after we gave it up. Only tokens of exchanges given up count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from oxcart.connection.link import Link
+from oxcart.errors import OxcartError
+from oxcart.protocol.exchange import CLAIMED_FIELDS, ClaimedJob
+from oxcart.telemetry.bus import Emit
+from oxcart.telemetry.events import JobAdopted
+from oxcart.worker.exchange import Take
+from oxcart.worker.served_queue import ServedQueue
+
+_LOCKS_PER_REQUEST = 1000
+
+
+class Adopter:
+    """Remembers the tokens given up, and adopts jobs that carry one."""
+
+    def __init__(self, link: Link, lock_duration_ms: int, *, emit: Emit, take: Take) -> None:
+        self._link = link
+        self._lock_seconds = lock_duration_ms / 1000
+        self._emit = emit
+        self._take = take
+        self._given_up: dict[bytes, tuple[ServedQueue, float]] = {}
+        self._expected = asyncio.Event()
+
+    def expect(self, queue: ServedQueue, token: str) -> None:
+        """This exchange was not answered: look for what it may have claimed, from now on for one lock duration."""
+        self._given_up[token.encode()] = (queue, time.monotonic() + self._lock_seconds)
+        self._expected.set()
+
+    async def run(self) -> None:
+        """Scan with each renewal while there is a token to look for."""
+        while True:
+            await self._expected.wait()
+            await asyncio.sleep(self._lock_seconds / 3)
+            await self.scan()
+            now = time.monotonic()
+            self._given_up = {token: entry for token, entry in self._given_up.items() if entry[1] > now}
+            if not self._given_up:
+                self._expected.clear()
+
+    async def scan(self) -> int:
+        """Adopt what is there now; returns how many. An unreachable server is not an error: the next scan looks."""
+        adopted = 0
+        for queue in {queue for queue, _ in self._given_up.values()}:
+            try:
+                adopted += await self._scan_queue(queue)
+            except OxcartError:
+                continue
+        return adopted
+
+    async def _scan_queue(self, queue: ServedQueue) -> int:
+        ids: list[bytes] = await self._link.request("LRANGE", queue.keys.active, 0, -1)
+        unknown = [job_id for job_id in ids if job_id not in queue.held]
+        adopted = 0
+        for start in range(0, len(unknown), _LOCKS_PER_REQUEST):
+            adopted += await self._adopt_some(queue, unknown[start : start + _LOCKS_PER_REQUEST])
+        return adopted
+
+    async def _adopt_some(self, queue: ServedQueue, ids: Sequence[bytes]) -> int:
+        base = queue.keys.base.encode()
+        locks = await self._link.request("MGET", *(base + job_id + b":lock" for job_id in ids))
+        ours = [(job_id, lock) for job_id, lock in zip(ids, locks, strict=True) if lock in self._given_up]
+        if not ours:
+            return 0
+        commands = [("HMGET", base + job_id, *CLAIMED_FIELDS, "processedOn") for job_id, _ in ours]
+        for (job_id, lock), facts in zip(ours, await self._link.requests(commands), strict=True):
+            if isinstance(facts, Exception) or job_id in queue.held:
+                continue
+            *fields, processed_on = facts
+            job = ClaimedJob(job_id, int(fields[3] or 0), fields)
+            self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
+            self._take(queue, job, lock.decode(), int(processed_on or 0))
+        return len(ours)

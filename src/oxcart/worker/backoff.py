@@ -1,0 +1,30 @@
+"""How long until the next attempt? Pure arithmetic, as BullMQ for Node does it (backoffs.ts)."""
+
+from __future__ import annotations
+
+import random
+
+from oxcart.handlers import Backoff
+
+LONGEST_MS = 2**31 * 1000  # 68 years: keeps 2^attempts from leaving the range of a score
+
+
+def delay_ms(backoff: Backoff | None, attempts_made: int) -> int | None:
+    """Milliseconds before attempt `attempts_made + 1`; None for a strategy that is not built in.
+
+    `attempts_made` counts the attempt that has just failed. fixed: the delay; exponential: delay x 2^(attempts - 1);
+    with jitter j, between (1 - j) of that and all of it.
+    """
+    if backoff is None:
+        return 0
+    if backoff.kind == "fixed":
+        longest = backoff.delay_ms
+    elif backoff.kind == "exponential":
+        longest = backoff.delay_ms * 2.0 ** min(attempts_made - 1, 60)
+    else:
+        return None
+    longest = min(longest, LONGEST_MS)
+    if backoff.jitter > 0:
+        shortest = longest * (1 - backoff.jitter)
+        return int(shortest + random.random() * longest * backoff.jitter)
+    return round(longest)

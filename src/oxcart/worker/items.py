@@ -1,0 +1,175 @@
+"""What does a verdict look like on its way in, and what did the server say to it? Values only, no server here."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import assert_never
+
+import msgpack
+
+from oxcart.handlers import HandlerSpec, KeepSetting
+from oxcart.protocol import exchange as wire
+from oxcart.protocol.exchange import Item, Policy
+from oxcart.settings import KeepPolicy
+from oxcart.telemetry.events import FinishedJob
+from oxcart.verdicts import (
+    Abandoned,
+    Completed,
+    Failed,
+    Interrupted,
+    RateLimitedFor,
+    RetryLater,
+    Returned,
+    Snoozed,
+    WaitingForChildren,
+)
+from oxcart.worker.attempt import Attempt
+from oxcart.worker.claim import attempts_allowed, read_keep
+
+
+class Policies:
+    """The keep policies of one exchange, numbered from 1 in the order in which they are first used."""
+
+    def __init__(self, keep_completed: Policy, keep_failed: Policy) -> None:
+        self._defaults = {"c": keep_completed, "f": keep_failed}
+        self._numbers: dict[Policy, int] = {}
+
+    def number(self, attempt: Attempt, kind: str) -> int:
+        policy = self.of(attempt, kind)
+        return self._numbers.setdefault(policy, len(self._numbers) + 1)
+
+    def of(self, attempt: Attempt, kind: str) -> Policy:
+        """The job's own policy, else the decorator's, else the worker's."""
+        options, spec = attempt.claim.options, attempt.spec
+        own = options.keep_completed if kind == "c" else options.keep_failed
+        return own or _declared(spec, kind) or self._defaults[kind]
+
+    @property
+    def in_order(self) -> list[Policy]:
+        return list(self._numbers)
+
+
+def _declared(spec: HandlerSpec | None, kind: str) -> Policy | None:
+    if spec is None:
+        return None
+    setting: KeepSetting | None = spec.keep_completed if kind == "c" else spec.keep_failed
+    return read_keep(setting) if setting is not None else None
+
+
+def item_of(attempt: Attempt, policies: Policies) -> Item:
+    """The wire form of an attempt's verdict (lua/exchange.lua, ARGV[2])."""
+    claim, verdict = attempt.claim, attempt.verdict
+
+    def item(kind: str, policy: int = 0, a: bytes | str | int = "", b: bytes | str = "", c: bytes | str | int = "") -> Item:
+        return Item(claim.job_id, claim.token, claim.ats, claim.processed_on_ms, claim.atm, kind, policy, a, b, c)
+
+    match verdict:
+        case Completed(returnvalue):
+            return item("c", policies.number(attempt, "c"), returnvalue)
+        case Failed(reason, stacktrace):
+            attempts = attempts_allowed(claim, attempt.spec)
+            return item("f", policies.number(attempt, "f"), _text(reason), stacktrace or b"", attempts)
+        case RetryLater(reason, stacktrace, delay_ms):
+            fields = msgpack.packb(["failedReason", _text(reason), "stacktrace", stacktrace], use_bin_type=False)
+            if delay_ms > 0:
+                return item("d", 0, delay_ms, "0", fields)
+            return item("r", 0, "RPUSH" if claim.options.lifo else "LPUSH", "", fields)
+        case Snoozed(delay_ms) | Returned(delay_ms):
+            return item("d", 0, delay_ms, "1")
+        case WaitingForChildren():
+            return item("w")
+        case RateLimitedFor(delay_ms):
+            return item("l", 0, delay_ms)
+        case Interrupted():
+            return item("b")
+        case Abandoned() | None:
+            raise AssertionError("an abandoned attempt has nothing to write")
+        case _:
+            assert_never(verdict)
+
+
+def _text(reason: str) -> bytes:
+    """UTF-8 for the wire; half a surrogate pair, as a message can contain, becomes a question mark."""
+    return reason.encode("utf-8", "replace")
+
+
+class Answer(Enum):
+    """What the server said to one verdict."""
+
+    DONE = "done"
+    UNCONFIRMED = "unconfirmed"  # sent again, and its job is gone as our keep policy would have it
+    LOST = "lost"  # another claim exists, or the job was removed: nothing was written
+    PENDING_CHILDREN = "pending children"
+    FAILED_CHILDREN = "failed children"
+    ERROR = "error"
+
+
+def answer_of(attempt: Attempt, status: int | bytes, policies: Policies) -> Answer:
+    match status:
+        case wire.WRITTEN | wire.REPEATED:
+            return Answer.DONE
+        case wire.NO_SUCH_JOB if attempt.times_sent > 1 and _may_be_gone(attempt, policies):
+            return Answer.UNCONFIRMED
+        case wire.NO_SUCH_JOB | wire.NOT_THERE | wire.CLAIMED_BY_ANOTHER:
+            return Answer.LOST
+        case wire.PENDING_CHILDREN:
+            return Answer.PENDING_CHILDREN
+        case wire.FAILED_CHILDREN:
+            return Answer.FAILED_CHILDREN
+        case _:
+            return Answer.ERROR
+
+
+def _may_be_gone(attempt: Attempt, policies: Policies) -> bool:
+    """Could our own earlier write of this verdict have deleted the job, at once or by its keep policy?"""
+    match attempt.verdict:
+        case Completed():
+            return policies.of(attempt, "c") != (-1, -1, policies.of(attempt, "c")[2])
+        case Failed():
+            return policies.of(attempt, "f") != (-1, -1, policies.of(attempt, "f")[2])
+        case _:
+            return False
+
+
+def finished_job(attempt: Attempt) -> FinishedJob:
+    """The record that logs and metrics get of a written verdict."""
+    claim, verdict = attempt.claim, attempt.verdict
+    reason, retry_in = None, None
+    match verdict:
+        case Failed(text, _):
+            reason = text
+        case RetryLater(text, _, delay_ms):
+            reason, retry_in = text, delay_ms
+        case Snoozed(delay_ms) | Returned(delay_ms):
+            retry_in = delay_ms
+        case _:
+            reason = None
+    return FinishedJob(
+        claim.job_id.decode("utf-8", "replace"),
+        claim.name,
+        VERDICT_NAMES[type(verdict)],
+        attempt.run_ms,
+        attempt.waited_ms,
+        claim.atm + 1,
+        reason,
+        retry_in,
+    )
+
+
+VERDICT_NAMES: dict[type, str] = {
+    Completed: "completed",
+    RetryLater: "retry_later",
+    Failed: "failed",
+    Snoozed: "snoozed",
+    WaitingForChildren: "waiting_for_children",
+    RateLimitedFor: "rate_limited_for",
+    Interrupted: "interrupted",
+    Returned: "returned",
+    Abandoned: "abandoned",
+}
+
+
+def keep_policy(policy: KeepPolicy) -> Policy:
+    """The worker's own default as the wire has it."""
+    count = -1 if policy.count is None else policy.count
+    return (count, -1 if policy.age_seconds is None else policy.age_seconds, wire.KEEP_ALL[2])

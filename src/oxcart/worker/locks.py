@@ -1,0 +1,182 @@
+"""Who renews the locks of running jobs? A thread with a socket of its own: a blocked event loop loses no job.
+
+Every third of the lock's duration it renews what is held; an answer that a claim is lost stops that handler, an
+unanswered renewal alone only makes `job.lock_uncertain` true. When the loop has not run for five minutes its stacks
+are dumped and renewing stops: another worker shall have the jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from oxcart.connection.blocking import BlockingLink
+from oxcart.errors import OxcartError, ServerRefused
+from oxcart.protocol.renew import LOST, MOST_PER_CALL, HeldLock, renew_command
+from oxcart.protocol.scripts import ours
+from oxcart.telemetry.bus import Emit
+from oxcart.telemetry.events import LoopBlocked
+from oxcart.worker.attempt import Attempt
+from oxcart.worker.served_queue import ServedQueue
+
+LOOP_GIVEN_UP_AFTER_SECONDS = 300.0  # design, decision 8
+ANSWER_WITHIN_SECONDS = 5.0
+
+OnLost = Callable[[ServedQueue, Attempt], None]
+
+
+class LockRenewer:
+    """The renewal thread of one process. `on_lost` and `on_answer` are called in the event loop."""
+
+    def __init__(
+        self,
+        link: BlockingLink,
+        queues: Sequence[ServedQueue],
+        lock_duration_ms: int,
+        *,
+        emit: Emit,
+        on_lost: OnLost,
+        on_answer: Callable[[], None],
+    ) -> None:
+        self._link = link
+        self._queues = queues
+        self._lock_ms = lock_duration_ms
+        self._emit = emit
+        self._on_lost = on_lost
+        self._on_answer = on_answer
+        self._wake = threading.Event()
+        self._stopping = False
+        self._asked: list[asyncio.Future[bool]] = []
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread_id = 0
+        self.loop_ticked_at = time.monotonic()
+        self._blocked_reported = False
+
+    @property
+    def interval_seconds(self) -> float:
+        return self._lock_ms / 3000
+
+    @property
+    def loop_lag_seconds(self) -> float:
+        """How long ago the event loop last ran our tick, beyond the second between two ticks."""
+        return max(0.0, time.monotonic() - self.loop_ticked_at - 1.0)
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread_id = threading.get_ident()
+        self._tick()
+        self._thread = threading.Thread(target=self._run, name="oxcart-locks", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread within a moment; it does not wait for it."""
+        self._stopping = True
+        self._wake.set()
+        self._link.close()
+
+    async def renew_now(self) -> bool:
+        """Renew everything that is held, whatever its age; false if the server did not answer."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked.append(future)
+        self._wake.set()
+        return await future
+
+    def _tick(self) -> None:
+        self.loop_ticked_at = time.monotonic()
+        self._blocked_reported = False
+        if not self._stopping and self._loop is not None:
+            self._loop.call_later(1.0, self._tick)
+
+    # -------------------------------------------------------------------------------------------- in the thread
+    def _run(self) -> None:
+        interval = min(self.interval_seconds, 5.0)
+        next_at = time.monotonic() + self.interval_seconds
+        while not self._stopping:
+            self._wake.wait(min(interval, max(0.01, next_at - time.monotonic())))
+            self._wake.clear()
+            if self._stopping:
+                break
+            asked, self._asked = self._asked, []
+            if self._loop_is_gone():
+                self._resolve(asked, answered=False)
+                continue
+            if asked or time.monotonic() >= next_at:
+                self._resolve(asked, answered=self._renew(everything=bool(asked)))
+                next_at = time.monotonic() + self.interval_seconds
+        self._resolve(self._asked, answered=False)
+
+    def _loop_is_gone(self) -> bool:
+        lag = self.loop_lag_seconds
+        if lag > self._lock_ms / 1000 and not self._blocked_reported:
+            self._blocked_reported = True
+            self._emit(LoopBlocked(lag, self._stack_of_loop()))
+        return lag > LOOP_GIVEN_UP_AFTER_SECONDS
+
+    def _stack_of_loop(self) -> str:
+        frame = sys._current_frames().get(self._loop_thread_id)  # noqa: SLF001 - the documented way to see a stuck thread
+        return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+    def _renew(self, *, everything: bool) -> bool:
+        """One pass over all queues; true if the server answered for all of them."""
+        answered = True
+        for queue in self._queues:
+            held = [
+                attempt
+                for attempt in list(queue.held.values())
+                if everything or time.monotonic() - attempt.renewed_at > self.interval_seconds / 2
+            ]
+            for start in range(0, len(held), MOST_PER_CALL):
+                chunk = held[start : start + MOST_PER_CALL]
+                answered = self._renew_chunk(queue, chunk) and answered
+        if answered:
+            self._in_loop(self._on_answer)
+        return answered
+
+    def _renew_chunk(self, queue: ServedQueue, held: list[Attempt]) -> bool:
+        locks = [
+            HeldLock(c.job_id, c.token, c.ats, c.processed_on_ms, c.atm) for c in (attempt.claim for attempt in held)
+        ]
+        asked_at = time.monotonic()
+        try:
+            statuses = self._ask(queue, locks)
+        except OxcartError:
+            for attempt in held:
+                attempt.lock_uncertain = True
+            return False
+        for attempt, status in zip(held, statuses, strict=True):
+            if status == LOST:
+                self._in_loop(self._on_lost, queue, attempt)
+            else:
+                attempt.renewed_at = asked_at
+                attempt.lock_uncertain = False
+        return True
+
+    def _ask(self, queue: ServedQueue, locks: Sequence[HeldLock]) -> list[int]:
+        command = renew_command(queue.keys, locks, self._lock_ms)
+        try:
+            reply: list[int] = self._link.request(*command, deadline_seconds=ANSWER_WITHIN_SECONDS)
+        except ServerRefused as error:
+            if error.failure.code != "NOSCRIPT":
+                raise
+            whole = ("EVAL", ours("renew").source, *command[2:])
+            reply = self._link.request(*whole, deadline_seconds=ANSWER_WITHIN_SECONDS)
+        return reply
+
+    def _resolve(self, asked: list[asyncio.Future[bool]], *, answered: bool) -> None:
+        for future in asked:
+            self._in_loop(_set_result, future, answered)
+
+    def _in_loop(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+
+def _set_result(future: asyncio.Future[bool], answered: bool) -> None:  # noqa: FBT001
+    if not future.done():
+        future.set_result(answered)

@@ -1,0 +1,76 @@
+"""Where does a verdict wait until the server has answered? Here: through any outage, bounded, first come first sent."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from oxcart.protocol.exchange import MAX_BYTES, MAX_ITEMS
+from oxcart.verdicts import Completed, Failed, RetryLater
+from oxcart.worker.attempt import Attempt
+
+LARGEST_BYTES = 64 * 1024 * 1024  # design, promise 4
+
+
+class Outbox:
+    """The verdicts of one queue that are not written yet, or not known to be."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Attempt] = deque()
+        self.in_flight = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._ready) + self.in_flight
+
+    @property
+    def has_ready(self) -> bool:
+        return bool(self._ready)
+
+    @property
+    def has_unconfirmed(self) -> bool:
+        """True while a verdict that was sent before waits to be sent again."""
+        return any(attempt.times_sent for attempt in self._ready)
+
+    def put(self, attempt: Attempt) -> None:
+        self._ready.append(attempt)
+        self.bytes += size_of(attempt)
+
+    def take(self, most: int = MAX_ITEMS) -> list[Attempt]:
+        """The next verdicts to send, within the limits of one request; at least one if there is any."""
+        ready = self._ready
+        if not ready:
+            return []
+        if self.bytes <= MAX_BYTES and len(ready) <= most:
+            batch = list(ready)
+            ready.clear()
+        else:
+            batch, total = [], 0
+            while ready and len(batch) < most:
+                total += size_of(ready[0])
+                if batch and total > MAX_BYTES:
+                    break
+                batch.append(ready.popleft())
+        self.in_flight += len(batch)
+        return batch
+
+    def put_back(self, batch: Sequence[Attempt]) -> None:
+        """These were not answered: they go first next time, in their order."""
+        self.in_flight -= len(batch)
+        self._ready.extendleft(reversed(batch))
+
+    def answered(self, batch: Sequence[Attempt]) -> None:
+        self.in_flight -= len(batch)
+        for attempt in batch:
+            self.bytes -= size_of(attempt)
+
+
+def size_of(attempt: Attempt) -> int:
+    """Bytes that a verdict takes in a request, roughly: its texts, and a little for the rest."""
+    match attempt.verdict:
+        case Completed(returnvalue):
+            return len(returnvalue) + 100
+        case RetryLater(reason, stacktrace, _) | Failed(reason, stacktrace):
+            return len(reason) + len(stacktrace or b"") + 100
+        case _:
+            return 100

@@ -1,0 +1,114 @@
+"""How does an idle worker learn of a job? It blocks on the markers of its queues, for as long as is cheap and safe.
+
+A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from oxcart.clock import now_ms
+from oxcart.connection.link import Link, Server
+from oxcart.errors import ServerRefused, Unavailable
+from oxcart.worker.board import Board
+from oxcart.worker.served_queue import ServedQueue
+
+SHORT_SECONDS = 5.0  # while jobs come, or a limit may end without a marker
+WITH_DELAYED_SECONDS = 10.0  # BullMQ's own bound: a delay marker may have gone with another worker
+LONG_SECONDS = 20.0  # design, section 4: three commands a minute
+JOBS_COME_SECONDS = 120.0
+ANSWER_MARGIN_SECONDS = 3.0
+
+
+class Waiter:
+    """Blocks on the markers whenever there is room and nothing to claim."""
+
+    def __init__(self, board: Board, server: Server, link: Link, look_link: Link) -> None:
+        self._board = board
+        self._server = server
+        self._link = link
+        self._look_link = look_link
+        self._turn = 0
+
+    async def run(self) -> None:
+        while True:
+            queues = self._quiet_queues()
+            if not queues:
+                self._board.calm.clear()
+                await self._board.calm.wait()
+                continue
+            seconds = self._patience(queues)
+            self._board.longest_wait_seconds = seconds
+            try:
+                await self._block(queues, seconds)
+            except Unavailable:
+                await self._server.wait_until_ready()
+            except ServerRefused as error:
+                self._board.note_trouble(error.failure)
+                await asyncio.sleep(2.0)
+
+    def stop(self) -> None:
+        """Close the socket: the server forgets a blocked client at once, so no marker is popped for nobody."""
+        self._link.close()
+
+    def _quiet_queues(self) -> list[ServedQueue]:
+        board = self._board
+        if not board.claims_allowed or board.stopping:
+            return []
+        return [
+            queue
+            for queue in board.queues
+            if not queue.hot and not queue.claims_in_flight and board.free_slots(queue) > 0
+        ]
+
+    def _patience(self, queues: list[ServedQueue]) -> float:
+        now = time.monotonic()
+        if any(queue.has_limits or now - queue.last_job_at < JOBS_COME_SECONDS for queue in queues):
+            return SHORT_SECONDS
+        if any(queue.next_due_ms for queue in queues):
+            return WITH_DELAYED_SECONDS
+        return LONG_SECONDS
+
+    async def _block(self, queues: list[ServedQueue], seconds: float) -> None:
+        self._turn += 1
+        turn = self._turn % len(queues)
+        rotated = [*queues[turn:], *queues[:turn]]
+        markers = [queue.keys.marker for queue in rotated]
+        reply = await self._link.request(
+            "BZPOPMIN", *markers, seconds, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS
+        )
+        self._board.note_answer()
+        if reply is None:
+            await self._timed_out(queues)
+            return
+        key, member, score = reply
+        queue = next(queue for queue in queues if queue.keys.marker.encode() == key)
+        await self._popped(queue, member, float(score))
+
+    async def _popped(self, queue: ServedQueue, member: bytes, score: float) -> None:
+        if self._board.free_slots(queue) <= 0:
+            await self._look_link.request("ZADD", queue.keys.marker, score, member)
+            return
+        due_in_ms = score - now_ms()
+        if member == b"0" or due_in_ms <= 0:
+            self._board.wake(queue)
+            return
+        queue.next_due_ms = int(score)
+        queue.wake_in(due_in_ms / 1000 + 0.001, self._board.wake)
+
+    async def _timed_out(self, queues: list[ServedQueue]) -> None:
+        """A limit may have ended, or a delay marker gone with another worker: neither sends a new marker."""
+        for queue in queues:
+            if queue.has_limits:
+                self._board.wake(queue)
+            elif queue.next_due_ms:
+                first = await self._look_link.request("ZRANGE", queue.keys.delayed, 0, 0, "WITHSCORES")
+                note_next_due(self._board, queue, first)
+
+
+def note_next_due(board: Board, queue: ServedQueue, first: list[bytes]) -> None:
+    """`first` is the earliest of `delayed` with its score: epoch ms x 4096."""
+    queue.next_due_ms = int(float(first[1])) // 4096 if first else 0
+    if queue.next_due_ms:
+        queue.wake_in((queue.next_due_ms - now_ms()) / 1000 + 0.001, board.wake)
