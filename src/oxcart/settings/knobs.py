@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,12 +97,16 @@ class Reader:
 
         `others` are the fields that are no knobs.
         """
-        values = dict(others)
+        return piece(**others, **self.values(piece))
+
+    def values(self, piece: Any, names: Collection[str] | None = None) -> dict[str, Any]:
+        """The knobs of a settings class that are set and can be used, by field name; all of them, or `names`."""
+        values: dict[str, Any] = {}
         for name, wanted in knobs_of(piece):
-            given = self.find(wanted)
+            given = self.find(wanted) if names is None or name in names else None
             if given is not None:
                 self._parse_into(values, name, wanted, given)
-        return piece(**values)
+        return values
 
     def _parse_into(self, values: dict[str, Any], name: str, wanted: Knob, given: Given) -> None:
         text = self._unquoted(given)
