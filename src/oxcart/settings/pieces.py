@@ -1,0 +1,244 @@
+"""Which settings are there? Each knob is one field: its variable, form, default and meaning (docs/settings.md).
+
+Plain dataclasses and not pydantic-settings: an idle worker need not import pydantic (memory is a goal), and a problem
+reads as one sentence of ours with the cure.
+"""
+# ruff: noqa: RUF009 - knob() is dataclasses.field() with a declaration; each field gets its own.
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from oxcart.secret import Secret
+from oxcart.settings.knobs import knob
+from oxcart.settings.platform import Platform
+from oxcart.settings.values import (
+    BOOLEAN,
+    CA_FILE,
+    DATABASE_URL,
+    ENCRYPTION_KEY,
+    HTTP_TOKENS,
+    KEEP,
+    PATH,
+    PREFIX,
+    PUBLIC_URL,
+    QUEUES,
+    SECRET,
+    SECRET_URL,
+    TEXT,
+    KeepPolicy,
+    QueueShare,
+    one_of,
+    seconds,
+    seconds_as_ms,
+    whole,
+)
+
+LogLevel = Literal["debug", "info", "warn", "error"]
+
+# Node's pino and Python's logging know levels that we do not; a shared LOG_LEVEL must not stop the worker.
+_LOG_LEVELS = {"trace": "debug", "warning": "warn", "fatal": "error", "critical": "error"}
+
+DATABASE_URL_ADVICE = (
+    "Set DATABASE_URL to the SQL database of the CRM data. SUPABASE_URL alone is not enough, it is an HTTP address: "
+    'in Supabase open the project, press Connect, copy the "Session pooler" connection string '
+    "(postgresql://postgres.REF:PASSWORD@…pooler.supabase.com:5432/postgres) and put the database password in."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSettings:
+    """Where Redis is, as it was written; connection/target.py makes a target of it."""
+
+    upstash_url: Secret | None = knob(
+        "UPSTASH_REDIS_REST_URL",
+        SECRET,
+        "The REST URL of the Upstash database; the host of the TCP connection is taken from it. Wins over REDIS_URL.",
+    )
+    upstash_token: Secret | None = knob(
+        "UPSTASH_REDIS_REST_TOKEN", SECRET, "The REST token of the same database, used as the password."
+    )
+    url: Secret | None = knob("REDIS_URL", SECRET, "redis://, rediss:// (TLS) or unix://, where the pair is not set.")
+    host: str | None = knob("REDISHOST", TEXT, "The host, where neither the pair nor REDIS_URL is set.")
+    port: int = knob("REDISPORT", whole(1, 65535), "Goes with REDISHOST.", default="6379")
+    user: str | None = knob("REDISUSER", TEXT, "Goes with REDISHOST.")
+    password: Secret | None = knob("REDISPASSWORD", SECRET, "Goes with REDISHOST.")
+    port_override: int | None = knob(
+        "OXCART_REDIS_PORT",
+        whole(1, 65535),
+        "The TCP port where the address names none: of the Upstash pair (6379), or of a REDIS_URL without a port.",
+    )
+    connect_timeout_seconds: float = knob(
+        "OXCART_REDIS_CONNECT_TIMEOUT_SECONDS",
+        seconds(0.1, 600),
+        "How long name, TCP, TLS and login may take together.",
+        default="30",
+        unit="s",
+    )
+    family: Literal["auto", "4", "6"] = knob(
+        "OXCART_REDIS_FAMILY",
+        one_of("auto", "4", "6", also={"0": "auto", "ipv4": "4", "ipv6": "6"}),
+        "Which IP version to use; auto tries both.",
+        default="auto",
+    )
+    tls_verify: bool = knob(
+        "OXCART_REDIS_TLS_VERIFY",
+        BOOLEAN,
+        "false accepts any certificate: anyone between us and Redis can then read the password. "
+        "OXCART_REDIS_TLS_CA_FILE is the cure for a private certificate.",
+        default="true",
+    )
+    tls_ca_file: str | None = knob(
+        "OXCART_REDIS_TLS_CA_FILE", CA_FILE, "CA certificates to trust for Redis, where the system's do not do."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What the worker runs and how it recovers. `grace_source` says where shutdown_grace_seconds comes from."""
+
+    queues: tuple[QueueShare, ...] = knob(
+        "JOB_QUEUE_NAME",
+        QUEUES,
+        "The queues to serve. `a,b:10` serves two; b takes at most 10 slots of JOB_CONCURRENCY.",
+        default="agent-jobs",
+    )
+    concurrency: int = knob(
+        "JOB_CONCURRENCY", whole(1, 10_000), "How many jobs this process runs at once.", default="25", unit="jobs"
+    )
+    lock_duration_ms: int = knob(
+        "OXCART_LOCK_DURATION_SECONDS",
+        seconds_as_ms(1, 3600),
+        "How long a claim holds without a renewal; it is renewed every third of this.",
+        default="30",
+        unit="s",
+    )
+    stalled_interval_ms: int = knob(
+        "OXCART_STALLED_INTERVAL_SECONDS",
+        seconds_as_ms(1, 3600),
+        "How often jobs of vanished workers are looked for.",
+        default="30",
+        unit="s",
+    )
+    max_stalled_count: int = knob(
+        "OXCART_MAX_STALLED_COUNT",
+        whole(0, 1000),
+        "How often a job may lose its worker before it fails.",
+        default="3",
+        unit="times",
+    )
+    shutdown_grace_seconds: float = knob(
+        "OXCART_SHUTDOWN_GRACE_SECONDS",
+        seconds(0, 3600),
+        "How long running jobs may go on after SIGTERM. Unset: on Railway RAILWAY_DEPLOYMENT_DRAINING_SECONDS - 3 "
+        "(0 without that variable), on Kubernetes, Render and Heroku 25, else 8.",
+        without=8.0,
+        unit="s",
+    )
+    grace_source: str = "the default"
+    keep_completed: KeepPolicy = knob(
+        "OXCART_KEEP_COMPLETED",
+        KEEP,
+        "Which completed jobs stay in Redis when the job itself says nothing: a count, an age, both, `all` or `none`.",
+        default="1000,24h",
+    )
+    keep_failed: KeepPolicy = knob(
+        "OXCART_KEEP_FAILED", KEEP, "The same for failed jobs, the dead letters.", default="5000,7d"
+    )
+    unknown_jobs: Literal["return", "fail"] | None = knob(
+        "OXCART_UNKNOWN_JOBS",
+        one_of("return", "fail"),
+        "A job without a handler: `return` puts it back for 60 s, using no attempt; `fail` makes it a dead letter. "
+        "Unset: fail on the embedded server, else return.",
+    )
+    prefetch: bool = knob(
+        "OXCART_PREFETCH", BOOLEAN, "Whether short jobs are claimed a little ahead of a free slot.", default="true"
+    )
+    prefix: str = knob(
+        "OXCART_PREFIX",
+        PREFIX,
+        "BullMQ's key prefix, the same as the producers'. `{bull}` keeps all keys in one slot of a cluster.",
+        default="bull",
+    )
+    exchange: Literal["own", "upstream"] = knob(
+        "OXCART_EXCHANGE",
+        one_of("own", "upstream"),
+        "own: many jobs a round trip by our script; upstream: only BullMQ's scripts, slower, to rule ours out.",
+        default="own",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """`port_is_explicit`: someone chose the port, so another one will not do."""
+
+    port: int = knob("PORT", whole(0, 65535), "The HTTP port; 0 takes any free one.", default="3001")
+    port_is_explicit: bool = False
+    tokens: tuple[Secret, ...] = knob(
+        "OXCART_HTTP_TOKEN",
+        HTTP_TOKENS,
+        "Opens what /health, /metrics and the webhooks do not; two with a comma between while one is rotated.",
+        without=(),
+        secret=True,
+    )
+    public_url: str | None = knob(
+        ("OXCART_PUBLIC_URL", "RAILWAY_PUBLIC_DOMAIN", "RENDER_EXTERNAL_URL"),
+        PUBLIC_URL,
+        "Where the outside world reaches this worker, for webhooks and links.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    level: LogLevel = knob(
+        "LOG_LEVEL",
+        one_of("debug", "info", "warn", "error", also=_LOG_LEVELS),
+        "The least level that is written.",
+        default="info",
+    )
+    format: Literal["json", "human"] | None = knob(
+        "OXCART_LOG_FORMAT", one_of("json", "human"), "Unset: human on a terminal, else json."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything but Redis. Parts receive their own piece, never the whole."""
+
+    worker: WorkerSettings
+    http: HttpSettings
+    log: LogSettings
+    platform: Platform
+    encryption_key: Secret | None = knob(
+        "ENCRYPTION_KEY",
+        ENCRYPTION_KEY,
+        "Encrypts the CRM's tokens at rest: 32 bytes in base64, or 64 hex digits.",
+        secret=True,
+    )
+    database_url: Secret | None = knob(
+        "DATABASE_URL", DATABASE_URL, "The SQL database of the CRM data; needed once Kommo is used.", secret=True
+    )
+    supabase_url: str | None = knob(
+        "SUPABASE_URL", TEXT, "Not used; with it and no DATABASE_URL the error says where to copy the right string."
+    )
+    kommo_webhook_secret: Secret | None = knob(
+        "KOMMO_WEBHOOK_SECRET", SECRET, "The last part of the webhook's path, known to Kommo alone."
+    )
+    sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
+    alert_url: Secret | None = knob(
+        "OXCART_ALERT_URL", SECRET_URL, "Receives a POST when the state changes: Redis lost, Redis back, …", secret=True
+    )
+    release: str | None = knob(
+        "RAILWAY_GIT_COMMIT_SHA", TEXT, "The deployed commit, shown by /health; Railway sets it for GitHub deploys."
+    )
+    railway_draining_seconds: float | None = knob(
+        "RAILWAY_DEPLOYMENT_DRAINING_SECONDS",
+        seconds(0, 86400),
+        "How long Railway waits between SIGTERM and SIGKILL. Railway's own default is 0: set it to 30 or more.",
+        unit="s",
+    )
+    data_dir: Path = knob(
+        "OXCART_DATA_DIR", PATH, "Where the embedded server keeps its data when no Redis is set.", default=".oxcart"
+    )

@@ -1,0 +1,220 @@
+"""How is each kind of setting written in the environment, and what does it become?"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from oxcart.secret import Secret
+
+_AGE_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_MAX_SHARE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A way of writing a value. `parse` raises ValueError, whose text (if any) says more than `allowed`.
+
+    `allowed` completes the sentence "X must be …".
+    """
+
+    parse: Callable[[str], Any]
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPolicy:
+    """How many finished jobs stay, and for how long. None: no limit of that kind; count 0: none stay."""
+
+    count: int | None
+    age_seconds: int | None
+
+
+KEEP_ALL = KeepPolicy(count=None, age_seconds=None)
+KEEP_NONE = KeepPolicy(count=0, age_seconds=None)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueShare:
+    """A queue to serve; `share` is how many of the process's slots it may take at most, None for all of them."""
+
+    name: str
+    share: int | None
+
+
+def whole(low: int, high: int) -> Form:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+            raise ValueError
+        return int(_within(int(text), low, high))
+
+    return Form(parse, f"a whole number from {low} to {high}")
+
+
+def seconds(low: float, high: float) -> Form:
+    return Form(lambda text: _within(_number(text), low, high), _allowed_seconds(low, high))
+
+
+def seconds_as_ms(low: float, high: float) -> Form:
+    """Written in seconds, kept in milliseconds, the unit on the wire."""
+    return Form(lambda text: round(_within(_number(text), low, high) * 1000), _allowed_seconds(low, high))
+
+
+def one_of(*names: str, also: Mapping[str, str] | None = None) -> Form:
+    """One of `names`, in any case; `also` maps other spellings to one of them."""
+    meanings = {name: name for name in names} | dict(also or {})
+
+    def parse(text: str) -> str:
+        if text.lower() not in meanings:
+            raise ValueError
+        return meanings[text.lower()]
+
+    return Form(parse, f"{', '.join(names[:-1])} or {names[-1]}")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _within(value: float, low: float, high: float) -> float:
+    if not low <= value <= high:
+        raise ValueError
+    return value
+
+
+def _allowed_seconds(low: float, high: float) -> str:
+    return f"a number from {low:g} to {high:g} (seconds, not milliseconds)"
+
+
+def _parse_boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise ValueError
+    return _BOOLEANS[text.lower()]
+
+
+def _parse_queues(text: str) -> tuple[QueueShare, ...]:
+    queues = tuple(_parse_queue(item.strip()) for item in text.split(","))
+    names = [queue.name for queue in queues]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"It names {', '.join(twice)} twice.")
+    return queues
+
+
+def _parse_queue(item: str) -> QueueShare:
+    name, colon, share = item.partition(":")
+    if not name.strip():
+        raise ValueError("One of the names is empty.")
+    if not name.isprintable():
+        raise ValueError("One of the names has a line break or another control character in it.")
+    if not colon:
+        return QueueShare(name, None)
+    if not re.fullmatch(r"[0-9]{1,9}", share.strip()) or not 1 <= int(share) <= _MAX_SHARE:
+        raise ValueError('What follows a ":" is a share, a whole number from 1; a queue name has no ":".')
+    return QueueShare(name.strip(), int(share))
+
+
+def _parse_keep(text: str) -> KeepPolicy:
+    if text.lower() in {"all", "none"}:
+        return KEEP_ALL if text.lower() == "all" else KEEP_NONE
+    counts: list[int] = []
+    ages: list[int] = []
+    for item in text.lower().split(","):
+        found = re.fullmatch(r"\s*([0-9]{1,12})\s*([smhd]?)\s*", item)
+        if found is None:
+            raise ValueError
+        if found[2]:
+            ages.append(int(found[1]) * _AGE_UNIT_SECONDS[found[2]])
+        else:
+            counts.append(int(found[1]))
+    if len(counts) > 1 or len(ages) > 1 or 0 in ages:
+        raise ValueError
+    return KeepPolicy(counts[0] if counts else None, ages[0] if ages else None)
+
+
+def _parse_prefix(text: str) -> str:
+    if not text.isprintable() or any(character.isspace() for character in text):
+        raise ValueError
+    if ("{" in text or "}" in text) and not re.fullmatch(r"[^{}]*\{[^{}]+\}[^{}]*", text):
+        raise ValueError("Braces mark a hash tag: one pair, with text inside.")
+    return text
+
+
+def _parse_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or any(c.isspace() for c in text):
+        raise ValueError
+    return text
+
+
+def _parse_public_url(text: str) -> str:
+    """Railway gives the bare domain, Render the whole URL."""
+    return _parse_url(text if "://" in text else f"https://{text}").rstrip("/")
+
+
+def _parse_tokens(text: str) -> tuple[Secret, ...]:
+    tokens = [token.strip() for token in text.split(",")]
+    if len(tokens) > 2 or not all(token.isascii() and token.isprintable() and token for token in tokens):
+        raise ValueError
+    return tuple(Secret(token) for token in tokens)
+
+
+def _parse_encryption_key(text: str) -> Secret:
+    encryption_key_bytes(Secret(text))
+    return Secret(text)
+
+
+def encryption_key_bytes(key: Secret) -> bytes:
+    """The 32 bytes of a key; raises ValueError. 64 hex digits are valid base64 too, so they are looked for first."""
+    text = key.reveal()
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        return bytes.fromhex(text)
+    try:
+        value = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("It is neither.") from error
+    if len(value) != 32:
+        raise ValueError(f"It is base64 of {len(value)} bytes.")
+    return value
+
+
+def _parse_database_url(text: str) -> Secret:
+    if not re.match(r"(postgres(ql)?(\+asyncpg)?|sqlite(\+aiosqlite)?)://", text):
+        raise ValueError
+    return Secret(text)
+
+
+def _parse_readable_pem(text: str) -> str:
+    try:
+        found = b"-----BEGIN " in Path(text).read_bytes()
+    except OSError as error:
+        raise ValueError(f"It cannot be read: {error.strerror}.") from error
+    if not found:
+        raise ValueError("It holds no certificate.")
+    return text
+
+
+TEXT = Form(str, "text")
+SECRET = Form(Secret, "text")
+BOOLEAN = Form(_parse_boolean, "true or false")
+PATH = Form(Path, "the path of a folder")
+QUEUES = Form(_parse_queues, 'one or more queue names with commas between, each with an optional share ("a,b:10")')
+KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma between (1000,24h), all, or none")
+PREFIX = Form(_parse_prefix, "text without spaces, as the producers have it")
+SECRET_URL = Form(lambda text: Secret(_parse_url(text)), "a URL that starts with https:// or http://")
+PUBLIC_URL = Form(_parse_public_url, "a URL that starts with https:// or http://")
+HTTP_TOKENS = Form(_parse_tokens, "one token, or two with a comma between, in printable ASCII")
+ENCRYPTION_KEY = Form(_parse_encryption_key, "32 bytes in base64, or 64 hex digits (openssl rand -base64 32 makes one)")
+DATABASE_URL = Form(_parse_database_url, "a URL that starts with postgresql:// or sqlite:///")
+CA_FILE = Form(_parse_readable_pem, "the path of a readable file with CA certificates in PEM form")
