@@ -102,12 +102,12 @@ def find_running(folder: Path) -> EmbeddedServer | None:
     """The server of this folder if it answers to the folder's password; call it while a watchdog lives."""
     from oxcart.connection import embedded_watchdog as watchdog
 
-    port = watchdog.read_state(folder).get("port")
+    state = watchdog.read_state(folder)
     password = watchdog.read_password(folder)
-    if port is None or password is None:
+    if not state or password is None:
         return None
-    version = watchdog.answering_version(port, password)
-    return EmbeddedServer(watchdog.HOST, port, Secret(password), version, folder) if version else None
+    version = watchdog.answering_version(state["port"], password, state["pid"])
+    return EmbeddedServer(watchdog.HOST, state["port"], Secret(password), version, folder) if version else None
 
 
 async def start_watchdog(folder: Path, binary: Path) -> None:

@@ -20,7 +20,7 @@ NEWER_DATA = re.compile(r"Can't handle RDB format version")
 NOT_ALLOWED = re.compile(r"Permission denied|Read-only file system|Operation not permitted")
 DAMAGED = re.compile(
     r"Bad file format reading the append only file|Unrecoverable error reading the append only file"
-    r"|Unexpected end of file reading the append only file|Invalid AOF manifest|AOF loading aborted"
+    r"|Unexpected end of file reading the append only file|AOF manifest|AOF loading aborted"
     r"|Unable to obtain the AOF file|Short read or OOM loading DB|Internal error in RDB reading"
 )
 DATA_FILE = re.compile(r"appendonly\.aof[.\w]*\w")

@@ -122,8 +122,11 @@ def read_or_make_password(folder: Path) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ the server
-def answering_version(port: int, password: str) -> str | None:
-    """The version of the server at this port if it takes the password and serves commands now; else None."""
+def answering_version(port: int, password: str, pid: int) -> str | None:
+    """The version of process `pid` if it is who answers at this port, takes the password and serves; else None.
+
+    A folder copied while its server ran has that server's port and password: only the process tells them apart.
+    """
     request = b"".join(
         b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
         for words in ((b"AUTH", password.encode()), (b"PING",), (b"INFO", b"server"))
@@ -136,14 +139,19 @@ def answering_version(port: int, password: str) -> str | None:
             info = replies.read(int(replies.readline()[1:]))
     except (OSError, ValueError):
         return None
-    found = re.search(rb"^valkey_version:(\S+)", info, re.MULTILINE)
-    return found[1].decode() if found else None
+    facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    return facts.get("valkey_version") if facts.get("process_id") == str(pid) else None
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port below those the kernel gives to clients: a client that tries again and again while the server is down
+    could otherwise be given the server's own port, connect to itself, and keep the server from coming back.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def config_text(port: int, password: str) -> str:
@@ -238,7 +246,7 @@ class Server:
     def _serves(self, port: int) -> bool:
         """Wait until it serves, however much it has to load; false if it exits instead."""
         while self.process is not None and self.process.poll() is None:
-            version = answering_version(port, self.password)
+            version = answering_version(port, self.password, self.process.pid)
             if version:
                 write_state(self.folder, self.process.pid, port, version)
                 return True
