@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, overload
 
 Answer = TypeVar("Answer")
 
 POLL_SECONDS = 0.01
 
 
+@overload
+def wait_until(
+    predicate: Callable[[], Awaitable[Answer]], *, describe: str, timeout: float = ...
+) -> Coroutine[Any, Any, Answer]: ...
+@overload
+def wait_until(
+    predicate: Callable[[], Answer], *, describe: str, timeout: float = ...
+) -> Coroutine[Any, Any, Answer]: ...
 async def wait_until(
-    predicate: Callable[[], Answer | Awaitable[Answer]],
+    predicate: Callable[[], Any],
     *,
     describe: str,
     timeout: float = 10,  # noqa: ASYNC109 - the word every test framework uses; in seconds
-) -> Answer:
+) -> Any:
     """Ask `predicate` (plain or async) until its answer is true, and return that answer.
 
         await wait_until(lambda: queue.counts(), describe="the queue can be counted")
@@ -30,9 +38,9 @@ async def wait_until(
     last: object = "no answer"
     while True:
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + give_up - time.monotonic()) as limit:
+            async with asyncio.timeout(give_up - time.monotonic()) as limit:
                 asked = predicate()
-                answer = cast("Answer", await asked if inspect.isawaitable(asked) else asked)
+                answer = await asked if inspect.isawaitable(asked) else asked
         except TimeoutError:
             if not limit.expired():
                 raise

@@ -307,7 +307,7 @@ async def test_ctrl_c_at_the_terminal_of_a_user_leaves_the_server_to_the_others(
         [watchdog] = watchdogs_of(folder)
 
         starter.process.send_signal(signal.SIGINT)
-        starter.process.wait(10)
+        starter.leave()
 
         assert os.getsid(watchdog.pid) != os.getsid(0)
         with client_of(server) as client:
