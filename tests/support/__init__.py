@@ -1,0 +1,1 @@
+"""What do tests of several folders share? Servers, and the rules that every test is held to."""
