@@ -1,0 +1,227 @@
+"""How does the lock-renewal thread talk to Redis? One blocking socket, outside the event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+from redis._parsers import BaseParser
+from redis.exceptions import AuthenticationWrongNumberOfArgsError, InvalidResponse, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from oxcart.connection.connect import pack
+from oxcart.connection.failures import classify, closes_connection
+from oxcart.connection.greeting import Command, check_greeting, describe, greeting
+from oxcart.connection.link import CLOSED
+from oxcart.connection.sockets import FAMILIES, close_hard, set_tcp_options, tls_context
+from oxcart.connection.target import RedisTarget
+from oxcart.errors import Failure, ServerRefused, Unavailable
+
+_READ_SIZE_BYTES = 1 << 16
+_INCOMPLETE = object()
+
+
+class BlockingLink:
+    """As Link, for one thread of its own; close() may come from any thread. Reports to nobody: its thread decides.
+
+    A deadline covers connecting too, so that a renewal is never late because a connect hangs.
+    """
+
+    def __init__(self, target: RedisTarget, role: str = "locks", *, client_name: str | None = None) -> None:
+        self.role = role
+        self.opened_at = 0.0
+        self._target = target
+        self._client_name = client_name
+        self._context: ssl.SSLContext | None = None
+        self._sock: socket.socket | None = None
+        self._reader = hiredis.Reader()
+        self._is_greeted = False
+        self._was_closed = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_greeted
+
+    def request(self, *command: bytes | str | float, deadline_seconds: float = 10.0) -> Any:
+        """Send one command and return its reply, undecoded. Raises Unavailable, or ServerRefused."""
+        (reply,) = self.requests((command,), deadline_seconds=deadline_seconds)
+        if isinstance(reply, ResponseError):
+            raise ServerRefused(classify(reply, target=self._target), self._doing(command)) from reply
+        return reply
+
+    def requests(self, commands: Sequence[Command], *, deadline_seconds: float = 10.0) -> list[Any]:
+        """Send all in one write; an error reply is a ResponseError in its place, or Unavailable as in Link."""
+        if not commands:
+            return []
+        payload = pack(commands)
+        ends_at = time.monotonic() + deadline_seconds
+        self._was_closed = False
+        if not self._is_greeted or self._has_unread():
+            self._open(min(ends_at, time.monotonic() + self._target.connect_timeout_seconds))
+        try:
+            replies = self._exchange(payload, len(commands), ends_at)
+        except (RedisError, OSError, ValueError) as error:  # ValueError: closed by another thread
+            failure = self._failure(error, connecting=False)
+            self._hang_up()
+            raise Unavailable(failure, self._doing(commands[0]), outcome_unknown=True) from error
+        except BaseException:
+            self._hang_up()
+            raise
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                self._close_if_useless(reply, commands)
+        return replies
+
+    def close(self) -> None:
+        """Close now, with RST; never raises. A request in flight in the other thread raises Unavailable."""
+        self._was_closed = True
+        sock = self._sock
+        if sock is not None:
+            close_hard(sock)
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # wakes a recv; SSLSocket's own would break it
+
+    def _open(self, ends_at: float) -> None:
+        self._hang_up()
+        try:
+            secret = self._target.current_password()
+            password = secret.reveal() if secret is not None else ""
+            try:
+                self._connect(ends_at)
+                self._greet(password, ends_at, password_only=False)
+            except AuthenticationWrongNumberOfArgsError:  # Redis before 6 knows no user names
+                self._connect(ends_at)
+                self._greet(password, ends_at, password_only=True)
+        except (RedisError, OSError, ValueError) as error:
+            failure = self._failure(error, connecting=True)
+            self._hang_up()
+            shown = None if isinstance(error, RedisError) and password and password in str(error) else error
+        except BaseException:
+            self._hang_up()
+            raise
+        else:
+            self._is_greeted = True
+            self.opened_at = time.monotonic()
+            return
+        raise Unavailable(failure, self._doing()) from shown
+
+    def _connect(self, ends_at: float) -> None:
+        self._hang_up()
+        sock = self._connect_stream(ends_at)
+        self._sock = sock
+        self._reader = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_INCOMPLETE
+        )
+        if self._target.tls:
+            if self._context is None:
+                self._context = tls_context(self._target)
+            assert self._context is not None
+            sock.settimeout(_seconds_until(ends_at))
+            self._sock = self._context.wrap_socket(sock, server_hostname=self._target.host)
+
+    def _connect_stream(self, ends_at: float) -> socket.socket:
+        target = self._target
+        if target.unix_path is not None:
+            return _connected(socket.AF_UNIX, target.unix_path, _seconds_until(ends_at))
+        addresses = socket.getaddrinfo(
+            target.host, target.port, family=FAMILIES[target.family], type=socket.SOCK_STREAM
+        )
+        first_error: OSError | None = None
+        for tried, (family, _, _, _, address) in enumerate(addresses):
+            try:
+                # a share of what is left for each address: a black hole must not eat it all
+                sock = _connected(family, address, _seconds_until(ends_at) / (len(addresses) - tried))
+            except OSError as error:
+                first_error = first_error or error
+            else:
+                set_tcp_options(sock)
+                return sock
+        raise first_error or OSError("the name has no address")
+
+    def _greet(self, password: str, ends_at: float, *, password_only: bool) -> None:
+        commands, required = greeting(self._target, password, self._client_name, password_only=password_only)
+        replies = self._exchange(pack(commands), len(commands), ends_at)
+        check_greeting(commands[:required], replies[:required])
+
+    def _exchange(self, payload: bytes, count: int, ends_at: float) -> list[Any]:
+        sock = self._sock
+        if sock is None or self._was_closed:
+            raise RedisConnectionError("Connection closed by another thread.")
+        sock.settimeout(_seconds_until(ends_at))
+        sock.sendall(payload)
+        replies: list[Any] = []
+        while len(replies) < count:
+            reply = self._reader.gets(False)
+            if reply is not _INCOMPLETE:
+                replies.append(reply)
+                continue
+            sock.settimeout(_seconds_until(ends_at))
+            received = sock.recv(_READ_SIZE_BYTES)
+            if not received:
+                raise RedisConnectionError("Connection closed by server.")
+            self._reader.feed(received)
+        return replies
+
+    def _has_unread(self) -> bool:
+        """True once the server has closed the socket, or has sent what nobody asked for."""
+        if self._sock is None or self._reader.has_data():
+            return True
+        try:
+            self._sock.settimeout(0)
+            self._sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except (OSError, ValueError):
+            return True
+        return True  # a byte, or the end
+
+    def _close_if_useless(self, reply: RedisError, commands: Sequence[Command]) -> None:
+        failure = classify(reply, target=self._target)
+        if not isinstance(reply, ResponseError) or closes_connection(failure):
+            self._hang_up()
+            raise Unavailable(failure, self._doing(commands[0]), outcome_unknown=len(commands) > 1) from reply
+
+    def _failure(self, error: BaseException, *, connecting: bool) -> Failure:
+        if self._was_closed:
+            return CLOSED
+        if isinstance(error, TimeoutError) and not connecting:
+            error = RedisTimeoutError("Timeout reading from socket")
+        return classify(error, connecting=connecting, target=self._target)
+
+    def _hang_up(self) -> None:
+        sock, self._sock = self._sock, None
+        self._is_greeted = False
+        if sock is not None:
+            close_hard(sock)
+            with contextlib.suppress(OSError):
+                sock.close()
+
+    def _doing(self, command: Command | None = None) -> str:
+        return describe(self._target, self.role, command)
+
+    def __repr__(self) -> str:
+        return f"BlockingLink({self.role!r}, open={self.is_open})"
+
+
+def _connected(family: int, address: Any, seconds: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _seconds_until(ends_at: float) -> float:
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left

@@ -1,0 +1,167 @@
+"""How is a byte stream to Redis opened? Addresses, TCP options and TLS; nothing of the Redis protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import ssl
+import struct
+
+import aiohappyeyeballs
+
+from oxcart.connection.target import RedisTarget
+
+FAMILIES = {"auto": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
+
+# The next address is tried beside the first after this long (RFC 8305): a black hole in one family costs 250 ms.
+_NEXT_ADDRESS_SECONDS = 0.25
+
+# A peer that vanished is noticed after 2 + 3 x 1 s of silence, long before a request's deadline.
+_KEEPALIVE_IDLE_SECONDS = 2
+_KEEPALIVE_INTERVAL_SECONDS = 1
+_KEEPALIVE_PROBES = 3
+# The same bound for bytes sent and not acknowledged; the kernel would go on for some 15 minutes.
+_USER_TIMEOUT_MS = 5000
+
+# How much is read ahead; a claim's reply is about 1 MiB at most.
+_READ_AHEAD_BYTES = 1 << 20
+
+# A plain Redis often says nothing at all to a TLS greeting: after this long we ask it in its own language.
+_PLAIN_QUESTION_AFTER_SECONDS = 2.0
+_PLAIN_ANSWER_SECONDS = 1.0
+
+_LINGER_0 = struct.pack("ii", 1, 0)
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class PlainTextServer(ssl.SSLError):
+    """TLS was spoken to a server that answers plain Redis; reads as OpenSSL's own error for the same mistake."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number: the server answers without TLS")
+        self.reason = "WRONG_VERSION_NUMBER"
+
+
+def tls_context(target: RedisTarget) -> ssl.SSLContext | None:
+    """None without TLS. A CA file replaces the system's authorities: only what it holds is trusted."""
+    if not target.tls:
+        return None
+    context = ssl.create_default_context(cafile=target.tls_ca_file)
+    if not target.tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def open_stream(target: RedisTarget, context: ssl.SSLContext | None) -> Stream:
+    """Resolve the name anew and connect; with a context, in TLS. Bounded by the caller.
+
+    Raises what the system raises (OSError, ssl.SSLError, socket.gaierror, UnicodeError), or PlainTextServer.
+    """
+    if target.unix_path is not None:
+        return await asyncio.open_unix_connection(target.unix_path, limit=_READ_AHEAD_BYTES)
+    sock = await _connect_tcp(target)
+    if context is None:
+        return await asyncio.open_connection(sock=sock, limit=_READ_AHEAD_BYTES)
+    return await _start_tls(target, sock, context)
+
+
+def set_tcp_options(sock: socket.socket) -> None:
+    """No delay, and keepalive that notices a vanished peer; options that this system lacks are left out."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPALIVE", _KEEPALIVE_IDLE_SECONDS),  # macOS's name for TCP_KEEPIDLE
+        ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def close_hard(sock: socket.socket) -> None:
+    """Make the coming close send RST: the server drops a blocked command at once, and nothing waits here."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+
+
+async def _connect_tcp(target: RedisTarget) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(
+        target.host, target.port, family=FAMILIES[target.family], type=socket.SOCK_STREAM
+    )
+    try:
+        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, loop=loop)
+    except RuntimeError as error:  # uvloop's form of some socket errors
+        raise OSError(str(error)) from error
+    except OSError as error:
+        raise _most_telling(error) from error
+    set_tcp_options(sock)
+    return sock
+
+
+def _most_telling(error: OSError) -> OSError:
+    """Addresses that failed differently come as one OSError without errno: give it that of an address with a route.
+
+    "IPv6 unreachable, IPv4 refused" is about the refusal. Only the text has the numbers; a test holds its form.
+    """
+    if error.errno is not None:
+        return error
+    numbers = [int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))]
+    unroutable = {101, 113, 99, 97}  # ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT on Linux
+    routed = [number for number in numbers if number not in unroutable] or numbers
+    return OSError(routed[0], str(error)) if routed else error
+
+
+async def _start_tls(target: RedisTarget, sock: socket.socket, context: ssl.SSLContext) -> Stream:
+    """Shake hands; meanwhile find out whether a server that stays silent speaks plain Redis."""
+    is_plain = False
+
+    async def ask_in_plain_text() -> None:
+        nonlocal is_plain
+        await asyncio.sleep(min(_PLAIN_QUESTION_AFTER_SECONDS, target.connect_timeout_seconds / 3))
+        if await _answers_plain_text(target):
+            is_plain = True
+            handshake.reschedule(0)  # in the past: give up now
+
+    question: asyncio.Task[None] | None = None
+    try:
+        async with asyncio.timeout(None) as handshake:
+            question = asyncio.create_task(ask_in_plain_text(), name="redis:plain-text-question")
+            return await asyncio.open_connection(
+                sock=sock,
+                ssl=context,
+                server_hostname=target.host,
+                limit=_READ_AHEAD_BYTES,
+                ssl_handshake_timeout=target.connect_timeout_seconds + 1,  # the caller's deadline comes first
+            )
+    except TimeoutError as error:
+        if is_plain:
+            raise PlainTextServer from error
+        raise
+    finally:
+        if question is not None and not question.done():
+            question.cancel()
+            await asyncio.wait({question})
+
+
+async def _answers_plain_text(target: RedisTarget) -> bool:
+    """Send PING without TLS on a socket of its own, never the password: does a Redis answer?"""
+    try:
+        async with asyncio.timeout(_PLAIN_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(sock=await _connect_tcp(target))
+            try:
+                writer.write(b"PING\r\n")
+                answer = await reader.read(64)
+            finally:
+                writer.transport.abort()
+    except OSError:
+        return False
+    return answer.startswith((b"+", b"-"))

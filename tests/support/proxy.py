@@ -1,0 +1,302 @@
+"""How do tests break the connection to a real server? A loopback TCP proxy with faults that can be switched.
+
+    with FaultProxy(server_port) as proxy:          # its own thread and loop: usable from async and blocking tests
+        connect to 127.0.0.1:proxy.port
+
+    proxy.delay_ms = 10                 each way, for whatever passes from now on
+    proxy.refuse() / proxy.accept()     new connections: ECONNREFUSED / welcome again, same port
+    proxy.blackhole = True              new connections are accepted and nothing is forwarded
+    proxy.freeze() / proxy.thaw()       half-open: nothing passes on any connection, none is closed; thaw delivers
+    proxy.cut() / proxy.reset()         close every connection with FIN / with RST
+    proxy.lose_replies(b"marker")       forward the command, swallow its reply once the server has sent it, then cut
+    proxy.execute_late(b"marker", 2)    cut the client now, forward the command 2 s later
+    proxy.commands                      how often each command passed, by its name in upper case
+
+A match is bytes that occur in a command as it is on the wire, or a function of those bytes. TLS and anything else that
+is not RESP passes unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Self
+
+from support.wire import ReplyCounter, command_name, split_commands
+
+Match = bytes | Callable[[bytes], bool]
+_LINGER_0 = struct.pack("ii", 1, 0)
+
+
+class _Fault:
+    """One armed fault; `times` commands will meet it."""
+
+    def __init__(self, match: Match, times: int, late_seconds: float | None, then: str) -> None:
+        self.match = match
+        self.times = times
+        self.late_seconds = late_seconds
+        self.then = then
+
+    def takes(self, command: bytes) -> bool:
+        hit = self.match in command if isinstance(self.match, bytes) else self.match(command)
+        if not hit or self.times == 0:
+            return False
+        self.times -= 1
+        return True
+
+
+class FaultProxy:
+    def __init__(self, server_port: int, server_host: str = "127.0.0.1", *, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = 0
+        self.delay_ms = 0.0
+        self.blackhole = False
+        self.commands: Counter[str] = Counter()
+        self.connections_accepted = 0
+        self.bytes_to_server = 0
+        self.bytes_to_client = 0
+        self.server_address = (server_host, server_port)
+        self.faults: list[_Fault] = []
+        self.flowing = asyncio.Event()
+        self.pairs: set[_Pair] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
+        self._listener: asyncio.Server | None = None
+        self._reserved: socket.socket | None = None
+
+    @property
+    def connections_open(self) -> int:
+        return len(self.pairs)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._run(self._start())
+
+    def stop(self) -> None:
+        """Cut everything and end the thread; may be called twice."""
+        if self._thread.is_alive():
+            self._run(self._stop())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def refuse(self) -> None:
+        self._run(self._refuse())
+
+    def accept(self) -> None:
+        self._run(self._listen())
+
+    def freeze(self) -> None:
+        self._loop.call_soon_threadsafe(self.flowing.clear)
+
+    def thaw(self) -> None:
+        self._loop.call_soon_threadsafe(self.flowing.set)
+
+    def cut(self) -> None:
+        self._run(self._end(_Pair.close))
+
+    def reset(self) -> None:
+        self._run(self._end(_Pair.reset))
+
+    def lose_replies(self, match: Match, times: int = 1, then: Literal["cut", "reset", "hold"] = "cut") -> None:
+        """The next `times` commands that match are executed and their replies lost.
+
+        Replies of commands that were sent before on the same connection may be lost too, as a real cut would do.
+        "hold" leaves the connection open and silent.
+        """
+        self.faults.append(_Fault(match, times, None, then))
+
+    def execute_late(self, match: Match, seconds: float, times: int = 1) -> None:
+        """The next `times` commands that match reach the server `seconds` later; their clients are cut at once."""
+        self.faults.append(_Fault(match, times, seconds, "cut"))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _end(self, end: Callable[[_Pair], None]) -> None:
+        for pair in tuple(self.pairs):
+            end(pair)
+
+    async def _start(self) -> None:
+        self.flowing.set()
+        self._reserved = socket.create_server((self.host, 0), family=_family(self.host))
+        self.port = self._reserved.getsockname()[1]
+        await self._listen()
+
+    async def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = await asyncio.start_server(self._serve, sock=self._reserved)
+
+    async def _refuse(self) -> None:
+        """Keep the port: a socket that is bound and does not listen refuses."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self._reserved = socket.socket(_family(self.host))
+            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._reserved.bind((self.host, self.port))
+
+    async def _stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        elif self._reserved is not None:
+            self._reserved.close()
+        await self._end(_Pair.close)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections_accepted += 1
+        pair = _Pair(self, reader, writer)
+        self.pairs.add(pair)
+        with contextlib.suppress(asyncio.CancelledError):  # at stop; asyncio's server would report it
+            await pair.run()
+
+
+class _Pair:
+    """One client's connection and the one to the server behind it."""
+
+    def __init__(self, proxy: FaultProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.proxy = proxy
+        self.client = (reader, writer)
+        self.server_writer: asyncio.StreamWriter | None = None
+        self.fault: _Fault | None = None
+        self.held = b""
+        self.sent = 0
+        self.replies = ReplyCounter()
+        self.answered = asyncio.Event()
+
+    async def run(self) -> None:
+        pumps: list[asyncio.Task[None]] = []
+        try:
+            if self.proxy.blackhole:
+                await self._swallow()
+                return
+            server_reader, self.server_writer = await asyncio.open_connection(*self.proxy.server_address)
+            pumps.append(asyncio.create_task(self._pump(server_reader, self.client[1], self._on_reply)))
+            pumps[0].add_done_callback(lambda _: self.answered.set())
+            pumps.append(asyncio.create_task(self._pump(self.client[0], self.server_writer, self._requests())))
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            if self.fault is not None:
+                await self._finish(self.fault)
+        except OSError:
+            return
+        finally:
+            self.close()
+            self.proxy.pairs.discard(self)
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _finish(self, fault: _Fault) -> None:
+        """A command met a fault: nothing more is read from the client."""
+        assert self.server_writer is not None
+        if fault.late_seconds is not None:
+            self.client[1].close()
+            await asyncio.sleep(fault.late_seconds)
+            self.sent += 1
+            self.answered.clear()
+            self.server_writer.write(self.held)
+        await self.answered.wait()
+        if fault.then == "reset":
+            self.reset()
+        if fault.then == "hold":
+            await self._swallow()
+
+    async def _swallow(self) -> None:
+        while await self.client[0].read(1 << 16):
+            continue
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        look: Callable[[bytes], tuple[bytes, bool]],
+    ) -> None:
+        """Forward until the end, or until `look` says that this was the last; each piece `delay_ms` after it came."""
+        loop = asyncio.get_running_loop()
+        line: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
+
+        async def deliver() -> None:
+            while (piece := await line.get()) is not None:
+                due, data = piece
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                await self.proxy.flowing.wait()
+                writer.write(data)
+                await writer.drain()
+
+        delivery = asyncio.create_task(deliver())
+        try:
+            is_last = False
+            while not is_last and (data := await reader.read(1 << 16)):
+                data, is_last = look(data)
+                line.put_nowait((loop.time() + self.proxy.delay_ms / 1000, data))
+            line.put_nowait(None)
+            await delivery
+            await self.proxy.flowing.wait()
+        finally:
+            delivery.cancel()
+
+    def _on_reply(self, data: bytes) -> tuple[bytes, bool]:
+        self.replies.feed(data)
+        if self.fault is not None:
+            if self.replies.count >= self.sent:
+                self.answered.set()
+            return b"", False
+        self.proxy.bytes_to_client += len(data)
+        return data, False
+
+    def _requests(self) -> Callable[[bytes], tuple[bytes, bool]]:
+        """Forward whole commands only, so that one that meets a fault is held or sent as a whole."""
+        unread = b""
+
+        def look(data: bytes) -> tuple[bytes, bool]:
+            nonlocal unread
+            commands, unread = split_commands(unread + data)
+            passed: list[bytes] = []
+            for command in commands:
+                self.proxy.commands[command_name(command)] += 1
+                fault = next((fault for fault in self.proxy.faults if fault.takes(command)), None)
+                if fault is not None:
+                    self.fault = fault
+                    self.held = command
+                if fault is None or fault.late_seconds is None:
+                    self.sent += 1
+                    passed.append(command)
+                if fault is not None:
+                    break
+            forwarded = b"".join(passed)
+            self.proxy.bytes_to_server += len(forwarded)
+            return forwarded, self.fault is not None
+
+        return look
+
+    def close(self) -> None:
+        for writer in (self.client[1], self.server_writer):
+            if writer is not None:
+                writer.close()
+
+    def reset(self) -> None:
+        for writer in (self.client[1], self.server_writer):
+            if writer is not None:
+                with contextlib.suppress(OSError):
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+                writer.transport.abort()
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

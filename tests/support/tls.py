@@ -1,0 +1,97 @@
+"""How do tests meet TLS, right and wrong? A TLS server in front of a plain one, with certificates made on the spot.
+
+    with TlsFront(server_port, "good") as front:      # or wrong_name, expired, unknown_ca, self_signed
+        connect with TLS to localhost:front.port, trusting front.ca_file
+
+`ca_file` is always the authority that a careful client would trust; "unknown_ca" and "self_signed" do not
+come from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import ssl
+import tempfile
+import threading
+from pathlib import Path
+from typing import Literal, Self
+
+import trustme
+
+Certificate = Literal["good", "wrong_name", "expired", "unknown_ca", "self_signed"]
+_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+class TlsFront:
+    def __init__(self, server_port: int, certificate: Certificate = "good", *, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = 0
+        self.ca_file = ""
+        self._server_port = server_port
+        self._certificate = certificate
+        self._folder = tempfile.TemporaryDirectory()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tls-front", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._folder.cleanup()
+
+    async def _start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self._context())
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _stop(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _context(self) -> ssl.SSLContext:
+        trusted = trustme.CA()
+        self.ca_file = str(Path(self._folder.name) / "ca.pem")
+        trusted.cert_pem.write_to_path(self.ca_file)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self._certificate == "self_signed":
+            alone = trustme.CA()
+            pem = Path(self._folder.name) / "alone.pem"
+            pem.write_bytes(alone.private_key_pem.bytes() + alone.cert_pem.bytes())
+            context.load_cert_chain(pem)
+            return context
+        issuer = trustme.CA() if self._certificate == "unknown_ca" else trusted
+        names = ("redis.example",) if self._certificate == "wrong_name" else _NAMES
+        yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+        not_after = yesterday if self._certificate == "expired" else None
+        issuer.issue_cert(*names, not_after=not_after).configure_cert(context)
+        return context
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+            try:
+                up = asyncio.create_task(_copy(reader, server_writer))
+                down = asyncio.create_task(_copy(server_reader, writer))
+                _, rest = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+                for task in rest:
+                    task.cancel()
+                await asyncio.gather(up, down, return_exceptions=True)
+            finally:
+                server_writer.close()
+                writer.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
