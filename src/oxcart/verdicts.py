@@ -70,13 +70,5 @@ class Abandoned:
 
 
 Verdict: TypeAlias = (
-    Completed
-    | RetryLater
-    | Failed
-    | Snoozed
-    | WaitingForChildren
-    | RateLimitedFor
-    | Interrupted
-    | Returned
-    | Abandoned
+    Completed | RetryLater | Failed | Snoozed | WaitingForChildren | RateLimitedFor | Interrupted | Returned | Abandoned
 )
