@@ -1,0 +1,98 @@
+"""Which Redis keys does a queue use? BullMQ's names, versions 5 and 6 alike (facts/field.md, section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from oxcart.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKeys:
+    """Every key of one queue. `base` is the prefix of all of them, with its colon: `bull:crm:`.
+
+    A prefix in braces (`{bull}`) keeps a queue in one slot of a cluster.
+    """
+
+    name: str
+    prefix: str = "bull"
+    base: str = field(init=False)
+    wait: str = field(init=False)
+    active: str = field(init=False)
+    paused: str = field(init=False)
+    meta: str = field(init=False)
+    id: str = field(init=False)
+    completed: str = field(init=False)
+    failed: str = field(init=False)
+    delayed: str = field(init=False)
+    prioritized: str = field(init=False)
+    waiting_children: str = field(init=False)
+    events: str = field(init=False)
+    marker: str = field(init=False)
+    stalled: str = field(init=False)
+    stalled_check: str = field(init=False)
+    limiter: str = field(init=False)
+    pc: str = field(init=False)
+    repeat: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_queue_name(self.name)
+        if not self.prefix:
+            raise InvalidInput(
+                f'The prefix of queue "{self.name}" is empty; leave it out to get BullMQ\'s own, "bull".'
+            )
+        base = f"{self.prefix}:{self.name}:"
+        object.__setattr__(self, "base", base)
+        for attribute in _ATTRIBUTES:
+            object.__setattr__(self, attribute, base + attribute.replace("_", "-"))
+
+    @property
+    def qualified_name(self) -> str:
+        """The queue as other queues refer to it, in `parent` and flows: `bull:crm`."""
+        return self.base[:-1]
+
+    def job(self, job_id: str) -> str:
+        return self.base + job_id
+
+    def lock(self, job_id: str) -> str:
+        return f"{self.base}{job_id}:lock"
+
+    def logs(self, job_id: str) -> str:
+        return f"{self.base}{job_id}:logs"
+
+    def dependencies(self, job_id: str) -> str:
+        return f"{self.base}{job_id}:dependencies"
+
+    def processed(self, job_id: str) -> str:
+        return f"{self.base}{job_id}:processed"
+
+    def failed_children(self, job_id: str) -> str:
+        return f"{self.base}{job_id}:failed"
+
+    def unsuccessful(self, job_id: str) -> str:
+        return f"{self.base}{job_id}:unsuccessful"
+
+    def deduplication(self, deduplication_id: str) -> str:
+        return f"{self.base}de:{deduplication_id}"
+
+    def scheduler(self, scheduler_id: str) -> str:
+        return f"{self.repeat}:{scheduler_id}"
+
+    def metrics(self, target: str) -> str:
+        """`target` is completed or failed."""
+        return f"{self.base}metrics:{target}"
+
+    def state(self, state: str) -> str:
+        """The list or set behind a state as BullMQ spells it; `waiting` is the list `wait`."""
+        return self.base + ("wait" if state == "waiting" else state)
+
+
+_ATTRIBUTES = tuple(name for name in QueueKeys.__slots__ if name not in {"name", "prefix", "base"})
+
+
+def check_queue_name(name: str) -> None:
+    """Raises InvalidInput for a name that BullMQ refuses too: a colon would mix up two queues' keys."""
+    if not isinstance(name, str) or not name:
+        raise InvalidInput("A queue needs a name: a string that is not empty.")
+    if ":" in name:
+        raise InvalidInput(f'The queue name "{name}" contains ":", which separates the parts of a key; use "-" or "_".')
