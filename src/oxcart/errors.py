@@ -7,6 +7,7 @@
   x Unavailable            the server was not reached, or did not answer; try again        (exit 69)
   x ServerRefused          the server answered this one command with an error
   x AddFailed              add_many stopped half way; says which were added, unknown, not sent
+  x PortUnavailable        the HTTP port is taken or forbidden; free it or choose another     (exit 1)
   x JobNotFound            no job with this id in this queue
   x JobFailed              the job that was waited for has failed; carries its failedReason
   x ResultGone             it has finished, but its result is no longer kept
@@ -89,6 +90,14 @@ class ServerRefused(OxcartError):  # noqa: N818
         self.failure = failure
         self.doing = doing
         super().__init__(f"{doing}: {failure.summary} {failure.advice}".strip())
+
+
+class PortUnavailable(OxcartError):  # noqa: N818
+    """HTTP cannot listen on `port`: another process has it, or this one may not. The message names the port."""
+
+    def __init__(self, port: int, message: str) -> None:
+        self.port = port
+        super().__init__(message)
 
 
 class AddFailed(OxcartError):  # noqa: N818

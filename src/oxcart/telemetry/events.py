@@ -56,6 +56,8 @@ class RedisFailureChanged:
 # ------------------------------------------------------------------------------------------------ the worker
 @dataclass(frozen=True, slots=True)
 class WorkerStarted:
+    """The worker runs. `handlers` are the job names it knows; `shutdown_grace_seconds` is what a deploy leaves them."""
+
     version: str
     queues: tuple[str, ...]
     concurrency: int
@@ -96,6 +98,15 @@ class LoopBlocked:
 
     seconds: float
     stack: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpStarted:
+    """HTTP answers on `port` of `hosts`; another port than `wanted_port` when that one was taken."""
+
+    port: int
+    wanted_port: int
+    hosts: tuple[str, ...]
 
 
 # ------------------------------------------------------------------------------------------------ jobs
@@ -210,6 +221,7 @@ Event: TypeAlias = (
     | WorkerStopped
     | WarningRaised
     | LoopBlocked
+    | HttpStarted
     | JobsStarted
     | JobsFinished
     | JobAbandoned

@@ -24,7 +24,8 @@ class RedisStatus:
 class WorkerStatus:
     """`healthy` is the answer of GET /health (200 or 503); `state` is starting, running, stopping or stopped.
 
-    `dead_letters` and `jobs_total` come from a cache that costs Redis nothing when read; None: not known yet.
+    `dead_letters` comes from a cache that costs Redis nothing when read; None: not known yet. `exchanges` were
+    answered since the start; `outbox_verdicts` wait for the server's answer now.
     """
 
     healthy: bool
@@ -37,3 +38,5 @@ class WorkerStatus:
     uptime_seconds: float
     loop_lag_seconds: float
     redis: RedisStatus
+    exchanges: int = 0
+    outbox_verdicts: int = 0

@@ -1,0 +1,96 @@
+"""Is this worker well? /health says it in full, /health/ready in a word; /health/live only if the job loop runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from oxcart.http.answers import json_answer
+from oxcart.http.site import Site
+from oxcart.telemetry.log_format import iso_utc
+from oxcart.worker.status import RedisStatus, WorkerStatus
+
+# The job loop renews locks until it has stood still for five minutes (design, decision 8); then only a restart helps.
+_LOOP_LOST_SECONDS = 300.0
+
+# Connected, and yet the loop that fetches jobs hears nothing: no row of the failure table, as no command has failed.
+FETCH_LATE = "FETCH_LATE"
+
+
+async def health(site: Site, _: Request) -> Response:
+    status = site.status()
+    content = {
+        "status": _word(status),
+        "service": "worker",
+        "version": site.version,
+        "release": site.release,
+        "timestamp": iso_utc(time.time()),
+        "uptime": round(status.uptime_seconds, 3),
+        "redis": {
+            "connected": status.redis.connected,
+            **_problem(status),
+            "host": status.redis.host,
+            "port": status.redis.port,
+            "tls": status.redis.tls,
+            "lastFetchAgeSeconds": _rounded(status.redis.last_fetch_age_seconds),
+        },
+        "worker": {
+            "queueName": ",".join(status.queue_names),
+            "concurrency": status.concurrency,
+            "jobsProcessing": status.jobs_processing,
+            "state": status.state,
+            "unknownJobs": list(status.unknown_jobs),
+        },
+        "deadLetterQueue": {"available": status.dead_letters is not None, "count": status.dead_letters},
+    }
+    return json_answer(content, _code(status))
+
+
+async def ready(site: Site, _: Request) -> Response:
+    status = site.status()
+    return json_answer({"status": _word(status)}, _code(status))
+
+
+async def live(site: Site, _: Request) -> Response:
+    lag = site.status().loop_lag_seconds
+    if lag < _LOOP_LOST_SECONDS:
+        return json_answer({"status": "ok"})
+    sentence = f"The job loop has not run for {lag:.0f} s: a handler blocks it. Restart the worker."
+    return json_answer({"status": "degraded", "error": sentence}, 503)
+
+
+def _word(status: WorkerStatus) -> str:
+    return "ok" if status.healthy else "degraded"
+
+
+def _code(status: WorkerStatus) -> int:
+    return 200 if status.healthy else 503
+
+
+def last_error(redis: RedisStatus) -> str | None:
+    """What keeps us from Redis, None while connected."""
+    if redis.connected:
+        return None
+    return redis.failure.summary if redis.failure is not None else "No connection has been made yet."
+
+
+def _problem(status: WorkerStatus) -> dict[str, Any]:
+    redis = status.redis
+    if status.healthy:
+        return {"error": None, "errorCode": None, "advice": None}
+    if redis.failure is not None:
+        return {"error": redis.failure.summary, "errorCode": redis.failure.code, "advice": redis.failure.advice}
+    if redis.connected and status.state == "running" and redis.last_fetch_age_seconds is not None:
+        return {
+            "error": f"The connection is open, but no fetch was answered for {redis.last_fetch_age_seconds:.0f} s.",
+            "errorCode": FETCH_LATE,
+            "advice": "A handler may block the event loop: look for worker.loop_blocked in the log.",
+        }
+    return {"error": last_error(redis), "errorCode": None, "advice": None}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,103 @@
+"""How does HTTP run beside the jobs? On a thread and an event loop of its own, so that a blocked job loop is seen."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+
+import uvicorn
+from starlette.applications import Starlette
+
+from oxcart.errors import OxcartError
+from oxcart.http.assemble import build_app
+from oxcart.http.listen import EVERYWHERE, LOOPBACK, open_sockets
+from oxcart.http.routes import Route
+from oxcart.http.site import Site
+from oxcart.telemetry.bus import Emit
+from oxcart.telemetry.events import HttpStarted
+
+_START_SECONDS = 10.0
+_STOP_SECONDS = 0.9
+
+# Beyond this many connections uvicorn answers 503 itself: Redis must not run out of file descriptors for our callers.
+_MAX_CONNECTIONS = 500
+
+
+class HttpServer:
+    """Serves a site on `port`; with `may_move` on the next free one if that is taken."""
+
+    def __init__(
+        self,
+        site: Site,
+        emit: Emit,
+        *,
+        port: int,
+        may_move: bool = False,
+        loopback_only: bool = False,
+        more_routes: Sequence[Route] = (),
+    ) -> None:
+        self._app = build_app(site, more_routes)
+        self._emit = emit
+        self._wanted_port = port
+        self._may_move = may_move
+        self._hosts = LOOPBACK if loopback_only else EVERYWHERE
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> int:
+        """Returns the port once requests are answered. Raises PortUnavailable."""
+        sockets = open_sockets(self._wanted_port, self._hosts, may_move=self._may_move)
+        port: int = sockets[0].getsockname()[1]
+        hosts = tuple(str(listener.getsockname()[0]) for listener in sockets)
+        self._server = _Server(_config(self._app))
+        self._thread = threading.Thread(target=self._server.run_on, args=(sockets,), name="http", daemon=True)
+        self._thread.start()
+        if not self._server.settled.wait(_START_SECONDS) or not self._server.started:
+            self.stop()
+            raise OxcartError(f"HTTP did not start on port {port}. The log says why.")
+        self._emit(HttpStarted(port, self._wanted_port, hosts))
+        return port
+
+    def stop(self) -> None:
+        """Ends within a second: answers being written go out, what takes longer is cut off. May be called twice."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(_STOP_SECONDS)
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # our own errors are logged by assemble.py; scanners' broken requests by nobody
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # auth.py judges the real peer
+        timeout_graceful_shutdown=0,
+        limit_concurrency=_MAX_CONNECTIONS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """`settled` is set when start-up is over, well or not; `started` says which. Off the main thread, no signals."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+    def run_on(self, sockets: list[socket.socket]) -> None:
+        try:
+            self.run(sockets)
+        finally:
+            self.settled.set()
+            for listener in sockets:
+                listener.close()

@@ -1,0 +1,36 @@
+"""What do the endpoints know? Everything is handed in by the composition root; nothing here talks to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from oxcart.secret import Secret
+from oxcart.telemetry.metrics import Metrics
+from oxcart.worker.status import WorkerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryResult:
+    """A `test-job` went through the queue: from its add to its result in `duration_ms`."""
+
+    job_id: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What one HTTP server serves.
+
+    `status` and `run_canary` are called on the HTTP thread and must return at once, also while the job loop is
+    blocked: a snapshot, and a future that the job loop settles. `tokens` are the accepted Bearer tokens; with none,
+    operators' routes are open to this machine only. `release` is the commit that was deployed, if known.
+    """
+
+    status: Callable[[], WorkerStatus]
+    metrics: Metrics
+    run_canary: Callable[[], Future[CanaryResult]]
+    version: str
+    release: str | None = None
+    tokens: tuple[Secret, ...] = ()
