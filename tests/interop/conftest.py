@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from support.server import PrivateServer
 
 from .node_driver import NodeDriver
 from .node_install import MAJORS, installed, node_binary
 
 
-def _driver(major: str, server: Any) -> Iterator[NodeDriver]:
+def _driver(major: str, server: PrivateServer) -> Iterator[NodeDriver]:
     driver = NodeDriver(node_binary(), installed(major), major)
     try:
         driver.connect(server.host, server.port, server.password)
@@ -21,12 +21,12 @@ def _driver(major: str, server: Any) -> Iterator[NodeDriver]:
 
 
 @pytest.fixture(scope="module")
-def node5(server: Any) -> Iterator[NodeDriver]:
+def node5(server: PrivateServer) -> Iterator[NodeDriver]:
     yield from _driver("5", server)
 
 
 @pytest.fixture(scope="module")
-def node6(server: Any) -> Iterator[NodeDriver]:
+def node6(server: PrivateServer) -> Iterator[NodeDriver]:
     yield from _driver("6", server)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.server import PrivateServer
 
 from .node_driver import NodeDriver, NodeError
 from .node_install import installed, node_binary
@@ -72,9 +73,9 @@ async def test_an_error_in_node_shows_nodes_stack(node: NodeDriver, queue_name: 
         await node.queue(queue_name).job("no-such-id", "getState")
 
 
-async def test_a_killed_driver_is_reported_and_not_waited_for(server: object) -> None:
+async def test_a_killed_driver_is_reported_and_not_waited_for(server: PrivateServer) -> None:
     driver = NodeDriver(node_binary(), installed("6"), "6")
-    driver.connect(server.host, server.port, server.password)  # type: ignore[attr-defined]
+    driver.connect(server.host, server.port, server.password)
 
     driver.kill()
 
