@@ -1,0 +1,249 @@
+"""Which histories can a queue have? Steps that Hypothesis draws, and a run of them on one server database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import redis
+from hypothesis import strategies as st
+
+from oxcart.protocol.keys import QueueKeys
+
+from .reference import Claim, Finish, Outcome, Policy, Reference
+
+PREFIX = "eq"
+LOCK_MS = 60_000  # longer than any run: what expires is decided by a step, not by the machine's speed
+START_MS = 1_760_000_000_000
+
+Exchange: TypeAlias = Callable[[redis.Redis, QueueKeys, Sequence[Finish], int, int, str, int], Outcome]
+
+
+@dataclass(frozen=True)
+class Add:
+    """One job. `parent` picks one of the flows' parents so far; `elsewhere` puts it into the second queue."""
+
+    options: Mapping[str, Any]
+    parent: int | None = None
+    on_failure: str | None = None
+    has_children: bool = False
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True)
+class Pause:
+    paused: bool
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Global concurrency and rate limit as Node's Queue sets them; None removes one."""
+
+    concurrency: int | None
+    maximum: int | None
+
+
+@dataclass(frozen=True)
+class PassTime:
+    milliseconds: int
+
+
+@dataclass(frozen=True)
+class LoseLock:
+    claim: int
+
+
+@dataclass(frozen=True)
+class CheckStalled:
+    max_stalled: int
+
+
+@dataclass(frozen=True)
+class WriteLog:
+    claim: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict about one of the claims that are out, or, with a `flaw`, about something that is not."""
+
+    claim: int
+    finish: Finish
+    flaw: str | None = None
+
+
+@dataclass(frozen=True)
+class DoExchange:
+    verdicts: tuple[Verdict, ...]
+    room: int
+
+
+Step: TypeAlias = Add | Pause | Limit | PassTime | LoseLock | CheckStalled | WriteLog | DoExchange
+
+
+@dataclass
+class Run:
+    """One history on one server database. Two of them, given the same steps, must leave the same keys."""
+
+    server: redis.Redis
+    exchange: Exchange
+    keys: QueueKeys = field(default_factory=lambda: QueueKeys("main", PREFIX))
+    now_ms: int = START_MS
+    parents: list[dict[str, Any]] = field(default_factory=list)
+    out: list[Claim] = field(default_factory=list)
+    over: list[Claim] = field(default_factory=list)
+    added: int = 0
+    exchanges: int = 0
+
+    def apply(self, step: Step) -> Outcome | None:
+        queue = Reference(self.server, self.keys)
+        match step:
+            case Add():
+                self._add(step)
+            case Pause(paused):
+                queue.pause(paused=paused)
+            case Limit():
+                self._limit(step)
+            case PassTime(milliseconds):
+                self.now_ms += milliseconds
+            case LoseLock(index):
+                if self.out:
+                    self.server.delete(self.keys.lock(self.out[index % len(self.out)].job_id))
+            case CheckStalled(max_stalled):
+                queue.check_stalled(self.now_ms, max_stalled)
+            case WriteLog(index):
+                if self.out:
+                    self.server.rpush(self.keys.logs(self.out[index % len(self.out)].job_id), "a line")
+            case DoExchange():
+                return self._exchange(step)
+        return None
+
+    def _add(self, step: Add) -> None:
+        self.added += 1
+        job_id = f"j{self.added}"
+        keys = QueueKeys("other", PREFIX) if step.elsewhere else self.keys
+        parent = None
+        if step.parent is not None and self.parents:
+            parent = dict(self.parents[step.parent % len(self.parents)])
+            if not self.server.exists(f"{parent['queueKey']}:{parent['id']}"):
+                parent = None  # BullMQ refuses to add to a parent that is gone
+            elif step.on_failure:
+                parent[step.on_failure] = True
+        queue = Reference(self.server, keys)
+        queue.add(job_id, self.now_ms, step.options, parent=parent, has_children=step.has_children)
+        if step.has_children:
+            self.parents.append({"id": job_id, "queueKey": keys.qualified_name})
+
+    def _limit(self, step: Limit) -> None:
+        meta = self.keys.meta
+        if step.concurrency is None:
+            self.server.hdel(meta, "concurrency")
+        else:
+            self.server.hset(meta, "concurrency", step.concurrency)
+        if step.maximum is None:
+            self.server.hdel(meta, "max", "duration")
+        else:
+            self.server.hset(meta, mapping={"max": step.maximum, "duration": 600_000})
+        self.server.delete(self.keys.limiter)
+
+    def _exchange(self, step: DoExchange) -> Outcome:
+        finishes: list[Finish] = []
+        settled: list[Claim] = []
+        for verdict in step.verdicts:
+            finish = self._resolve(verdict, settled)
+            if finish is not None:
+                finishes.append(finish)
+        self.exchanges += 1
+        outcome = self.exchange(
+            self.server, self.keys, finishes, step.room, self.now_ms, f"worker:{self.exchanges}", LOCK_MS
+        )
+        self.over.extend(settled)
+        self.out.extend(outcome.claims)
+        return outcome
+
+    def _resolve(self, verdict: Verdict, settled: list[Claim]) -> Finish | None:
+        """The verdict about a claim that exists now; None if there is none to speak of."""
+        if verdict.flaw == "settled before":
+            if not self.over or verdict.finish.kind not in "cf":
+                return None
+            return replace(verdict.finish, claim=self.over[verdict.claim % len(self.over)])
+        if verdict.flaw == "no such job":
+            return replace(verdict.finish, claim=Claim("ghost", "worker:1", 1, self.now_ms, 0))
+        if not self.out:
+            return None
+        position = verdict.claim % len(self.out)
+        finish = replace(verdict.finish, claim=self.out[position])
+        if finish.kind == "l" and not self.server.hexists(self.keys.meta, "max"):
+            finish = replace(finish, kind="b")  # without a maximum, BullMQ keeps the limit in the worker's memory
+        if verdict.flaw == "wrong token":
+            return replace(finish, claim=replace(finish.claim, token="someone:else", ats=99))
+        if finish.kind == "b" and not self.server.exists(self.keys.lock(finish.claim.job_id)):
+            return None  # a claim that lapsed and is handed back needs no answer: the stalled check has done it
+        if finish.kind in "cf":
+            settled.append(finish.claim)
+        del self.out[position]
+        return finish
+
+
+def _options() -> st.SearchStrategy[dict[str, Any]]:
+    plain = st.just({"attempts": 1})
+    placed = st.fixed_dictionaries(
+        {}, optional={"priority": st.integers(1, 3), "delay": st.sampled_from([1, 500, 5_000]), "lifo": st.just(True)}
+    )
+    modes = [{}, {"ttl": 600_000}, {"keepLastIfActive": True}, {"ttl": 600_000, "extend": True, "replace": True}]
+    unique = st.builds(
+        lambda name, mode: {"de": {"id": name, **mode}}, st.sampled_from(["a", "b"]), st.sampled_from(modes)
+    )
+    return st.one_of(plain, plain, placed, unique)
+
+
+_policies = st.sampled_from(
+    [
+        Policy(-1), Policy(-1), Policy(0), Policy(1), Policy(2), Policy(3),
+        Policy(-1, age=1), Policy(-1, age=10), Policy(2, age=5, limit=1), Policy(-1, age=3, limit=2), Policy(5, age=0),
+    ]
+)  # fmt: skip
+_nobody = Claim("", "", 0, 0, 0)
+_finishes = st.builds(
+    Finish,
+    claim=st.just(_nobody),
+    kind=st.sampled_from("cccccffffdrwbl"),
+    value=st.sampled_from(["null", '{"é":1}', '"text"', "x" * 200]),
+    policy=_policies,
+    stacktrace=st.sampled_from(["", '["Error: no"]']),
+    attempts=st.integers(1, 3),
+    delay_ms=st.sampled_from([1, 1_000, 30_000]),
+    skips_attempt=st.booleans(),
+    push=st.sampled_from(["LPUSH", "RPUSH"]),
+)
+_flaws = st.sampled_from([None] * 12 + ["settled before", "no such job", "wrong token"])
+_verdicts = st.builds(Verdict, claim=st.integers(0, 20), finish=_finishes, flaw=_flaws)
+_exchanges = st.builds(
+    DoExchange, verdicts=st.lists(_verdicts, max_size=6).map(tuple), room=st.sampled_from([0, 1, 2, 3, 5, 10])
+)
+_adds = st.builds(Add, options=_options())
+_flow_adds = st.builds(
+    Add,
+    options=st.sampled_from([{}, {"priority": 2}, {"delay": 500}]),
+    parent=st.none() | st.integers(0, 5),
+    on_failure=st.sampled_from([None, "fpof", "cpof", "idof", "rdof"]),
+    has_children=st.booleans(),
+    elsewhere=st.sampled_from([False, False, True]),
+)
+_settings = st.one_of(
+    st.builds(Pause, st.booleans()),
+    st.builds(Limit, concurrency=st.none() | st.integers(1, 4), maximum=st.none() | st.integers(1, 5)),
+    st.builds(PassTime, st.sampled_from([1, 700, 4_000, 60_000])),
+)
+_accidents = st.one_of(
+    st.builds(LoseLock, st.integers(0, 20)),
+    st.builds(CheckStalled, st.integers(1, 3)),
+    st.builds(WriteLog, st.integers(0, 20)),
+)
+
+histories: st.SearchStrategy[list[Step]] = st.lists(
+    st.one_of(_adds, _adds, _adds, _flow_adds, _exchanges, _exchanges, _exchanges, _settings, _accidents),
+    min_size=5,
+    max_size=40,
+)

@@ -1,0 +1,92 @@
+"""Does our exchange leave a queue as BullMQ's own scripts would? Random histories, run through both, key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, note, settings
+from support.dump import differences, dump
+from support.server import PrivateServer
+
+from oxcart.protocol.keys import QueueKeys
+
+from .ours import run_exchange
+from .reference import Finish, Outcome, Reference
+from .steps import PREFIX, DoExchange, Exchange, Run, Step, histories
+
+REFERENCE_DATABASE, OUR_DATABASE = 14, 15
+
+
+def reference_exchange(
+    server: redis.Redis,
+    keys: QueueKeys,
+    finishes: Sequence[Finish],
+    room: int,
+    now_ms: int,
+    token: str,
+    lock_ms: int,
+) -> Outcome:
+    return Reference(server, keys).exchange(finishes, room, now_ms, token, lock_ms)
+
+
+@dataclass
+class TwoDatabases:
+    """Two databases of one server: the same keys in both, and the same Lua."""
+
+    reference: redis.Redis = field(repr=False)
+    ours: redis.Redis = field(repr=False)
+
+
+@pytest.fixture
+def databases(server: PrivateServer) -> Iterator[TwoDatabases]:
+    reference, ours = (
+        redis.Redis(host=server.host, port=server.port, password=server.password, db=number, protocol=2)
+        for number in (REFERENCE_DATABASE, OUR_DATABASE)
+    )
+    with reference, ours:
+        yield TwoDatabases(reference, ours)
+        reference.flushdb()
+        ours.flushdb()
+
+
+def compare(databases: TwoDatabases, steps: Sequence[Step], ours: Exchange) -> None:
+    databases.reference.flushdb()
+    databases.ours.flushdb()
+    expected, actual = Run(databases.reference, reference_exchange), Run(databases.ours, ours)
+    for number, step in enumerate(steps):
+        note(f"{number}: {step}")
+        if isinstance(step, DoExchange) and step.room:
+            # A worker that exchanges was woken by the marker and took it: who is left waiting must find a new one.
+            databases.ours.zrem(actual.keys.marker, "0")
+        assert expected.apply(step) == actual.apply(step)
+        changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))
+        assert not changed, "\n".join(changed)
+        if isinstance(step, DoExchange) and step.room:
+            assert_somebody_wakes_up(databases.ours, actual.keys)
+
+
+def assert_somebody_wakes_up(server: redis.Redis, keys: QueueKeys) -> None:
+    """If a job is claimable and nothing holds the queue back, the marker's member "0" is there (decision 3)."""
+    paused, concurrency, maximum = server.hmget(keys.meta, "paused", "concurrency", "max")
+    claimable = server.exists(keys.wait) or server.exists(keys.prioritized)
+    maxed = concurrency is not None and server.llen(keys.active) >= int(concurrency)
+    limited = maximum is not None and int(server.get(keys.limiter) or 0) >= int(maximum)
+    if claimable and not (paused or maxed or limited):
+        assert server.zscore(keys.marker, "0") == 0, "jobs are waiting, and no worker will be woken"
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=histories)
+def test_every_key_and_event_is_as_bullmq_leaves_it(databases: TwoDatabases, steps: list[Step]) -> None:
+    compare(databases, steps, run_exchange)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=histories)
+def test_the_same_when_every_finish_goes_through_bullmqs_own_script(databases: TwoDatabases, steps: list[Step]) -> None:
+    """`OXCART_EXCHANGE=upstream`, the way back should our plain path ever be wrong."""
+    compare(databases, steps, partial(run_exchange, allow_plain=False))
