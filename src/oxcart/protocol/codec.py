@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
+import msgpack
 import msgspec
 
 from oxcart.errors import InvalidInput
@@ -56,6 +57,12 @@ def decode(text: bytes | str, what: str = "data") -> Any:
         raise InvalidInput(f"Reading {what}: it is nested too deeply. Look at the raw job.") from error
     except msgspec.DecodeError as error:
         return _decode_loosely(text, what, error)
+
+
+def pack(value: Any) -> bytes:
+    """MessagePack, for the arguments of scripts that unpack it."""
+    packed: bytes = msgpack.packb(value)  # type: ignore[no-untyped-call]
+    return packed
 
 
 def _decode_loosely(text: bytes | str, what: str, reason: Exception) -> Any:

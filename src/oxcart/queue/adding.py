@@ -1,0 +1,196 @@
+"""How does one job become bytes, and which script adds it? Prepares and checks jobs; no connection here."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarge, StateConflict
+from oxcart.protocol import codec
+from oxcart.protocol.job_options import JobOptions, Parent
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import ours, upstream
+from oxcart.queue.channel import ScriptCall
+from oxcart.queue.options import build_options
+
+NO_DATA: Mapping[str, Any] = {}
+"""What a job has whose caller gave nothing: BullMQ's empty object."""
+
+LARGEST_JOB_BYTES = 10_000_000 - 65_536
+"""Upstash refuses requests above 10 MB; what remains is for keys and framing."""
+
+CHUNK_JOBS = 500
+CHUNK_BYTES = 1024 * 1024
+"""One script call blocks the server: about 10 ms for this much."""
+
+_DEFAULT_OPTIONS = JobOptions()
+_DEFAULT_OPTS = codec.encode(_DEFAULT_OPTIONS.to_wire())
+_MISSING_PARENT, _PARENT_TAKEN = -5, -7
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job ready to be sent. `data` and `opts` are JSON text; `size` is what it adds to a request, in bytes."""
+
+    id: str
+    name: str
+    data: bytes
+    opts: bytes
+    options: JobOptions
+    timestamp_ms: int
+    size: int
+
+    @property
+    def is_plain(self) -> bool:
+        """True if add_many.lua can add it: nobody waits for it, and it replaces nobody."""
+        return self.options.parent is None and self.options.deduplication is None
+
+
+def make_job_id() -> str:
+    """A new id, ordered by time. It starts with a letter: a number could be one of the server's own."""
+    return f"ox{time.time_ns() // 1_000_000:011x}{os.urandom(8).hex()}"
+
+
+def prepare(keys: QueueKeys, name: str, data: Any, given: Mapping[str, Any], now_ms: int) -> NewJob:
+    """Check and encode one job. Raises InvalidInput, or PayloadTooLarge with both sizes."""
+    if not isinstance(name, str) or not name:
+        raise InvalidInput("Adding a job: its name is a string that is not empty.")
+    try:
+        name_bytes = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput("Adding a job: its name contains half of a surrogate pair. Use whole characters.") from error
+    if given:
+        options = _qualified(keys, build_options(given))
+        opts = codec.encode(options.to_wire(), "options")
+    else:
+        options, opts = _DEFAULT_OPTIONS, _DEFAULT_OPTS
+    text = codec.encode(data)
+    size = name_bytes + len(text) + len(opts)
+    if size > LARGEST_JOB_BYTES or (options.size_limit and len(text) > options.size_limit):
+        limit = min(LARGEST_JOB_BYTES, options.size_limit or LARGEST_JOB_BYTES)
+        raise PayloadTooLarge(
+            f'Adding "{name[:60]}" to queue {keys.name}: the job has {size} bytes, {limit} are the limit. '
+            "Store the data elsewhere and add where to find it."
+        )
+    return NewJob(options.job_id or make_job_id(), name, text, opts, options, options.timestamp_ms or now_ms, size)
+
+
+def _qualified(keys: QueueKeys, options: JobOptions) -> JobOptions:
+    """A parent's queue without prefix is one beside ours."""
+    parent = options.parent
+    if parent is None or ":" in parent.queue:
+        return options
+    return replace(options, parent=Parent(parent.id, f"{keys.prefix}:{parent.queue}"))
+
+
+def many_call(keys: QueueKeys, jobs: Sequence[NewJob]) -> ScriptCall:
+    """All of `jobs`, which are plain, in one call of our own script."""
+    values: list[Any] = []
+    for job in jobs:
+        options = job.options
+        values += (
+            job.id,
+            job.name,
+            job.data,
+            job.opts,
+            job.timestamp_ms,
+            options.delay_ms,
+            options.priority,
+            options.lifo,
+        )
+    return ScriptCall(
+        ours("add_many"),
+        (
+            keys.wait,
+            keys.paused,
+            keys.meta,
+            keys.id,
+            keys.delayed,
+            keys.prioritized,
+            keys.active,
+            keys.events,
+            keys.marker,
+            keys.pc,
+        ),
+        (keys.base, codec.pack(values)),
+    )
+
+
+def upstream_call(keys: QueueKeys, job: NewJob, *, waits_for_children: bool = False) -> ScriptCall:
+    """One job in one call of the script of BullMQ that its options ask for."""
+    args = (_packed_arguments(keys, job), job.data, codec.pack(codec.decode(job.opts)))
+    if waits_for_children:
+        named = (keys.meta, keys.id, keys.delayed, keys.waiting_children, keys.completed, keys.events)
+        return ScriptCall(upstream("addParentJob"), named, args)
+    if job.options.delay_ms:
+        named = (keys.marker, keys.meta, keys.id, keys.delayed, keys.completed, keys.events)
+        return ScriptCall(upstream("addDelayedJob"), named, args)
+    if job.options.priority:
+        return ScriptCall(
+            upstream("addPrioritizedJob"),
+            (
+                keys.marker,
+                keys.meta,
+                keys.id,
+                keys.prioritized,
+                keys.delayed,
+                keys.completed,
+                keys.active,
+                keys.events,
+                keys.pc,
+            ),
+            args,
+        )
+    return ScriptCall(
+        upstream("addStandardJob"),
+        (
+            keys.wait,
+            keys.paused,
+            keys.meta,
+            keys.id,
+            keys.completed,
+            keys.delayed,
+            keys.active,
+            keys.events,
+            keys.marker,
+        ),
+        args,
+    )
+
+
+def _packed_arguments(keys: QueueKeys, job: NewJob) -> bytes:
+    """The nine values that BullMQ's add scripts unpack first; addStandardJob-9.lua lists them."""
+    parent, deduplication = job.options.parent, job.options.deduplication
+    reference = None
+    if parent:
+        wire = job.options.to_wire()
+        flags = {short: True for short in ("fpof", "cpof", "idof", "rdof") if wire.get(short)}
+        reference = {"id": parent.id, "queueKey": parent.queue, **flags}
+    return codec.pack(
+        [
+            keys.base,
+            job.id,
+            job.name,
+            job.timestamp_ms,
+            parent.key if parent else None,
+            f"{parent.key}:dependencies" if parent else None,
+            reference,
+            None,
+            keys.deduplication(deduplication.id) if deduplication else None,
+        ]
+    )
+
+
+def refusal(doing: str, job: NewJob, code: int) -> OxcartError:
+    """The error for a negative answer of an add script."""
+    parent = job.options.parent.key if job.options.parent else "?"
+    if code == _MISSING_PARENT:
+        return JobNotFound(f"{doing}: its parent {parent} does not exist. Add the parent first, or add both as a flow.")
+    if code == _PARENT_TAKEN:
+        return StateConflict(
+            f"{doing}: a job {job.id} exists and has another parent than {parent}. Use another job_id."
+        )
+    return OxcartError(f"{doing}: the server answered code {code}, which this version does not know. Update oxcart.")

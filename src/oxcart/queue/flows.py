@@ -1,0 +1,147 @@
+"""How does a tree of jobs get in at once? A parent waits for its children, on any queues; one transaction adds all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from oxcart.connection.failures import classify
+from oxcart.errors import InvalidInput, PayloadTooLarge, ServerRefused
+from oxcart.protocol.job_options import Parent
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import Command, eval_command, ours
+from oxcart.queue.adding import LARGEST_JOB_BYTES, NO_DATA, NewJob, prepare, refusal, upstream_call
+from oxcart.queue.channel import Channel, ScriptCall
+from oxcart.queue.sending import find_added
+
+_DEEPEST = 50
+_NODE_FIELDS = frozenset({"name", "data", "queue", "options", "children"})
+
+
+@dataclass(frozen=True, slots=True)
+class FlowNode:
+    """One job of a flow. `queue` None: the queue that the flow is added through; `options` as of `Queue.add`."""
+
+    name: str
+    data: Any = NO_DATA
+    queue: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    children: Sequence[FlowNode | Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFlow:
+    """A job of a flow that is stored, with those it waits for."""
+
+    id: str
+    name: str
+    queue_name: str
+    children: tuple[AddedFlow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One job of the transaction."""
+
+    keys: QueueKeys
+    job: NewJob
+    waits_for_children: bool
+
+    def calls(self) -> list[ScriptCall]:
+        call = upstream_call(self.keys, self.job, waits_for_children=self.waits_for_children)
+        push = "RPUSH" if self.job.options.lifo else "LPUSH"
+        named = (self.keys.wait, self.keys.paused, self.keys.meta)
+        return [call, ScriptCall(ours("follow_pause"), named, (push, self.job.id))]
+
+
+async def add_flow(channel: Channel, tree: FlowNode | Mapping[str, Any], now_ms: int) -> AddedFlow:
+    """Add a whole tree in one transaction.
+
+    Raises InvalidInput before anything is sent; Unavailable, ServerRefused, JobNotFound (the root's own parent).
+    """
+    entries: list[_Entry] = []
+    added = _collect(channel.keys, _node(tree), (), entries, now_ms)
+    size = sum(entry.job.size for entry in entries)
+    if size > LARGEST_JOB_BYTES:
+        raise PayloadTooLarge(
+            f'Adding flow "{added.name[:60]}": its {len(entries)} jobs have {size} bytes together, '
+            f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
+        )
+    doing = f'Adding flow "{added.name[:60]}" through queue {channel.keys.name}'
+    answers = await _send(channel, doing, entries)
+    for entry, answer in zip(entries, answers, strict=True):
+        if isinstance(answer, ResponseError):
+            raise ServerRefused(classify(answer), doing) from answer
+        if isinstance(answer, int):
+            raise refusal(doing, entry.job, answer)
+    return added
+
+
+async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:
+    """What the scripts answered. A repeated try looks for the root first: where it was added, all were."""
+    commands = _transaction(entries)
+    root = entries[0]
+    first_try: list[float] = []
+
+    async def attempt(seconds: float) -> list[Any]:
+        if first_try and await find_added(channel, root.keys, [root.job.id], first_try[0], seconds):
+            return [entry.job.id for entry in entries]
+        first_try.append(time.monotonic())
+        replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
+        results: list[Any] = replies[-1]
+        return results[::2]
+
+    return await channel.persist(doing, attempt, repeatable=True)
+
+
+def _transaction(entries: Sequence[_Entry]) -> list[Command]:
+    """MULTI … EXEC. A script is sent whole the first time: one that the server has lost would leave half a tree."""
+    commands: list[Command] = [("MULTI",)]
+    sent: set[str] = set()
+    for call in (call for entry in entries for call in entry.calls()):
+        if call.script.sha in sent:
+            commands.append(eval_command(call.script, call.keys, call.args))
+        else:
+            sent.add(call.script.sha)
+            commands.append(("EVAL", call.script.source, len(call.keys), *call.keys, *call.args))
+    return [*commands, ("EXEC",)]
+
+
+def _collect(
+    keys: QueueKeys, node: FlowNode, above: tuple[Parent, ...], entries: list[_Entry], now_ms: int
+) -> AddedFlow:
+    """Append a node and those below it, parents first. `above` are its parents, the nearest last."""
+    if len(above) > _DEEPEST:
+        raise InvalidInput(f"A flow is nested more than {_DEEPEST} levels deep, or contains itself. Make it flatter.")
+    own_keys = QueueKeys(node.queue, keys.prefix) if node.queue is not None else keys
+    job = prepare(own_keys, node.name, node.data, _options(node, above[-1] if above else None), now_ms)
+    entries.append(_Entry(own_keys, job, waits_for_children=bool(node.children)))
+    below = Parent(job.id, own_keys.qualified_name)
+    children = tuple(_collect(keys, _node(child), (*above, below), entries, now_ms) for child in node.children)
+    return AddedFlow(job.id, job.name, own_keys.name, children)
+
+
+def _options(node: FlowNode, parent: Parent | None) -> dict[str, Any]:
+    options = dict(node.options)
+    if node.children and options.get("deduplication"):
+        raise InvalidInput(f'Flow job "{node.name}": one with children cannot be deduplicated. Leave it out.')
+    if parent is not None:
+        if options.get("parent"):
+            raise InvalidInput(f'Flow job "{node.name}": its place in the tree is its parent. Leave parent out.')
+        options["parent"] = parent
+    return options
+
+
+def _node(given: FlowNode | Mapping[str, Any]) -> FlowNode:
+    if isinstance(given, FlowNode):
+        return given
+    if not isinstance(given, Mapping) or "name" not in given:
+        raise InvalidInput('A flow\'s job is {"name", "data", "queue", "options", "children"}, at least "name".')
+    unknown = set(given) - _NODE_FIELDS
+    if unknown:
+        raise InvalidInput(f"A flow's job has no {min(unknown)!r}; it has {', '.join(sorted(_NODE_FIELDS))}.")
+    return FlowNode(**given)

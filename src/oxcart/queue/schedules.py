@@ -1,0 +1,267 @@
+"""How are recurring jobs kept? As BullMQ's job schedulers, by its own scripts: Node sees and serves them too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oxcart.errors import InvalidInput, JobNotFound, StateConflict
+from oxcart.protocol import codec
+from oxcart.protocol.job_options import from_wire
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import Argument, Command, Requester, ours, run_script, upstream
+from oxcart.queue.adding import NewJob, make_job_id
+from oxcart.queue.channel import Channel, ScriptCall
+from oxcart.queue.inspect import pairs, text
+from oxcart.queue.options import build_options
+from oxcart.queue.repeats import Repeat, epoch_ms, is_legacy_key, next_millis
+
+_ONE_RUN_ONLY = frozenset({"job_id", "delay_seconds", "deduplication", "parent", "timestamp_ms"})
+"""Options that make no sense on a job that comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What every job of a schedule gets. `opts` are on the wire's names."""
+
+    name: str
+    data: bytes
+    opts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A job scheduler as it is stored. `legacy`: a repeatable job of BullMQ 5, which only its own workers serve."""
+
+    id: str
+    name: str
+    next_ms: int
+    cron: str | None
+    every_ms: int | None
+    tz: str | None
+    limit: int | None
+    start_ms: int | None
+    end_ms: int | None
+    offset_ms: int | None
+    iterations: int
+    data: str
+    legacy: bool
+
+
+def template_of(name: str, data: Any, given: Mapping[str, Any]) -> Template:
+    """Raises InvalidInput."""
+    misplaced = _ONE_RUN_ONLY & {key for key, value in given.items() if value is not None}
+    if misplaced:
+        raise InvalidInput(f"A schedule's jobs cannot have {min(misplaced)}: they come again. Leave it out.")
+    opts = build_options(given).to_wire()
+    if not opts["attempts"]:
+        del opts["attempts"]
+    return Template(name, codec.encode(data), opts)
+
+
+async def upsert(channel: Channel, schedule_id: str, repeat: Repeat, template: Template, now_ms: int) -> str | None:
+    """Create or replace a scheduler; returns the id of its next job. Raises InvalidInput, StateConflict."""
+    doing = f"Setting schedule {schedule_id[:80]} of queue {channel.keys.name}"
+    if not schedule_id or is_legacy_key(schedule_id):
+        raise InvalidInput(f"{doing}: the id is empty, or looks like a repeatable job of BullMQ 5. Use a plain name.")
+    repeat.check(doing, now_ms)
+    call = _upsert_call(channel.keys, schedule_id, repeat, template, now_ms)
+    answer = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
+    if isinstance(answer, int):
+        raise StateConflict(f"{doing}: a job of its next time exists already. Remove that job, or use another id.")
+    return text(answer[0])
+
+
+def _upsert_call(keys: QueueKeys, schedule_id: str, repeat: Repeat, template: Template, now_ms: int) -> ScriptCall:
+    wire = repeat.to_wire()
+    due: int | None = None
+    if repeat.cron is not None:
+        due = now_ms if repeat.immediately else max(next_millis(wire, now_ms), now_ms)
+    opts = _next_opts(template.opts, schedule_id, {**wire, "count": 1}, due, now_ms)
+    named: tuple[Argument, ...] = (
+        keys.repeat,
+        keys.delayed,
+        keys.wait,
+        keys.paused,
+        keys.meta,
+        keys.prioritized,
+        keys.marker,
+        keys.id,
+        keys.events,
+        keys.pc,
+        keys.active,
+    )
+    args: tuple[Argument, ...] = (
+        due if due is not None else now_ms,
+        codec.pack({"name": template.name, **wire}),
+        schedule_id,
+        template.data,
+        codec.pack(dict(template.opts)),
+        codec.pack(opts),
+        now_ms,
+        keys.base,
+        "",
+        _push(opts),
+    )
+    return ScriptCall(ours("upsert_schedule"), named, args)
+
+
+def _next_opts(
+    opts: Mapping[str, Any], schedule_id: str, repeat: Mapping[str, Any], due: int | None, now_ms: int
+) -> dict[str, Any]:
+    """The options of a schedule's next job. With `every` its time is the script's to find, so nothing here has it."""
+    merged = {**opts, "timestamp": now_ms, "repeatJobKey": schedule_id, "repeat": dict(repeat)}
+    if due is None:
+        merged.pop("prevMillis", None)
+    else:
+        job_id = f"repeat:{schedule_id}:{due}"
+        merged.update(jobId=job_id, delay=max(due - now_ms, 0), prevMillis=due)
+    return merged
+
+
+def _push(opts: Mapping[str, Any]) -> str:
+    return "RPUSH" if opts.get("lifo") else "LPUSH"
+
+
+def advance_call(
+    keys: QueueKeys, schedule_id: str, job_id: str, opts: Mapping[str, Any], now_ms: int
+) -> ScriptCall | None:
+    """What makes the next job of a schedule when `job_id`, its current one, is claimed; None if it was the last.
+
+    `opts` is the claimed job's decoded `opts`. The script does nothing when someone has advanced the schedule already.
+    Raises InvalidInput for a cron pattern or a time zone that cannot be used here.
+    """
+    repeat = dict(opts.get("repeat") or {})
+    count = int(repeat.get("count") or 0) + 1
+    end = epoch_ms(repeat.get("endDate"))
+    if (repeat.get("limit") is not None and count > repeat["limit"]) or (end is not None and now_ms > end):
+        return None
+    for name in ("startDate", "endDate"):
+        if repeat.get(name) is not None:
+            repeat[name] = epoch_ms(repeat[name])
+    repeat["count"] = count
+    due: int | None = None
+    if repeat.get("pattern"):
+        after = max(now_ms, int(opts.get("prevMillis") or 0))
+        due = max(next_millis(repeat, after), after)
+    elif not repeat.get("every"):
+        return None
+    merged = _next_opts(opts, schedule_id, repeat, due, now_ms)
+    named: tuple[Argument, ...] = (
+        keys.repeat,
+        keys.delayed,
+        keys.wait,
+        keys.paused,
+        keys.meta,
+        keys.prioritized,
+        keys.marker,
+        keys.id,
+        keys.events,
+        keys.pc,
+        keys.job(job_id),
+        keys.active,
+    )
+    when = due if due is not None else now_ms
+    packed = codec.pack(merged)
+    args: tuple[Argument, ...] = (when, schedule_id, "{}", packed, now_ms, keys.base, job_id, _push(merged))
+    return ScriptCall(ours("advance_schedule"), named, args)
+
+
+async def advance_schedule(
+    link: Requester,
+    keys: QueueKeys,
+    schedule_id: str,
+    job_id: str,
+    *,
+    raw_opts: bytes | str,
+    now_ms: int,
+    deadline_seconds: float = 10.0,
+) -> str | None:
+    """Advance a schedule whose job was claimed; returns the id of its next job, None if there is none to come.
+
+    Safe to repeat. A job whose options cannot be read, or lack `repeat`, is judged by the schedule's own record.
+    Raises Unavailable, ServerRefused, and InvalidInput for a cron that cannot be used here.
+    """
+    try:
+        opts = codec.decode(raw_opts or "{}", "opts")
+    except InvalidInput:
+        opts = {}
+    if not isinstance(opts, dict) or not isinstance(opts.get("repeat"), dict):
+        key = keys.scheduler(schedule_id)
+        opts = _recorded_opts(pairs(await link.request("HGETALL", key, deadline_seconds=deadline_seconds)))
+    call = advance_call(keys, schedule_id, job_id, opts, now_ms)
+    if call is None:
+        return None
+    answer = await run_script(link, call.script, call.keys, call.args, deadline_seconds=deadline_seconds)
+    return None if answer is None else text(answer)
+
+
+def _recorded_opts(record: Mapping[str, str]) -> dict[str, Any]:
+    """The options that a schedule's own record gives its jobs."""
+    try:
+        opts = codec.decode(record.get("opts", "{}"), "opts")
+    except InvalidInput:
+        opts = {}
+    repeat: dict[str, Any] = {name: record[name] for name in ("pattern", "tz") if record.get(name)}
+    for name in ("every", "limit", "startDate", "endDate", "offset"):
+        if (number := epoch_ms(record.get(name))) is not None:
+            repeat[name] = number
+    iterations = epoch_ms(record.get("ic"))
+    return {**(opts if isinstance(opts, dict) else {}), "repeat": {**repeat, "count": iterations or 1}}
+
+
+async def remove(channel: Channel, schedule_id: str) -> bool:
+    """Remove a scheduler and its next job; false if there is none."""
+    keys = channel.keys
+    doing = f"Removing schedule {schedule_id[:80]} of queue {keys.name}"
+    named = (keys.repeat, keys.delayed, keys.events)
+    code = await channel.run(doing, upstream("removeJobScheduler"), named, (schedule_id, keys.base), repeatable=True)
+    return bool(code == 0)
+
+
+async def find_all(channel: Channel) -> list[Schedule]:
+    """Every scheduler, the one that is due next first."""
+    keys = channel.keys
+    doing = f"Listing the schedules of queue {keys.name}"
+    reply = await channel.command(doing, "ZRANGE", keys.repeat, 0, -1, "WITHSCORES")
+    found = {schedule_id: int(float(due)) for schedule_id, due in pairs(reply).items()}
+    if not found:
+        return []
+    commands: list[Command] = [("HGETALL", keys.scheduler(schedule_id)) for schedule_id in found]
+    records = await channel.commands(doing, commands)
+    return [
+        _schedule(schedule_id, due, pairs(record))
+        for (schedule_id, due), record in zip(found.items(), records, strict=True)
+    ]
+
+
+def _schedule(schedule_id: str, next_ms: int, record: Mapping[str, str]) -> Schedule:
+    return Schedule(
+        id=schedule_id,
+        name=record.get("name", schedule_id.partition(":")[0]),
+        next_ms=next_ms,
+        cron=record.get("pattern"),
+        every_ms=epoch_ms(record.get("every")),
+        tz=record.get("tz"),
+        limit=epoch_ms(record.get("limit")),
+        start_ms=epoch_ms(record.get("startDate")),
+        end_ms=epoch_ms(record.get("endDate")),
+        offset_ms=epoch_ms(record.get("offset")),
+        iterations=epoch_ms(record.get("ic")) or 0,
+        data=record.get("data", "{}"),
+        legacy="ic" not in record and is_legacy_key(schedule_id),
+    )
+
+
+async def job_now(channel: Channel, schedule_id: str, now_ms: int) -> NewJob:
+    """One more job from a schedule's template, outside its times. Raises JobNotFound."""
+    doing = f"Running schedule {schedule_id[:80]} of queue {channel.keys.name} now"
+    record = pairs(await channel.command(doing, "HGETALL", channel.keys.scheduler(schedule_id)))
+    if not record:
+        raise JobNotFound(f"{doing}: there is no such schedule. List the schedules to see their ids.")
+    data = record.get("data", "{}").encode()
+    options = from_wire(codec.decode(record.get("opts", "{}"), "opts"))
+    opts = codec.encode(options.to_wire(), "options")
+    size = len(data) + len(opts)
+    return NewJob(make_job_id(), record.get("name", schedule_id), data, opts, options, now_ms, size)

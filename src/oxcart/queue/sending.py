@@ -1,0 +1,163 @@
+"""How do new jobs get to the server exactly once, when a reply may be lost? Sends, looks again, sends what is missing.
+
+Every job has its id before it is sent. After an unanswered try we look for the jobs, and for their own `added` events
+since the first try, before sending again: a job that has been run and removed meanwhile is not added twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from oxcart.connection.failures import classify
+from oxcart.errors import AddFailed, OxcartError, ServerRefused, Unavailable
+from oxcart.protocol import codec
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import ours, run_script
+from oxcart.queue.adding import CHUNK_BYTES, CHUNK_JOBS, NewJob, many_call, refusal, upstream_call
+from oxcart.queue.channel import Channel, ScriptCall
+
+_SPECIAL_JOBS = 100
+"""Jobs with a parent or deduplication take a script call each; so many share a round trip."""
+
+_ADDED_OR_THERE = (0, 1)
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """Some jobs on their way. `answers` has, per job, its id or what the server refused."""
+
+    channel: Channel
+    doing: str
+    jobs: Sequence[NewJob]
+    answers: dict[int, str | OxcartError] = field(default_factory=dict)
+    _first_try: float | None = None
+
+    async def attempt(self, deadline_seconds: float) -> None:
+        if self._first_try is None:
+            self._first_try = time.monotonic()
+        else:
+            await self._look_for_lost_replies(self._first_try, deadline_seconds)
+        missing = [position for position in range(len(self.jobs)) if position not in self.answers]
+        plain = [position for position in missing if self.jobs[position].is_plain]
+        special = [position for position in missing if not self.jobs[position].is_plain]
+        if plain:
+            await self._send_plain(plain, deadline_seconds)
+        if special:
+            await self._send_special(special, deadline_seconds)
+
+    async def _look_for_lost_replies(self, first_try: float, deadline_seconds: float) -> None:
+        ids = [job.id for job in self.jobs]
+        found = await find_added(self.channel, self.channel.keys, ids, first_try, deadline_seconds)
+        for position, job in enumerate(self.jobs):
+            if job.id in found:
+                self.answers.setdefault(position, job.id)
+
+    async def _send_plain(self, positions: Sequence[int], deadline_seconds: float) -> None:
+        call = many_call(self.channel.keys, [self.jobs[position] for position in positions])
+        statuses = await run_script(
+            self.channel.link, call.script, call.keys, call.args, deadline_seconds=deadline_seconds
+        )
+        for position, status in zip(positions, statuses, strict=True):
+            if status in _ADDED_OR_THERE:
+                self.answers[position] = self.jobs[position].id
+            else:
+                refused = ResponseError(status.decode(errors="backslashreplace"))
+                self.answers[position] = ServerRefused(classify(refused), self.doing)
+
+    async def _send_special(self, positions: Sequence[int], deadline_seconds: float) -> None:
+        calls: list[ScriptCall] = []
+        for position in positions:
+            job = self.jobs[position]
+            push = "RPUSH" if job.options.lifo else "LPUSH"
+            calls += (upstream_call(self.channel.keys, job), self.channel.follow_pause(push, [job.id]))
+        replies = await self.channel.send_all(calls, deadline_seconds)
+        for position, reply in zip(positions, replies[::2], strict=True):
+            self.answers[position] = self._special_answer(self.jobs[position], reply)
+
+    def _special_answer(self, job: NewJob, reply: Any) -> str | OxcartError:
+        if isinstance(reply, ResponseError):
+            return ServerRefused(classify(reply), self.doing)
+        if isinstance(reply, int):
+            return refusal(self.doing, job, reply)
+        return str(reply.decode())
+
+
+async def add_job(channel: Channel, job: NewJob, deadline_seconds: float) -> str:
+    """Add one job; returns its id, or that of the job it was deduplicated into.
+
+    Raises Unavailable, ServerRefused, JobNotFound (its parent), StateConflict.
+    """
+    delivery = _Delivery(channel, f'Adding "{job.name[:60]}" to queue {channel.keys.name}', [job])
+    await channel.persist(delivery.doing, delivery.attempt, repeatable=True, deadline_seconds=deadline_seconds)
+    answer = delivery.answers[0]
+    if isinstance(answer, OxcartError):
+        raise answer
+    return answer
+
+
+async def add_jobs(channel: Channel, jobs: Sequence[NewJob], deadline_seconds: float) -> list[str]:
+    """Add many; returns their ids in order. `deadline_seconds` bounds each round trip, not the whole.
+
+    Raises AddFailed, after the first round trip that did not get through.
+    """
+    ids: list[str] = []
+    doing = f"Adding {len(jobs)} jobs to queue {channel.keys.name}"
+    for start, chunk in _chunks(jobs):
+        delivery = _Delivery(channel, doing, chunk)
+        try:
+            await channel.persist(doing, delivery.attempt, repeatable=True, deadline_seconds=deadline_seconds)
+        except (Unavailable, ServerRefused) as error:
+            raise _stopped(error, ids, start, delivery, len(jobs)) from error
+        refused = [answer for answer in delivery.answers.values() if isinstance(answer, OxcartError)]
+        if refused:
+            raise _stopped(refused[0], ids, start, delivery, len(jobs)) from refused[0]
+        ids += (str(delivery.answers[position]) for position in range(len(chunk)))
+    return ids
+
+
+async def find_added(
+    channel: Channel, keys: QueueKeys, ids: Sequence[str], first_try: float, deadline_seconds: float
+) -> set[str]:
+    """Which of these jobs were stored since `first_try` (time.monotonic), by their keys or their `added` events."""
+    since_ms = int((time.monotonic() - first_try) * 1000) + 1000  # a second for the rounding of two clocks
+    args = (keys.base, since_ms, codec.pack(list(ids)))
+    found = await run_script(channel.link, ours("find_added"), (keys.events,), args, deadline_seconds=deadline_seconds)
+    return {job_id for job_id, is_found in zip(ids, found, strict=True) if is_found}
+
+
+def _stopped(error: OxcartError, ids: list[str], start: int, delivery: _Delivery, total: int) -> AddFailed:
+    """What is known when add_jobs stops: ids that are stored, positions that may be, positions that are not."""
+    answers = delivery.answers
+    chunk = range(len(delivery.jobs))
+    added = ids + [answer for position in chunk if isinstance(answer := answers.get(position), str)]
+    silent = [start + position for position in chunk if position not in answers]
+    refused = [start + position for position in chunk if isinstance(answers.get(position), OxcartError)]
+    rest = list(range(start + len(delivery.jobs), total))
+    unknown = silent if isinstance(error, Unavailable) and error.outcome_unknown else []
+    not_sent = sorted(refused + ([] if unknown else silent) + rest)
+    return AddFailed(
+        f"{error} Of {total} jobs {len(added)} were added, {len(unknown)} may have been, {len(not_sent)} were not; "
+        "see .added, .unknown and .not_sent.",
+        added,
+        unknown,
+        not_sent,
+    )
+
+
+def _chunks(jobs: Sequence[NewJob]) -> Iterator[tuple[int, Sequence[NewJob]]]:
+    """Neighbours that share a round trip, with the position of the first: plain ones, or special ones."""
+    start = size = 0
+    for position, job in enumerate(jobs):
+        first = jobs[start]
+        full = position - start >= (CHUNK_JOBS if first.is_plain else _SPECIAL_JOBS) or size + job.size > CHUNK_BYTES
+        if position > start and (full or job.is_plain != first.is_plain):
+            yield start, jobs[start:position]
+            start, size = position, 0
+        size += job.size
+    if start < len(jobs):
+        yield start, jobs[start:]
