@@ -1,1 +1,62 @@
-"""Oxcart."""
+"""What may a program import from Oxcart? These names, and oxcart.testing for its tests; everything else is inside.
+
+`Oxcart` is an app with its handlers, `Queue` adds jobs and looks at them, `Job` is what a handler receives.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+
+from oxcart.app import Oxcart
+from oxcart.errors import (
+    AddFailed,
+    Discard,
+    InvalidInput,
+    JobFailed,
+    JobNotFound,
+    OxcartError,
+    PayloadTooLarge,
+    RateLimited,
+    ResultGone,
+    ResultTimeout,
+    ServerRefused,
+    SettingsError,
+    Snooze,
+    StateConflict,
+    Unavailable,
+    UnrecoverableError,
+    WaitForChildren,
+)
+from oxcart.handlers import Backoff
+from oxcart.job import Job
+from oxcart.queue.producer import AddedJob, Queue
+from oxcart.queue.repeats import Repeat
+
+__version__ = _version("oxcart")
+
+__all__ = [
+    "AddFailed",
+    "AddedJob",
+    "Backoff",
+    "Discard",
+    "InvalidInput",
+    "Job",
+    "JobFailed",
+    "JobNotFound",
+    "Oxcart",
+    "OxcartError",
+    "PayloadTooLarge",
+    "Queue",
+    "RateLimited",
+    "Repeat",
+    "ResultGone",
+    "ResultTimeout",
+    "ServerRefused",
+    "SettingsError",
+    "Snooze",
+    "StateConflict",
+    "Unavailable",
+    "UnrecoverableError",
+    "WaitForChildren",
+    "__version__",
+]

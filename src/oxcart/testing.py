@@ -1,12 +1,24 @@
-"""How does a test wait for what happens elsewhere? `wait_until` asks again and again; nothing sleeps blindly."""
+"""How does a program test its handlers? `run_handler` without a server, `running_worker` with one, `wait_until`."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 from typing import Any, TypeVar, overload
+
+from oxcart.app import Oxcart
+from oxcart.errors import InvalidInput
+from oxcart.job import Job
+from oxcart.protocol.codec import decode, encode
+from oxcart.queue.opening import open_server
+from oxcart.serving import with_built_ins
+from oxcart.settings import QueueShare, WorkerSettings
+from oxcart.telemetry.bus import Bus
+from oxcart.worker.runtime import Worker
 
 Answer = TypeVar("Answer")
 
@@ -51,3 +63,81 @@ async def wait_until(
         if time.monotonic() >= give_up:
             raise AssertionError(f"Waited {timeout:g} s, and still it is not so that {describe}; last answer: {last!r}")
         await asyncio.sleep(POLL_SECONDS)
+
+
+@asynccontextmanager
+async def running_worker(
+    app: Oxcart, *, url: str | None = None, queue: str = "agent-jobs", **settings: Any
+) -> AsyncIterator[Worker]:
+    """A worker without HTTP, in this event loop, until the block ends; its own names and the app's are served.
+
+    `settings` are fields of WorkerSettings: concurrency=5, lock_duration_ms=1000, shutdown_grace_seconds=1. Without
+    `url` it uses, and if need be starts, the embedded server of the working directory.
+
+        async with running_worker(app, url=redis_url, queue="crm"), Queue("crm", redis_url) as queue:
+            added = await queue.add("greet", {"name": "Ann"})
+            assert await added.result(timeout_seconds=5) == "Hello Ann"
+    """
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(open_server(url, None, environ={}))
+        chosen = WorkerSettings(queues=(QueueShare(queue, None),), **settings)
+        bus = Bus()
+        worker = Worker(server, with_built_ins(app).handlers, chosen, bus.emit, version=version("oxcart"))
+        await worker.start()
+        try:
+            yield worker
+        finally:
+            await worker.stop("the end of the block")
+
+
+async def run_handler(
+    app: Oxcart, name: str, data: Any = None, *, attempts_made: int = 0, job_id: str = "test-1"
+) -> HandlerRun:
+    """Run one handler without a server: what it returned or raised, its progress and its log.
+
+    `data` goes through JSON and the handler's model, as on the wire. What the handler raises is raised here.
+    Raises InvalidInput for a name the app does not handle and for data that its model refuses.
+
+        run = await run_handler(app, "greet", {"name": "Ann"})
+        assert run.value == "Hello Ann"
+    """
+    spec = app.handlers.get(name)
+    if spec is None:
+        raise InvalidInput(f'The app has no handler for "{name}". Known here: {", ".join(app.handlers.names)}.')
+    value = decode(encode(data if data is not None else {}, "data"))
+    run = HandlerRun()
+    job: Job[Any] = Job(
+        job_id,
+        name,
+        spec.parse(value) if spec.parse is not None else value,
+        queue_name="test",
+        attempts_made=attempts_made,
+        channel=run,
+    )
+    if spec.is_async:
+        run.value = await spec.function(job)
+    else:
+        job._blocking_loop = asyncio.get_running_loop()  # noqa: SLF001 - the job of a sync handler waits in its thread
+        run.value = await asyncio.to_thread(spec.function, job)
+    encode(run.value, "the return value")
+    return run
+
+
+class HandlerRun:
+    """What one handler did: `value` it returned, each `progress` it reported, each line of its `log`."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.progress: list[Any] = []
+        self.log: list[str] = []
+        self.children: dict[str, Any] = {}
+
+    async def report_progress(self, job_id: str, progress: Any) -> None:  # noqa: ARG002 - one job only
+        encode(progress, "the progress")
+        self.progress.append(progress)
+
+    async def append_log(self, job_id: str, line: str, keep: int | None) -> None:  # noqa: ARG002
+        self.log.append(line)
+
+    async def children_values(self, job_id: str) -> dict[str, Any]:  # noqa: ARG002
+        return self.children

@@ -62,6 +62,7 @@ class Exchanger:
         self._emit = emit
         self._take = take
         self._give_up = give_up
+        self.answered = 0
         self._number = 0
         self._refusals = 0
 
@@ -164,6 +165,7 @@ class Exchanger:
     # -------------------------------------------------------------------------------------------- the answer
     def _answered(self, work: Work, token: str, now: int, reply: Reply, policies: Policies) -> None:
         board, queue = self._board, work.queue
+        self.answered += 1
         board.release(work)
         board.note_answer()
         if work.batch:

@@ -10,25 +10,35 @@ import asyncio
 import base64
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from oxcart.clock import now_ms
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.link import Server
-from oxcart.errors import OxcartError
+from oxcart.errors import InvalidInput, OxcartError
 from oxcart.handlers import Handlers
 from oxcart.protocol.exchange import ClaimedJob
 from oxcart.protocol.keys import QueueKeys
+from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import QueueShare, WorkerSettings
 from oxcart.telemetry.bus import Emit
-from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobNameUnknown, WorkerStarted, WorkerStopped, WorkerStopping
+from oxcart.telemetry.events import (
+    HandlerDeaf,
+    JobAbandoned,
+    JobNameUnknown,
+    WarningRaised,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
 from oxcart.verdicts import Abandoned, Failed, Interrupted, Returned
 from oxcart.worker import shutdown
 from oxcart.worker.adopt import Adopter
 from oxcart.worker.attempt import Attempt, CancelReason
 from oxcart.worker.board import Board
-from oxcart.worker.claim import Claim, read_claim
+from oxcart.worker.claim import read_claim
 from oxcart.worker.context import QueueChannel
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.items import keep_policy
@@ -39,12 +49,11 @@ from oxcart.worker.stalled import Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
 from oxcart.worker.waiting import Waiter
 
+ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
 RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles (design 3.1)
 HEALTH_MARGIN_SECONDS = 5.0  # design 3.3
 OWN_QUEUE = "oxcart"
 OWN_QUEUE_LOOK_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
-
-AdvanceSchedule = Callable[[ServedQueue, Claim], Awaitable[None]]
 
 
 class Worker:
@@ -58,7 +67,6 @@ class Worker:
         emit: Emit,
         *,
         version: str,
-        advance_schedule: Callable[[Server, ServedQueue, Claim], Awaitable[None]],
     ) -> None:
         self.worker_id = uuid.uuid4().hex
         self.failed = False
@@ -67,7 +75,6 @@ class Worker:
         self._settings = settings
         self._emit = emit
         self._version = version
-        self._advance_schedule = advance_schedule
         self._threads = Threads()
         self._started_at = time.monotonic()
         self._state = "starting"
@@ -246,11 +253,21 @@ class Worker:
         task.add_done_callback(self._preparing.discard)
 
     async def _advance(self, queue: ServedQueue, attempt: Attempt) -> None:
+        claim = attempt.claim
         try:
-            await self._advance_schedule(self._server, queue, attempt.claim)
+            await advance_schedule(
+                self._link,
+                queue.keys,
+                claim.scheduler_id or "",
+                claim.job_id.decode("utf-8", "replace"),
+                raw_opts=claim.raw_options,
+                now_ms=now_ms(),
+            )
+        except InvalidInput as error:
+            self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {claim.scheduler_id} has no next run: {error}"))
         except OxcartError:
             if attempt.verdict is None:
-                attempt.decide_without_running(Returned(1000))
+                attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))
             return
         if attempt.verdict is None:
             if self._board.stopping:
@@ -379,4 +396,6 @@ class Worker:
                 last_fetch_age_seconds=age,
                 reconnect_attempts=server.reconnect_attempts,
             ),
+            exchanges=sum(exchanger.answered for exchanger in self._exchangers),
+            outbox_verdicts=board.undelivered,
         )

@@ -1,0 +1,210 @@
+"""What does `oxcart run` put together? Settings, log, Redis, worker, schedules, HTTP; the only owner of OS signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from oxcart.app import Oxcart
+from oxcart.builtin import TEST_JOB, built_in_app
+from oxcart.connection.link import Server
+from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
+from oxcart.errors import OxcartError, SettingsError
+from oxcart.queue.producer import Queue
+from oxcart.settings import Settings, inspect
+from oxcart.telemetry.bus import Bus
+from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, WarningRaised
+from oxcart.worker.runtime import Worker
+
+CANARY_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the environment asks for. `target` None: the embedded server."""
+
+    settings: Settings
+    report: TargetReport
+    warnings: tuple[str, ...]
+
+
+def plan(environ: Mapping[str, str], *, embedded: bool = False) -> Plan:
+    """Read the environment. `embedded`: use the private server whatever is set. Raises SettingsError with all problems."""
+    report = resolve_target({} if embedded else environ, allow_embedded=embedded)
+    found = inspect(environ)
+    problems = (*report.problems, *found.problems)
+    if found.settings is None or problems:
+        raise SettingsError(problems)
+    warnings = tuple(dict.fromkeys((*report.warnings, *found.warnings)))
+    return Plan(found.settings, report, warnings)
+
+
+@asynccontextmanager
+async def open_target(planned: Plan) -> AsyncIterator[RedisTarget]:
+    """The Redis to use, for as long as the context lasts."""
+    if planned.report.target is not None:
+        yield planned.report.target
+        return
+    from oxcart.connection.embedded import embedded_server
+
+    async with embedded_server(Path(planned.settings.data_dir)) as found:
+        yield RedisTarget(host=found.host, port=found.port, password=found.password)
+
+
+class Service:
+    """One running worker with its HTTP side. `http_port` is None without one."""
+
+    def __init__(self, app: Oxcart, planned: Plan, bus: Bus) -> None:
+        self.app = app
+        self.plan = planned
+        self.bus = bus
+        self.http_port: int | None = None
+        self.server: Server
+        self.worker: Worker
+        self._scheduled = asyncio.Event()
+        self._schedules_task: asyncio.Task[None] | None = None
+
+    async def start(self, stack: AsyncExitStack, *, http: bool = True, loopback_only: bool = False) -> None:
+        """Everything begins; what it opens closes with `stack`. Raises SettingsError, or PortUnavailable."""
+        planned, settings = self.plan, self.plan.settings
+        target = await stack.enter_async_context(open_target(planned))
+        sources = planned.report.sources or ("the embedded server",)
+        self.bus.emit(RedisTargetChosen(target.masked_url, sources, planned.report.ignored))
+        for warning in planned.warnings:
+            self.bus.emit(WarningRaised("SETTINGS", warning))
+        self.server = Server(target, self.bus.emit)
+        stack.push_async_callback(self.server.close)
+        worker_settings = settings.worker
+        if worker_settings.unknown_jobs is None:
+            is_embedded = planned.report.target is None
+            worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "return")
+        self.worker = Worker(
+            self.server, self.app.handlers, worker_settings, self.bus.emit, version=version("oxcart")
+        )
+        if http:
+            self._start_http(stack, loopback_only=loopback_only)
+        await self.worker.start()
+        stack.push_async_callback(self.worker.stop, "the end")
+        if self.app.schedules:
+            self.bus.subscribe(self._notice_reconnect)
+            self._schedules_task = asyncio.create_task(self._keep_schedules(), name="schedules")
+            stack.callback(self._schedules_task.cancel)
+
+    # -------------------------------------------------------------------------------------------- schedules
+    def _notice_reconnect(self, event: Event) -> None:
+        if isinstance(event, RedisReady):
+            self._scheduled.set()
+
+    async def _keep_schedules(self) -> None:
+        """Create the declared schedules once connected, and again where a restart of Redis has lost them."""
+        self._scheduled.set()
+        while True:
+            await self._scheduled.wait()
+            self._scheduled.clear()
+            await self.server.wait_until_ready()
+            try:
+                for declared in self.app.schedules:
+                    await self._ensure(declared.queue_name, declared.schedule_id)
+            except OxcartError as error:
+                self.bus.emit(WarningRaised("SCHEDULE", f"Setting up a schedule: {error}"))
+
+    async def _ensure(self, queue_name: str, schedule_id: str) -> None:
+        """Leave a schedule that is stored as declared alone: replacing it would move its next run."""
+        (declared,) = (entry for entry in self.app.schedules if entry.schedule_id == schedule_id)
+        async with Queue(queue_name, prefix=self.plan.settings.worker.prefix, server=self.server) as queue:
+            for stored in await queue.schedules():
+                same = (stored.cron, stored.every_ms, stored.tz) == (
+                    declared.repeat.cron,
+                    declared.repeat.every_ms,
+                    declared.repeat.tz,
+                )
+                if stored.id == schedule_id and same:
+                    return
+            await queue.upsert_schedule(schedule_id, declared.repeat)
+
+    # -------------------------------------------------------------------------------------------- HTTP
+    def _start_http(self, stack: AsyncExitStack, *, loopback_only: bool) -> None:
+        from oxcart.http.server import HttpServer
+        from oxcart.http.site import Site
+        from oxcart.telemetry.metrics import Metrics
+
+        settings = self.plan.settings
+        metrics = Metrics()
+        self.bus.subscribe(metrics)
+        loop = asyncio.get_running_loop()
+        site = Site(
+            status=self.worker.status,
+            metrics=metrics,
+            run_canary=lambda: asyncio.run_coroutine_threadsafe(self._canary(), loop),  # type: ignore[arg-type,return-value]
+            version=version("oxcart"),
+            release=settings.release,
+            tokens=settings.http.tokens,
+        )
+        may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
+        http = HttpServer(
+            site, self.bus.emit, port=settings.http.port, may_move=may_move, loopback_only=loopback_only
+        )
+        self.http_port = http.start()
+        stack.callback(http.stop)
+
+    async def _canary(self) -> object:
+        from oxcart.http.site import CanaryResult
+
+        began = time.monotonic()
+        name = self.plan.settings.worker.queues[0].name
+        async with Queue(name, prefix=self.plan.settings.worker.prefix, server=self.server) as queue:
+            added = await queue.add(TEST_JOB, {"canary": True})
+            await added.result(timeout_seconds=CANARY_SECONDS)
+            return CanaryResult(added.id, (time.monotonic() - began) * 1000)
+
+
+def with_built_ins(app: Oxcart | None) -> Oxcart:
+    """The app to serve: the program's handlers first, ours where it has none of that name."""
+    served = Oxcart()
+    if app is not None:
+        served.include(app)
+    served.include(built_in_app())
+    return served
+
+
+async def serve(
+    app: Oxcart | None,
+    planned: Plan,
+    bus: Bus,
+    *,
+    loopback_only: bool = False,
+    on_started: Callable[[Service], None] | None = None,
+) -> int:
+    """Run until SIGTERM or SIGINT (a second one ends the grace at once); returns the exit code."""
+    service = Service(with_built_ins(app), planned, bus)
+    async with AsyncExitStack() as stack:
+        signals = _catch_signals(stack)
+        await service.start(stack, loopback_only=loopback_only)
+        if on_started is not None:
+            on_started(service)
+        obeying = asyncio.create_task(_obey(signals, service.worker), name="signals")
+        stack.callback(obeying.cancel)
+        await service.worker.wait()
+    return 1 if service.worker.failed else 0
+
+
+
+def _catch_signals(stack: AsyncExitStack) -> asyncio.Queue[str]:
+    """The names of the signals that ask us to end, from the first moment on."""
+    loop, caught = asyncio.get_running_loop(), asyncio.Queue[str]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, caught.put_nowait, number.name)
+        stack.callback(loop.remove_signal_handler, number)
+    return caught
+
+
+async def _obey(signals: asyncio.Queue[str], worker: Worker) -> None:
+    async with asyncio.TaskGroup() as group:
+        while True:
+            group.create_task(worker.stop(await signals.get()))
