@@ -1,1 +1,1 @@
-"""Oxcart."""
+"""What is Oxcart? A background-job worker in Python for BullMQ queues on managed Redis."""
