@@ -19,7 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PACKAGE = "bullmq"
 MANIFEST = "src/oxcart/protocol/upstream.sha256"
 FOLDER = "oxcart/protocol/upstream"
-LICENCE = """The .lua files in this folder are part of BullMQ, copied unchanged from the PyPI package `bullmq` {version}.
+LICENCE = """The .lua files in this folder are part of BullMQ, copied unchanged from the PyPI package bullmq {version}.
 
 MIT License
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 Data = TypeVar("Data")
+Reply = TypeVar("Reply")
 
 
 class JobChannel(Protocol):
@@ -94,11 +95,11 @@ class Job(Generic[Data]):
         """The return values of this job's finished children, by their keys (Node's getChildrenValues)."""
         return self._send(self._channel.children_values(self.id))
 
-    def _send(self, call: Any) -> Any:
+    def _send(self, call: Coroutine[Any, Any, Reply]) -> Awaitable[Reply]:
         """On the event loop hand the coroutine to the caller; in a handler's thread run it and wait for it."""
         if self._blocking_loop is None:
             return call
-        return asyncio.run_coroutine_threadsafe(call, self._blocking_loop).result()
+        return cast("Awaitable[Reply]", asyncio.run_coroutine_threadsafe(call, self._blocking_loop).result())
 
     def __repr__(self) -> str:
         return f"Job(id={self.id!r}, name={self.name!r}, queue={self.queue_name!r})"
