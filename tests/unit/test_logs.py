@@ -490,6 +490,6 @@ os.waitpid(child, 0)
 
 
 def test_a_forked_child_has_no_writing_thread_and_still_writes() -> None:
-    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, check=True)
 
     assert sorted(json.loads(line)["message"] for line in done.stdout.splitlines()) == ["child", "parent"]
