@@ -474,3 +474,22 @@ def test_a_process_started_without_a_stdout_runs() -> None:
     done = subprocess.run(command, capture_output=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+FORKS = """
+import logging, os
+from oxcart.telemetry.logs import configure_logging
+log = configure_logging(format="json")
+logging.warning("parent")
+child = os.fork()
+if child == 0:
+    logging.warning("child")
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_has_no_writing_thread_and_still_writes() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, check=True)
+
+    assert sorted(json.loads(line)["message"] for line in done.stdout.splitlines()) == ["child", "parent"]

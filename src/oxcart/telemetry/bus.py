@@ -1,4 +1,4 @@
-"""How does an event reach those who want to know? In order, in the emitting thread; a broken subscriber harms none."""
+"""How does an event reach those who want to know? In order, on the emitting thread; a broken one hurts no job."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Bus:
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
-            except Exception:  # noqa: BLE001 - one of the two borders where house style allows it
+            except Exception:  # noqa: BLE001 - the border around a subscriber
                 _log.exception("A subscriber failed on %s; the job is unaffected.", type(event).__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final
@@ -46,16 +46,15 @@ class JobLines:
         self._omitted = _Omitted()
 
     def finished(self, event: JobsFinished) -> None:
-        verdicts = Counter(map(_verdict_of, event.jobs))
+        verdicts = set(map(_verdict_of, event.jobs))
         if self._written.isdisjoint(verdicts):
             return
         with self._lock:
             now = self._roll()
-            full = self._finished_lines >= MAX_FINISHED_LINES
-            if full and _FAILURES.isdisjoint(verdicts) and self._written.issuperset(verdicts):
-                self._omit(event.queue, verdicts, sum(map(_run_ms_of, event.jobs)))
-                return
-            self._one_by_one(event, now)
+            if self._finished_lines >= MAX_FINISHED_LINES and len(verdicts) == 1 and _FAILURES.isdisjoint(verdicts):
+                self._omit(event.queue, {verdicts.pop(): len(event.jobs)}, sum(map(_run_ms_of, event.jobs)))
+            else:
+                self._one_by_one(event, now)
 
     def other(self, rule: Rule, event: Any) -> None:
         """An event about one job that is no verdict: it shares the cap of the failures."""
@@ -65,7 +64,7 @@ class JobLines:
                 self._failure_lines += 1
                 self._write(rule.line(event), now)
             else:
-                self._omit(event.queue, Counter({rule.event.partition(".")[2]: 1}), 0.0, rule.level)
+                self._omit(event.queue, {rule.event.partition(".")[2]: 1}, 0.0, rule.level)
 
     def flush_due(self) -> float | None:
         """Write the summary of a second that is over; returns the seconds until one is due, None for no summary."""
@@ -107,7 +106,7 @@ class JobLines:
         self._finished_lines += 1
         return self._finished_lines <= MAX_FINISHED_LINES
 
-    def _omit(self, queue: str, counts: Counter[str], run_ms: float, level: Level = "debug") -> None:
+    def _omit(self, queue: str, counts: Mapping[str, int], run_ms: float, level: Level = "debug") -> None:
         if not self._omitted.counts:
             self._wake()
         self._omitted.add(queue, counts, run_ms, level)
@@ -127,11 +126,13 @@ class _Omitted:
     queues: set[str] = field(default_factory=set)
     level: Level = "debug"
 
-    def add(self, queue: str, counts: Counter[str], run_ms: float, level: Level) -> None:
-        self.counts.update(counts)
+    def add(self, queue: str, counts: Mapping[str, int], run_ms: float, level: Level) -> None:
+        for name, number in counts.items():
+            self.counts[name] += number
         self.run_ms += run_ms
         self.queues.add(queue)
-        self.level = max(self.level, level, key=SEVERITY.__getitem__)
+        if SEVERITY[level] > SEVERITY[self.level]:
+            self.level = level
 
     def line(self) -> Line:
         number = self.counts.total()

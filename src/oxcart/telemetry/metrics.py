@@ -6,11 +6,12 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Final
 
 from oxcart.telemetry import events
-from oxcart.telemetry.events import Event, FinishedJob, JobsFinished
+from oxcart.telemetry.events import Event, JobsFinished
 
 # Upper bounds in seconds: from a cache look-up to a full CRM synchronisation. The last bucket is +Inf.
 DURATION_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
@@ -30,41 +31,39 @@ class JobTally:
     completed: int = 0
     failed: int = 0
     retried: int = 0
-    timed: int = 0
     total_ms: float = 0.0
-    min_ms: float = 0.0
+    shortest_ms: float = inf
     max_ms: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS_MS) + 1))
 
-    def add(self, job: FinishedJob) -> None:
-        if job.verdict == "completed":
+    def add(self, verdict: str, run_ms: float) -> None:
+        if verdict == "completed":
             self.completed += 1
-        elif job.verdict == "failed":
+        elif verdict == "failed":
             self.failed += 1
         else:
             self.retried += 1
-        run_ms = job.run_ms
-        self.min_ms = run_ms if self.timed == 0 or run_ms < self.min_ms else self.min_ms
-        self.max_ms = max(self.max_ms, run_ms)
-        self.timed += 1
         self.total_ms += run_ms
+        if run_ms < self.shortest_ms:  # noqa: PLR1730 - min() would cost each job a call
+            self.shortest_ms = run_ms
+        if run_ms > self.max_ms:  # noqa: PLR1730 - as above
+            self.max_ms = run_ms
         self.buckets[bisect_left(_BOUNDS_MS, run_ms)] += 1
+
+    @property
+    def timed(self) -> int:
+        return self.completed + self.failed + self.retried
 
     @property
     def average_ms(self) -> float:
         return self.total_ms / self.timed if self.timed else 0.0
 
+    @property
+    def min_ms(self) -> float:
+        return self.shortest_ms if self.timed else 0.0
+
     def copy(self) -> JobTally:
-        return JobTally(
-            self.completed,
-            self.failed,
-            self.retried,
-            self.timed,
-            self.total_ms,
-            self.min_ms,
-            self.max_ms,
-            [*self.buckets],
-        )
+        return replace(self, buckets=[*self.buckets])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +117,15 @@ class Metrics:
         return Counts(by_name, _sum(by_name), other_ends, incidents, reconnects, failures)
 
     def _finished(self, event: JobsFinished) -> None:
+        """The hot path: positions in FinishedJob read faster than its names (1 name, 2 verdict, 3 run_ms)."""
         with self._lock:
+            tallies = self._tallies
             for job in event.jobs:
-                if job.verdict in _HANDLER_ENDED:
-                    (self._tallies.get(job.name) or self._tally(job.name)).add(job)
+                verdict = job[2]
+                if verdict in _HANDLER_ENDED:
+                    (tallies.get(job[1]) or self._tally(job[1])).add(verdict, job[3])
                 else:
-                    self._other_ends[job.verdict] += 1
+                    self._other_ends[verdict] += 1
 
     def _tally(self, name: str) -> JobTally:
         """A name that Node wrote with a lone surrogate has no UTF-8, and would spoil every answer that lists it."""
@@ -147,15 +149,13 @@ class Metrics:
 
 
 def _sum(by_name: Mapping[str, JobTally]) -> JobTally:
-    whole = JobTally()
-    timed = [tally for tally in by_name.values() if tally.timed]
-    for tally in timed:
-        whole.completed += tally.completed
-        whole.failed += tally.failed
-        whole.retried += tally.retried
-        whole.timed += tally.timed
-        whole.total_ms += tally.total_ms
-        whole.buckets = [a + b for a, b in zip(whole.buckets, tally.buckets, strict=True)]
-    whole.min_ms = min((tally.min_ms for tally in timed), default=0.0)
-    whole.max_ms = max((tally.max_ms for tally in timed), default=0.0)
-    return whole
+    tallies = (JobTally(), *by_name.values())
+    return JobTally(
+        completed=sum(tally.completed for tally in tallies),
+        failed=sum(tally.failed for tally in tallies),
+        retried=sum(tally.retried for tally in tallies),
+        total_ms=sum(tally.total_ms for tally in tallies),
+        shortest_ms=min(tally.shortest_ms for tally in tallies),
+        max_ms=max(tally.max_ms for tally in tallies),
+        buckets=[sum(column) for column in zip(*(tally.buckets for tally in tallies), strict=True)],
+    )
