@@ -6,12 +6,12 @@ Lua each wrap errors in others, so the whole chain is searched.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote
 
 import redis.exceptions
@@ -32,10 +32,20 @@ _BY_NAME_ERROR = {number: row for row in ROWS for number in row.name_errors}
 _BY_VERIFY_CODE = {number: row for row in ROWS for number in row.verify_codes}
 _BY_TLS_REASON = {reason: row for row in ROWS for reason in row.tls_reasons}
 _BY_REPLY = {reply: row for row in ROWS for reply in row.replies}
-_TEXTS = [(re.compile("|".join(row.texts)), row) for row in ROWS if row.texts]
+_TEXTS = [(re.compile("|".join(row.texts), re.MULTILINE), row) for row in ROWS if row.texts]
+
+# The first type that fits decides: an SSLError is an OSError too, but its errno is none.
+_LOOKUPS: tuple[tuple[type[BaseException], Callable[[Any], Row | None]], ...] = (
+    (ssl.SSLCertVerificationError, lambda error: _BY_VERIFY_CODE.get(error.verify_code)),
+    (ssl.SSLError, lambda error: _BY_TLS_REASON.get(error.reason or "")),
+    (socket.gaierror, lambda error: _BY_NAME_ERROR.get(error.errno)),
+    (OSError, lambda error: _BY_ERRNO.get(error.errno)),
+    (redis.exceptions.MaxConnectionsError, lambda _: BY_CODE["POOL_FULL"]),
+    (redis.exceptions.RedisError, lambda error: _BY_REPLY.get(error.status_code or str(error).partition(" ")[0])),
+)
 
 _CLOSED = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, EOFError)
-_TIMEOUTS = (TimeoutError, asyncio.TimeoutError, redis.exceptions.TimeoutError)
+_TIMEOUTS = (TimeoutError, redis.exceptions.TimeoutError)
 
 # redis-py puts the whole command, arguments included, before the error of a pipeline; servers repeat arguments too.
 _COMMAND = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
@@ -103,7 +113,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _text(error: BaseException) -> str:
-    """What the error says, without the arguments of commands, and with the reply's first word that redis-py cuts off."""
+    """What the error says, without arguments of commands, and with the reply's first word, which redis-py cuts off."""
     text = _ARGUMENTS.sub("", _COMMAND.sub("", str(error)))
     status = getattr(error, "status_code", None)
     return f"{status} {text}" if status else text
@@ -114,19 +124,7 @@ def _row_by_type(chain: list[BaseException]) -> Row | None:
 
 
 def _row_of(error: BaseException) -> Row | None:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _BY_VERIFY_CODE.get(error.verify_code)
-    if isinstance(error, ssl.SSLError):
-        return _BY_TLS_REASON.get(error.reason or "")
-    if isinstance(error, socket.gaierror):
-        return _BY_NAME_ERROR.get(error.errno or 0)
-    if isinstance(error, OSError):
-        return _BY_ERRNO.get(error.errno or 0)
-    if isinstance(error, redis.exceptions.MaxConnectionsError):
-        return BY_CODE["POOL_FULL"]
-    if isinstance(error, redis.exceptions.RedisError):
-        return _BY_REPLY.get(error.status_code or "") or _BY_REPLY.get(str(error).partition(" ")[0])
-    return None
+    return next((look(error) for kind, look in _LOOKUPS if isinstance(error, kind)), None)
 
 
 def _row_by_text(text: str) -> Row | None:

@@ -116,8 +116,8 @@ def _problem_of_shape(url: str, name: str) -> str | None:
         (
             scheme in {"http", "https"},
             (
-                "is an HTTP address, the REST URL of Upstash perhaps; use the TCP URL (rediss://…) in its place, or set "
-                "UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN and leave it out."
+                "is an HTTP address, the REST URL of Upstash perhaps; use the TCP URL (rediss://…), or set "
+                "UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in its place."
             ),
         ),
         (scheme not in _SCHEMES, "has a scheme that is not for Redis; use rediss:// (TLS), redis:// or unix://."),
@@ -125,8 +125,8 @@ def _problem_of_shape(url: str, name: str) -> str | None:
         (
             scheme not in _UNIX_SCHEMES and _has_unescaped_password(rest),
             (
-                "has a special character in its password that is not escaped, so that the rest of the password reads as a "
-                "host; percent-encode it: write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25."
+                "has a special character in its password that is not escaped, so that the rest of it reads as a host; "
+                "percent-encode it: write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25."
             ),
         ),
         ("#" in rest, "has a # in it; percent-encode it: write it as %23."),

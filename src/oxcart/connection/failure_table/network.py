@@ -34,8 +34,9 @@ NETWORK_ROWS: tuple[Row, ...] = (
         "The name {host} has no address of the IP version that was asked for.",
         "Set OXCART_REDIS_FAMILY to auto, so that both versions are tried.",
         {
-            Provider.RAILWAY_PRIVATE: "Older Railway environments have IPv6 only: remove OXCART_REDIS_FAMILY (auto), and "
-            "any family=4 in REDIS_URL."
+            Provider.RAILWAY_PRIVATE: (
+                "Older Railway environments have IPv6 only: remove OXCART_REDIS_FAMILY, and any family=4 in REDIS_URL."
+            )
         },
         name_errors=(getattr(socket, "EAI_NODATA", -5), getattr(socket, "EAI_ADDRFAMILY", -9), socket.EAI_FAMILY),
         texts=(r"No address associated with hostname", r"Address family for hostname not supported"),
@@ -173,8 +174,10 @@ NETWORK_ROWS: tuple[Row, ...] = (
         "There is no route from this machine to {address}.",
         "Set OXCART_REDIS_FAMILY=4 if the name has an IPv6 address and this network has none; else check the network.",
         {
-            Provider.UPSTASH: "On Railway outbound IPv6 is off by default: set OXCART_REDIS_FAMILY=4, or switch it on in "
-            "the service's settings."
+            Provider.UPSTASH: (
+                "On Railway outbound IPv6 is off by default: set OXCART_REDIS_FAMILY=4, or switch it on "
+                "in the service's settings."
+            )
         },
         errnos=(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL),
         texts=(r"Network is unreachable", r"No route to host", r"ENETUNREACH", r"EHOSTUNREACH"),
@@ -185,8 +188,8 @@ NETWORK_ROWS: tuple[Row, ...] = (
         "{address} did not answer in time.",
         "Check host and port, and that no firewall stands between.",
         {
-            Provider.UPSTASH: "If the database has an IP allowlist, add this machine's IPv4 address (it takes minutes); "
-            "else check the region's state on status.upstash.com.",
+            Provider.UPSTASH: "If there is an IP allowlist, add this machine's IPv4 address (it takes a while); "
+            "if not, check the region's state on status.upstash.com.",
             Provider.ELASTICACHE: "The worker must be in the same VPC, and the security group must let the port in "
             "(6379, serverless 6380 too).",
             Provider.AZURE: "Check the firewall rules and the private endpoint, and use the TLS port, 6380.",

@@ -28,7 +28,7 @@ SERVER_ROWS: tuple[Row, ...] = (
         CONFIGURATION,
         "{address} is older than Redis 6 and takes no user name.",
         "Leave the user name out of REDIS_URL (redis://:PASSWORD@HOST), or update the server to 6.2 or later.",
-        texts=(r"(?i)wrong number of arguments for 'auth'",),
+        texts=(r"(?i:wrong number of arguments for 'auth')",),
     ),
     Row(
         "AUTH_BAD",
@@ -97,7 +97,7 @@ SERVER_ROWS: tuple[Row, ...] = (
             r"invalid DB index",
             r"SELECT is not allowed",
             r"unknown command '?`?SELECT",
-            r"(?i)only (database|db) 0",
+            r"(?i:only (database|db) 0)",
         ),
     ),
     # -------------------------------------------------------------------------------------------- quota
@@ -196,7 +196,7 @@ SERVER_ROWS: tuple[Row, ...] = (
                 "database in the Upstash console, then status.upstash.com."
             )
         },
-        texts=(r"DB connection timed[- ]?out", r"(?m)^ERR [^\n]*timed[- ]?out"),
+        texts=(r"DB connection timed[- ]?out", r"^ERR .*timed[- ]?out"),
         words=True,
     ),
     Row(
@@ -253,7 +253,7 @@ SERVER_ROWS: tuple[Row, ...] = (
         PERMANENT,
         "A script was given an empty argument.",
         "Report this with the log line: it is a bug of ours. Until then, look for an empty queue name or job id.",
-        texts=(r"command arguments must be strings or integers",),
+        texts=(r"(?i:command arguments must be strings or integers)",),
         words=True,
     ),
     Row(
@@ -275,7 +275,7 @@ SERVER_ROWS: tuple[Row, ...] = (
         CONFIGURATION,
         "The server does not know a command that we need.",
         "Use Redis 6.2, Valkey 7.2 or later, and no proxy that lacks commands.",
-        texts=(r"(?i)unknown (sub)?command",),
+        texts=(r"(?i:unknown (sub)?command)",),
         words=True,
     ),
     Row(
@@ -312,14 +312,14 @@ SERVER_ROWS: tuple[Row, ...] = (
         replies=("MOVED", "ASK"),
         texts=(r"\b(MOVED|ASK) \d+ \S+:\d+",),
     ),
-    # -------------------------------------------------------------------------------------------- our side of the socket
+    # -------------------------------------------------------------------------------------------- our own side
     Row(
         "URL_PORT443",
         CONFIGURATION,
         "{address} is an HTTP server, not Redis.",
         "Use the port of Redis, 6379 with most providers.",
         {Provider.UPSTASH: "Port 443 is the REST API's: use 6379."},
-        texts=(r"HTTP/1\.[01]",),
+        texts=(r"HTTP/1\.[01]", r'(?i:protocol error), got "H"'),
         closes=True,
     ),
     Row(
@@ -327,7 +327,7 @@ SERVER_ROWS: tuple[Row, ...] = (
         CONFIGURATION,
         "{address} answered with something that is not Redis' protocol.",
         "Check host and port, and rediss:// against redis://.",
-        texts=(r"Protocol Error", r"Invalid RESP version"),
+        texts=(r"(?i:protocol error)", r"Invalid RESP version"),
         closes=True,
     ),
     Row(
@@ -335,7 +335,7 @@ SERVER_ROWS: tuple[Row, ...] = (
         PERMANENT,
         "All connections of this process are in use.",
         "Report this with the log line: it is a bug of ours.",
-        texts=(r"Too many connections", r"No connection available"),
+        texts=(r"No connection available",),
     ),
     Row(
         "CLOSE_TIMEOUT",
@@ -361,7 +361,7 @@ SERVER_ROWS: tuple[Row, ...] = (
     Row(
         "UNKNOWN",
         Kind.UNKNOWN,
-        "Redis at {address} failed in a way that is not known.",
+        "Redis failed in a way that is not known.",
         "The worker tries again. Run oxcart doctor, and please report this text.",
         words=True,
     ),
