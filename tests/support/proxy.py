@@ -99,10 +99,10 @@ class FaultProxy:
         self._run(self._listen())
 
     def freeze(self) -> None:
-        self._loop.call_soon_threadsafe(self.flowing.clear)
+        self._run(self._let_flow(flows=False))
 
     def thaw(self) -> None:
-        self._loop.call_soon_threadsafe(self.flowing.set)
+        self._run(self._let_flow(flows=True))
 
     def cut(self) -> None:
         self._run(self._end(_Pair.close))
@@ -124,6 +124,9 @@ class FaultProxy:
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _let_flow(self, *, flows: bool) -> None:
+        self.flowing.set() if flows else self.flowing.clear()
 
     async def _end(self, end: Callable[[_Pair], None]) -> None:
         for pair in tuple(self.pairs):

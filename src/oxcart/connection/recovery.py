@@ -17,7 +17,7 @@ _QUOTA_FIRST_SECONDS = 5.0
 _QUOTA_LAST_SECONDS = 60.0
 
 # An attempt that hangs (a black hole, a stuck resolver) must not be the only one when the fault ends.
-_BESIDE_AFTER_SECONDS = 3.0
+BESIDE_AFTER_SECONDS = 3.0
 _ATTEMPTS_AT_ONCE = 3
 
 Answer = TypeVar("Answer")
@@ -39,26 +39,27 @@ async def first_success(
     *,
     failures_before: int,
     kind_before: Kind | None,
+    beside_after_seconds: float = BESIDE_AFTER_SECONDS,
 ) -> Answer:
     """Try for ever; the answer of the first attempt that succeeds, the others are cancelled and have ended.
 
-    `attempt_failed` is told of every failure and names it. An attempt raises OSError, RedisError and the like;
-    what `attempt_failed` does not want to name it raises, and that ends the waiting.
+    While attempts hang there are at most three: two patient ones, for a server that is slow, and one that is replaced
+    every few seconds, for a network that has just come back. `attempt_failed` names every failure; an exception it
+    raises itself ends the waiting.
     """
     loop = asyncio.get_running_loop()
     failures = failures_before
     next_start = loop.time() + backoff_seconds(failures, kind_before)
-    running: set[asyncio.Task[Answer]] = set()
-    started = 0
+    running: list[asyncio.Task[Answer]] = []
     try:
         while True:
-            if len(running) < _ATTEMPTS_AT_ONCE and loop.time() >= next_start:
-                started += 1
-                running.add(asyncio.create_task(_run(attempt), name=f"redis:connect:{started}"))
-                next_start = loop.time() + _BESIDE_AFTER_SECONDS
-            has_room = len(running) < _ATTEMPTS_AT_ONCE
-            for task in await _ended(running, max(0.0, next_start - loop.time()) if has_room else None):
-                running.discard(task)
+            if loop.time() >= next_start:
+                if len(running) == _ATTEMPTS_AT_ONCE:
+                    await _end([running.pop()])
+                running.append(asyncio.create_task(_run(attempt), name="redis:connect"))
+                next_start = loop.time() + beside_after_seconds
+            for task in await _ended(running, max(0.0, next_start - loop.time())):
+                running.remove(task)
                 error = task.exception()
                 if error is None:
                     return task.result()
@@ -75,15 +76,15 @@ async def _run(attempt: Callable[[], Awaitable[Answer]]) -> Answer:
     return await attempt()
 
 
-async def _ended(running: set[asyncio.Task[Answer]], seconds: float | None) -> set[asyncio.Task[Answer]]:
+async def _ended(running: list[asyncio.Task[Answer]], seconds: float) -> list[asyncio.Task[Answer]]:
     if not running:
-        await asyncio.sleep(seconds or 0)
-        return set()
-    done, _ = await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    return done
+        await asyncio.sleep(seconds)
+        return []
+    await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    return [task for task in running if task.done()]
 
 
-async def _end(running: set[asyncio.Task[Answer]]) -> None:
+async def _end(running: list[asyncio.Task[Answer]]) -> None:
     for task in running:
         task.cancel()
     if running:
