@@ -60,8 +60,8 @@ def decode(text: bytes | str, what: str = "data") -> Any:
 
 
 def pack(value: Any) -> bytes:
-    """MessagePack, for the arguments of scripts that unpack it."""
-    packed: bytes = msgpack.packb(value)  # type: ignore[no-untyped-call]
+    """MessagePack, for the arguments of scripts that unpack it; the servers' cmsgpack does not know its type for bytes."""
+    packed: bytes = msgpack.packb(value, use_bin_type=False)  # type: ignore[no-untyped-call]
     return packed
 
 

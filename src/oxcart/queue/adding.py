@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarge, StateConflict
@@ -37,8 +37,8 @@ class NewJob:
 
     id: str
     name: str
-    data: bytes
-    opts: bytes
+    data: bytes = field(repr=False)
+    opts: bytes = field(repr=False)
     options: JobOptions
     timestamp_ms: int
     size: int

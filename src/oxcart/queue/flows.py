@@ -14,7 +14,7 @@ from oxcart.errors import InvalidInput, PayloadTooLarge, ServerRefused
 from oxcart.protocol.job_options import Parent
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, eval_command, ours
-from oxcart.queue.adding import LARGEST_JOB_BYTES, NO_DATA, NewJob, prepare, refusal, upstream_call
+from oxcart.queue.adding import LARGEST_JOB_BYTES, NewJob, prepare, refusal, upstream_call
 from oxcart.queue.channel import Channel, ScriptCall
 from oxcart.queue.sending import find_added
 
@@ -27,7 +27,7 @@ class FlowNode:
     """One job of a flow. `queue` None: the queue that the flow is added through; `options` as of `Queue.add`."""
 
     name: str
-    data: Any = NO_DATA
+    data: Any = field(default_factory=dict)
     queue: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     children: Sequence[FlowNode | Mapping[str, Any]] = ()
