@@ -1,9 +1,9 @@
 """What is an app? Its handlers and schedules. `Oxcart` is what a program declares; serving.py runs it.
 
-    app = Oxcart()
+app = Oxcart()
 
-    @app.job("greet", attempts=5, backoff="exponential:5s", timeout_seconds=30)
-    async def greet(job: Job[Greeting]) -> str: ...
+@app.job("greet", attempts=5, backoff="exponential:5s", timeout_seconds=30)
+async def greet(job: Job[Greeting]) -> str: ...
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OWN_QUEUE = "oxcart"
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSchedule:
-    """One @app.schedule: an ordinary BullMQ job scheduler, created when the worker starts and whenever it is missing."""
+    """One @app.schedule: an ordinary BullMQ job scheduler, created at the start and whenever it is missing."""
 
     schedule_id: str
     repeat: Repeat
@@ -89,7 +89,7 @@ class Oxcart:
         repeat = Repeat(cron=cron, every_seconds=every_seconds, tz=tz)
 
         def declare(function: Function) -> Function:
-            job_name = name or getattr(function, "__name__", "")
+            job_name = name or str(getattr(function, "__name__", ""))
             repeat.check(f'@app.schedule of "{job_name}"', 0)
             self.handlers.add(describe(job_name, function, attempts=attempts, timeout_seconds=timeout_seconds))
             self.schedules.append(DeclaredSchedule(job_name, repeat, queue))
@@ -98,7 +98,10 @@ class Oxcart:
         return declare
 
     def backoff(self, name: str) -> Callable[[CustomBackoff], CustomBackoff]:
-        """Register a backoff strategy by the name that jobs carry: (attempts made, name, error, job) -> ms, -1 to stop."""
+        """Register a backoff strategy by the name that jobs carry.
+
+        It gets (attempts made, name, error, job) and returns milliseconds; -1 means no more attempts.
+        """
 
         def declare(strategy: CustomBackoff) -> CustomBackoff:
             if name in {"fixed", "exponential"} or name in self.handlers.backoffs:

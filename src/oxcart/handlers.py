@@ -95,7 +95,9 @@ class Handlers:
     def add(self, spec: HandlerSpec, *, replace: bool = False) -> None:
         """Raises InvalidInput for a second handler of the same name: one would silently never run."""
         if spec.name in self._by_name and not replace:
-            raise InvalidInput(f'Two handlers for the job name "{spec.name}": keep one, or give the other another name.')
+            raise InvalidInput(
+                f'Two handlers for the job name "{spec.name}": keep one, or give the other another name.'
+            )
         self._by_name[spec.name] = spec
 
 
@@ -145,7 +147,9 @@ def _parser_of(function: Handler, where: str) -> Callable[[Any], Any] | None:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None
-    required = [p for p in parameters if p.default is p.empty and p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
+    ]
     if not parameters or len(required) > 1:
         raise InvalidInput(f"{where}: the handler takes one argument, the job; {function!r} does not.")
     try:

@@ -35,7 +35,7 @@ class Plan:
 
 
 def plan(environ: Mapping[str, str], *, embedded: bool = False) -> Plan:
-    """Read the environment. `embedded`: use the private server whatever is set. Raises SettingsError with all problems."""
+    """Read the environment; `embedded` uses the private server whatever is set. Raises SettingsError."""
     report = resolve_target({} if embedded else environ, allow_embedded=embedded)
     found = inspect(environ)
     problems = (*report.problems, *found.problems)
@@ -84,9 +84,7 @@ class Service:
         if worker_settings.unknown_jobs is None:
             is_embedded = planned.report.target is None
             worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "return")
-        self.worker = Worker(
-            self.server, self.app.handlers, worker_settings, self.bus.emit, version=version("oxcart")
-        )
+        self.worker = Worker(self.server, self.app.handlers, worker_settings, self.bus.emit, version=version("oxcart"))
         if http:
             self._start_http(stack, loopback_only=loopback_only)
         await self.worker.start()
@@ -141,15 +139,13 @@ class Service:
         site = Site(
             status=self.worker.status,
             metrics=metrics,
-            run_canary=lambda: asyncio.run_coroutine_threadsafe(self._canary(), loop),  # type: ignore[arg-type,return-value]
+            run_canary=lambda: asyncio.run_coroutine_threadsafe(self._canary(), loop),  # type: ignore[arg-type]
             version=version("oxcart"),
             release=settings.release,
             tokens=settings.http.tokens,
         )
         may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
-        http = HttpServer(
-            site, self.bus.emit, port=settings.http.port, may_move=may_move, loopback_only=loopback_only
-        )
+        http = HttpServer(site, self.bus.emit, port=settings.http.port, may_move=may_move, loopback_only=loopback_only)
         self.http_port = http.start()
         stack.callback(http.stop)
 
@@ -192,7 +188,6 @@ async def serve(
         stack.callback(obeying.cancel)
         await service.worker.wait()
     return 1 if service.worker.failed else 0
-
 
 
 def _catch_signals(stack: AsyncExitStack) -> asyncio.Queue[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import msgpack
-
+from oxcart.protocol.codec import pack
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, eval_command, ours
 
@@ -107,8 +106,8 @@ def exchange_command(
             keys.waiting_children,
         ),
         (
-            msgpack.packb(head),
-            msgpack.packb(items, use_bin_type=False),
-            msgpack.packb(policies),
+            pack(head),
+            pack(items),
+            pack(policies),
         ),
     )

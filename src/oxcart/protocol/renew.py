@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgpack
-
+from oxcart.protocol.codec import pack
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, eval_command, ours
 
@@ -27,5 +26,5 @@ def renew_command(keys: QueueKeys, locks: Sequence[HeldLock], lock_ms: int) -> C
     return eval_command(
         ours("renew"),
         (keys.active, keys.stalled, keys.wait, keys.paused),
-        (keys.base, lock_ms, msgpack.packb(list(locks), use_bin_type=False)),
+        (keys.base, lock_ms, pack(list(locks))),
     )

@@ -33,7 +33,7 @@ class Adopter:
         self._expected = asyncio.Event()
 
     def expect(self, queue: ServedQueue, token: str) -> None:
-        """This exchange was not answered: look for what it may have claimed, from now on for one lock duration."""
+        """Look for what an unanswered exchange may have claimed, from now on for one lock duration."""
         self._given_up[token.encode()] = (queue, time.monotonic() + self._lock_seconds)
         self._expected.set()
 

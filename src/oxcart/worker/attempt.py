@@ -114,7 +114,8 @@ class Attempt:
     # -------------------------------------------------------------------------------------------- starting
     def start(self, queue_name: str) -> None:
         """Run the handler; returns when its first step is done. Without a handler (or with a deferred failure, which
-        a failed child or the stalled check left) the verdict is there at once."""
+        a failed child or the stalled check left) the verdict is there at once.
+        """
         claim, spec = self.claim, self.spec
         if claim.deferred_failure is not None:
             self.decide_without_running(Failed(claim.deferred_failure, None))
@@ -324,7 +325,7 @@ class Attempt:
 def _reason(error: BaseException) -> str:
     """BullMQ's failedReason is the error's message; an error without one is named by its type."""
     text = str(error)
-    return text if text else type(error).__name__
+    return text or type(error).__name__
 
 
 def _trace(error: BaseException) -> str:

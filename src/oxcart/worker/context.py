@@ -1,4 +1,4 @@
-"""How does a handler report back while it runs? Progress and log lines, through BullMQ's scripts, on a link of their own."""
+"""How does a handler report back while it runs? Progress and log lines, through BullMQ's scripts."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from oxcart.clock import now_ms
 from oxcart.connection.failures import classify
 from oxcart.connection.link import Link, Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
-from oxcart.protocol.exchange import ClaimedJob, Policy, Reply, exchange_command
+from oxcart.protocol.exchange import REPEATED, WRITTEN, ClaimedJob, Policy, Reply, exchange_command
 from oxcart.protocol.scripts import ours
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
@@ -36,7 +36,8 @@ GiveUp = Callable[[ServedQueue, str], None]
 
 class Exchanger:
     """Makes exchanges until the board is done. `take` starts a claimed job; `give_up` names a token whose claims
-    nobody has heard of: the server may have executed the exchange, or may yet."""
+    nobody has heard of: the server may have executed the exchange, or may yet.
+    """
 
     def __init__(
         self,
@@ -128,7 +129,8 @@ class Exchanger:
 
     async def _refused(self, work: Work, failure: Failure) -> None:
         """The whole exchange was answered with an error: nothing ran. Too large a request is halved until the guilty
-        verdict is alone; that one fails its job. Everything else is tried again, and shown in /health."""
+        verdict is alone; that one fails its job. Everything else is tried again, and shown in /health.
+        """
         board, queue = self._board, work.queue
         board.release(work)
         queue.outbox.put_back(work.batch)
@@ -213,7 +215,7 @@ class Exchanger:
         finished: list[FinishedJob] = []
         troubled = False
         for attempt, status in zip(batch, statuses, strict=True):
-            if status == 0 or status == 1:
+            if status in (WRITTEN, REPEATED):
                 if queue.held.get(attempt.claim.job_id) is attempt:
                     del queue.held[attempt.claim.job_id]
                 finished.append(finished_job(attempt))

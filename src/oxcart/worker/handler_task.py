@@ -27,9 +27,7 @@ class Run:
         self._task.cancel()
 
 
-def start(
-    loop: asyncio.AbstractEventLoop, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim
-) -> Run | None:
+def start(loop: asyncio.AbstractEventLoop, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
     """Run `handler`; `ended(value, error)` is called once. None: it has ended already."""
     task = loop.create_task(_guarded(handler), name=f"handler:{claim.name}:{claim.job_id.decode('utf-8', 'replace')}")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import assert_never
 
-import msgpack
-
 from oxcart.handlers import HandlerSpec, KeepSetting
 from oxcart.protocol import exchange as wire
+from oxcart.protocol.codec import pack
 from oxcart.protocol.exchange import Item, Policy
 from oxcart.settings import KeepPolicy
 from oxcart.telemetry.events import FinishedJob
@@ -56,11 +55,13 @@ def _declared(spec: HandlerSpec | None, kind: str) -> Policy | None:
     return read_keep(setting) if setting is not None else None
 
 
-def item_of(attempt: Attempt, policies: Policies) -> Item:
+def item_of(attempt: Attempt, policies: Policies) -> Item:  # noqa: C901 - one case per verdict
     """The wire form of an attempt's verdict (lua/exchange.lua, ARGV[2])."""
     claim, verdict = attempt.claim, attempt.verdict
 
-    def item(kind: str, policy: int = 0, a: bytes | str | int = "", b: bytes | str = "", c: bytes | str | int = "") -> Item:
+    def item(
+        kind: str, policy: int = 0, a: bytes | str | int = "", b: bytes | str = "", c: bytes | str | int = ""
+    ) -> Item:
         return Item(claim.job_id, claim.token, claim.ats, claim.processed_on_ms, claim.atm, kind, policy, a, b, c)
 
     match verdict:
@@ -70,7 +71,7 @@ def item_of(attempt: Attempt, policies: Policies) -> Item:
             attempts = attempts_allowed(claim, attempt.spec)
             return item("f", policies.number(attempt, "f"), _text(reason), stacktrace or b"", attempts)
         case RetryLater(reason, stacktrace, delay_ms):
-            fields = msgpack.packb(["failedReason", _text(reason), "stacktrace", stacktrace], use_bin_type=False)
+            fields = pack(["failedReason", _text(reason), "stacktrace", stacktrace])
             if delay_ms > 0:
                 return item("d", 0, delay_ms, "0", fields)
             return item("r", 0, "RPUSH" if claim.options.lifo else "LPUSH", "", fields)

@@ -100,13 +100,11 @@ class LockRenewer:
         while not self._stopping:
             self._wake.wait(min(interval, max(0.01, next_at - time.monotonic())))
             self._wake.clear()
-            if self._stopping:
-                break
             asked, self._asked = self._asked, []
             if self._loop_is_gone():
                 self._resolve(asked, answered=False)
                 continue
-            if asked or time.monotonic() >= next_at:
+            if not self._stopping and (asked or time.monotonic() >= next_at):
                 self._resolve(asked, answered=self._renew(everything=bool(asked)))
                 next_at = time.monotonic() + self.interval_seconds
         self._resolve(self._asked, answered=False)
@@ -177,6 +175,6 @@ class LockRenewer:
             self._loop.call_soon_threadsafe(callback, *arguments)
 
 
-def _set_result(future: asyncio.Future[bool], answered: bool) -> None:  # noqa: FBT001
+def _set_result(future: asyncio.Future[bool], answered: bool) -> None:
     if not future.done():
         future.set_result(answered)

@@ -1,4 +1,4 @@
-"""Where do sync handlers run? In daemon threads, as many as run at once: one that never ends cannot keep us from exiting."""
+"""Where do sync handlers run? In daemon threads, as many as run at once: a deaf one cannot keep us from exiting."""
 
 from __future__ import annotations
 

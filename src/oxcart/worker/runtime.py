@@ -1,7 +1,7 @@
 """What is a running worker? Read first: start, the loops, stop. Each loop's own file says how it works.
 
-    Waiter ── a marker pops ──> Board ── work ──> Exchanger x 2 ── claims ──> Attempt ── verdict ──> Board
-    beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies)
+Waiter ── a marker pops ──> Board ── work ──> Exchanger x 2 ── claims ──> Attempt ── verdict ──> Board
+beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies)
 """
 
 from __future__ import annotations
@@ -330,7 +330,8 @@ class Worker:
 
     async def stop(self, reason: str = "stop") -> None:
         """Stop claiming at once, give running jobs the grace, put the rest back. Safe to call twice, and before start;
-        the second call ends the grace."""
+        the second call ends the grace.
+        """
         if self._main is None:
             self._state = "stopped"
             return

@@ -44,5 +44,5 @@ def _running(board: Board) -> list[Attempt]:
 async def _until(is_reached: Callable[[], bool], seconds: float, hurry: asyncio.Event | None = None) -> None:
     """Look every 20 ms: a shutdown is rare, many things change what it waits for, and this late is in time."""
     ends_at = time.monotonic() + seconds
-    while not is_reached() and time.monotonic() < ends_at and not (hurry is not None and hurry.is_set()):
+    while not is_reached() and time.monotonic() < ends_at and not (hurry and hurry.is_set()):  # noqa: ASYNC110
         await asyncio.sleep(0.02)

@@ -62,15 +62,15 @@ class Caretaker:
 
     async def _care_for(self, queue: ServedQueue) -> None:
         now = time.monotonic()
-        if now - queue.last_looked_at >= queue.look_every_seconds and now - queue.last_job_at >= LOOK_EVERY_SECONDS:
-            await self._look(queue, now)
-        elif queue.last_looked_at == 0:
+        is_quiet = now - queue.last_job_at >= LOOK_EVERY_SECONDS
+        is_due = now - queue.last_looked_at >= queue.look_every_seconds
+        if queue.last_looked_at == 0 or (is_quiet and is_due):
             await self._look(queue, now)
         if now - queue.dead_letters_at >= DEAD_LETTERS_EVERY_SECONDS:
             queue.dead_letters_at = now
             queue.dead_letters = await self._link.request("ZCARD", queue.keys.failed)
-        is_due = now - queue.stalled_checked_at >= self._interval_ms / 1000
-        if is_due and now >= self.hold_off_until and (queue.held or queue.has_active):
+        is_time = now - queue.stalled_checked_at >= self._interval_ms / 1000
+        if is_time and now >= self.hold_off_until and (queue.held or queue.has_active):
             queue.stalled_checked_at = now
             await self._check_stalled(queue)
 
