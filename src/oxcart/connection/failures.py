@@ -57,9 +57,10 @@ def classify(error: BaseException, *, connecting: bool = False, target: RedisTar
     """`connecting`: the connection was being made, login included; a reset or silence means something else then."""
     chain = list(_chain(error))
     text = "\n".join(_text(link) for link in chain)[:_TEXT_CHARACTERS]
-    phase_known = connecting or "connecting to" in text
+    is_connecting = connecting or "connecting to" in text
     row = _row_by_type(chain) or _row_by_text(text) or _row_by_default(chain)
-    return failure_for(_by_phase(row, chain, target, connecting=phase_known).code, target, words=_text(chain[0]))
+    row = _by_phase(row, chain, target, connecting=is_connecting)
+    return failure_for(row.code, target, words=_text(error) or type(error).__name__)
 
 
 def failure_for(code: str, target: RedisTarget | None = None, *, words: str = "") -> Failure:
@@ -74,11 +75,14 @@ def failure_for(code: str, target: RedisTarget | None = None, *, words: str = ""
     shown = _shorten(scrub(words, target)) if row.words else ""
     said = f' It said: "{shown}".' if shown else ""
     places = _places(target)
+    sentence = summary.format(**places)
+    if target is None:
+        sentence = sentence[0].upper() + sentence[1:]
     return Failure(
         code=row.code,
         kind=row.kind,
         retryable=row.kind is not Kind.PERMANENT,
-        summary=summary.format(**places) + said,
+        summary=sentence + said,
         advice=advice.format(**places),
     )
 

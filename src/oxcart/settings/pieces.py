@@ -39,7 +39,14 @@ from oxcart.settings.values import (
 LogLevel = Literal["debug", "info", "warn", "error"]
 
 # Node's pino and Python's logging know levels that we do not; a shared LOG_LEVEL must not stop the worker.
-_LOG_LEVELS = {"trace": "debug", "warning": "warn", "fatal": "error", "critical": "error"}
+_LOG_LEVELS = {
+    "trace": "debug",
+    "verbose": "debug",
+    "warning": "warn",
+    "fatal": "error",
+    "critical": "error",
+    "silent": "error",
+}
 
 DATABASE_URL_ADVICE = (
     "Set DATABASE_URL to the SQL database of the CRM data. SUPABASE_URL alone is not enough, it is an HTTP address: "

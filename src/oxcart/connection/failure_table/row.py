@@ -15,8 +15,8 @@ class Row:
 
     Recognised by `errnos`, `name_errors` (getaddrinfo), `verify_codes` and `tls_reasons` (OpenSSL) and `replies` (the
     server's first word), all of them exact; then by `texts`, regular expressions searched in all that was said.
-    `words`: the summary is followed by the server's own words. `closes`: the server
-    leaves the socket open, but it is of no more use.
+    `words`: the summary is followed by the server's own words. `closes`: the server leaves the socket open, but it is
+    of no more use.
     """
 
     code: str
