@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
-Data = TypeVar("Data")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Data = TypeVar("Data", default=Any)  # so that a plain `Job` passes strict type checks
+else:
+    from typing import TypeVar
+
+    Data = TypeVar("Data")
 Reply = TypeVar("Reply")
 
 

@@ -30,9 +30,9 @@ from oxcart.verdicts import (
     Verdict,
     WaitingForChildren,
 )
-from oxcart.worker import handler_task
 from oxcart.worker.backoff import delay_ms
 from oxcart.worker.claim import Claim, attempts_allowed
+from oxcart.worker.handler_task import Run, Starter
 from oxcart.worker.pools import Threads
 
 LARGEST_RESULT_BYTES = 9 * 1024 * 1024
@@ -62,6 +62,7 @@ class Attempt:
         "_on_ended",
         "_on_verdict",
         "_run",
+        "_starter",
         "_threads",
         "_timeout_timer",
         "backoffs",
@@ -86,6 +87,7 @@ class Attempt:
         *,
         channel: JobChannel,
         threads: Threads,
+        starter: Starter,
         backoffs: dict[str, CustomBackoff],
         on_verdict: Callable[[Attempt], None],
         on_ended: Callable[[Attempt], None],
@@ -104,10 +106,11 @@ class Attempt:
         self.times_sent = 0
         self._channel = channel
         self._threads = threads
+        self._starter = starter
         self._on_verdict = on_verdict
         self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
-        self._run: handler_task.Run | None = None
+        self._run: Run | None = None
         self._timeout_timer: asyncio.TimerHandle | None = None
         self._deaf_timer: asyncio.TimerHandle | None = None
 
@@ -146,7 +149,7 @@ class Attempt:
             job.deadline = time.monotonic() + seconds
             self._timeout_timer = self._loop.call_later(seconds, self._time_is_up)
         if spec.is_async:
-            self._run = handler_task.start(self._loop, spec.function(job), self._handler_ended, claim)
+            self._run = self._starter.start(spec.function(job), self._handler_ended, claim)
         else:
             job._blocking_loop = self._loop  # noqa: SLF001
             self._threads.run(spec.function, job, self._thread_ended)

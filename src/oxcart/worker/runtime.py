@@ -41,6 +41,7 @@ from oxcart.worker.board import Board
 from oxcart.worker.claim import read_claim
 from oxcart.worker.context import QueueChannel
 from oxcart.worker.exchange import Exchanger
+from oxcart.worker.handler_task import Starter
 from oxcart.worker.items import keep_policy
 from oxcart.worker.locks import LockRenewer
 from oxcart.worker.pools import Threads
@@ -76,6 +77,7 @@ class Worker:
         self._emit = emit
         self._version = version
         self._threads = Threads()
+        self._starter = Starter()
         self._started_at = time.monotonic()
         self._state = "starting"
         self._unknown: dict[str, None] = {}
@@ -225,6 +227,7 @@ class Worker:
             spec,
             channel=self._channels[queue],
             threads=self._threads,
+            starter=self._starter,
             backoffs=self._handlers.backoffs,
             on_verdict=on_verdict,
             on_ended=on_ended,
@@ -352,6 +355,7 @@ class Worker:
         await shutdown.drain(self._board, self._interrupted, grace, self._hurry)
         self._locks.stop()
         self._threads.close()
+        self._starter.close()
         for queue in self._board.queues:
             queue.stop_timer()
         assert self._main is not None
