@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from conftest import PASSWORD, Valkey, free_port
+from conftest import PASSWORD, Valkey, free_port, server_that_says
 from redis.exceptions import ResponseError
 from support.proxy import FaultProxy
 from support.waiting import wait_until
@@ -132,6 +132,17 @@ def test_a_refused_password_is_named_and_not_shown(valkey: Valkey) -> None:
 
     assert (caught.value.failure.code, caught.value.outcome_unknown) == ("AUTH_BAD", False)
     assert "wrong-8d2b" not in str(caught.value) + repr(caught.value.__cause__) + repr(link)
+
+
+@pytest.mark.parametrize("answer", [b"", b"-ERR your password is " + PASSWORD.encode() + b"\r\n"], ids=["echo", "told"])
+def test_a_server_that_repeats_the_password_does_not_show_it(answer: bytes) -> None:
+    with server_that_says(answer) as port, pytest.raises(Unavailable) as caught:
+        link_to(port).request("PING", deadline_seconds=5)
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert PASSWORD not in repr(error) + str(error)
+        error = error.__cause__ or error.__context__
 
 
 def test_a_closed_port_is_named() -> None:

@@ -38,26 +38,26 @@ async def test_a_certificate_of_the_given_authority_is_good(valkey: Valkey, conn
 
 
 @pytest.mark.parametrize(
-    ("certificate", "codes"),
+    ("certificate", "code"),
     [
-        ("wrong_name", {"TLS_HOST"}),
-        ("unknown_ca", {"TLS_CA", "TLS_SELF"}),
-        ("self_signed", {"TLS_SELF"}),
-        ("expired", {"TLS_EXPIRED", "TLS_CA", "TLS_CERT"}),
+        ("wrong_name", "TLS_HOST"),
+        ("unknown_ca", "TLS_CA"),
+        ("self_signed", "TLS_SELF"),
+        ("expired", "TLS_EXPIRED"),
     ],
 )
 async def test_a_bad_certificate_is_refused(
-    valkey: Valkey, connect: Connect, certificate: Certificate, codes: set[str]
+    valkey: Valkey, connect: Connect, certificate: Certificate, code: str
 ) -> None:
     with TlsFront(valkey.port, certificate) as front:
         link = connect(front.port, tls=True, tls_ca_file=front.ca_file).link("test")
 
-        assert await failure_code(link.open()) in codes
+        assert await failure_code(link.open()) == code
 
 
 async def test_a_private_authority_without_its_file_is_refused(valkey: Valkey, connect: Connect) -> None:
     with TlsFront(valkey.port) as front:
-        assert await failure_code(connect(front.port, tls=True).link("test").open()) in {"TLS_CA", "TLS_SELF"}
+        assert await failure_code(connect(front.port, tls=True).link("test").open()) == "TLS_CA"
 
 
 @pytest.mark.parametrize("certificate", ["wrong_name", "unknown_ca", "self_signed", "expired"])
@@ -88,7 +88,7 @@ async def test_tls_to_a_black_hole_is_no_plain_server(proxy: FaultProxy, connect
 
     code = await failure_code(connect(proxy.port, tls=True, connect_timeout_seconds=1.0).link("test").open())
 
-    assert code != "TLS_TO_PLAIN"
+    assert code == "TCP_TIMEOUT"
     assert proxy.connections_accepted >= 2
 
 
@@ -96,7 +96,7 @@ async def test_plain_text_to_a_tls_server_fails_at_once(valkey: Valkey, connect:
     with TlsFront(valkey.port) as front:
         code = await failure_code(connect(front.port, connect_timeout_seconds=30.0).link("test").open())
 
-    assert code in {"TCP_RESET", "PROTO", "TLS_EOF", "TLS_HANG"}
+    assert code == "TCP_RESET"
 
 
 async def test_a_lost_tls_connection_is_found_again(valkey: Valkey, connect: Connect, events: Events) -> None:

@@ -154,7 +154,10 @@ class BlockingLink:
 
     def _greet(self, password: str, ends_at: float, *, password_only: bool) -> None:
         commands, required = greeting(self._target, password, self._client_name, password_only=password_only)
-        replies = self._exchange(pack(commands), len(commands), ends_at)
+        try:
+            replies = self._exchange(pack(commands), len(commands), ends_at)
+        except TimeoutError as error:
+            raise RedisTimeoutError("Timeout reading from the server: it accepts, and says nothing") from error
         check_greeting(commands[:required], replies[:required])
 
     def _exchange(self, payload: bytes, count: int, ends_at: float) -> list[Any]:
