@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from conftest import PASSWORD, Valkey, free_port, server_that_says
 from redis.exceptions import ResponseError
 from support.proxy import FaultProxy
+from support.valkey import PASSWORD, Valkey, free_port, server_that_says
 from support.waiting import wait_until
 
 from oxcart.connection.blocking import BlockingLink

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, Connect, Events, Valkey, free_port, server_that_says
 from redis.exceptions import ResponseError
 from support.proxy import FaultProxy
+from support.valkey import PASSWORD, Connect, Events, Valkey, free_port, server_that_says
 from support.waiting import wait_until
 
 from oxcart.connection.link import Link, Server

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import hiredis
 import pytest
-from conftest import PASSWORD, Valkey
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
@@ -17,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from support.proxy import FaultProxy
+from support.valkey import PASSWORD, Valkey
 from support.waiting import wait_until
 from support.wire import ReplyCounter, command_name, split_commands
 

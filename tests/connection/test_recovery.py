@@ -8,9 +8,9 @@ import socket
 
 import aiohappyeyeballs
 import pytest
-from conftest import free_port
 from hypothesis import given
 from hypothesis import strategies as st
+from support.valkey import free_port
 
 from oxcart.connection.recovery import backoff_seconds, first_success
 from oxcart.connection.sockets import _most_telling

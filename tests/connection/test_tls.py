@@ -7,9 +7,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, Connect, Events, Valkey, server_that_says
 from support.proxy import FaultProxy
 from support.tls import Certificate, TlsFront
+from support.valkey import PASSWORD, Connect, Events, Valkey, server_that_says
 from support.waiting import wait_until
 
 from oxcart.connection.blocking import BlockingLink
