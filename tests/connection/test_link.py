@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import traceback
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, Connect, Events, Valkey, free_port, server_that_says
 from redis.exceptions import ResponseError
 from support.proxy import FaultProxy
+from support.valkey import PASSWORD, Connect, Events, Valkey, free_port, server_that_says
 from support.waiting import wait_until
 
 from oxcart.connection.link import Link, Server
@@ -246,6 +247,14 @@ async def test_closing_a_link_ends_its_attempt_to_connect(proxy: FaultProxy, con
     assert events.told() == []
 
 
+async def test_a_server_that_accepts_and_says_nothing_may_want_tls(proxy: FaultProxy, connect: Connect) -> None:
+    proxy.blackhole = True
+
+    error = await unavailable(connect(proxy.port, connect_timeout_seconds=0.3).link("test").open())
+
+    assert (error.failure.code, error.outcome_unknown) == ("TLS_HANG", False)
+
+
 async def test_those_who_wait_for_a_broken_link_share_its_failure(proxy: FaultProxy, connect: Connect) -> None:
     """A queue of requests must not try to connect in turn, each for the whole connect timeout."""
     link = connect(proxy.port, connect_timeout_seconds=0.5).link("test")
@@ -405,6 +414,7 @@ async def test_a_write_refused_in_a_pipeline_makes_the_whole_unknown(valkey: Val
 
 
 async def test_a_server_that_loads_its_data_is_waited_for(valkey: Valkey, connect: Connect, events: Events) -> None:
+    valkey.run("CONFIG", "SET", "rdbcompression", "no")  # while it loads, it answers once every 1024 bytes
     for number in range(100):
         valkey.run("SET", f"key{number}", "x" * 2000)
     valkey.run("SAVE")
@@ -472,9 +482,24 @@ async def test_ipv6_and_the_family_filter(tmp_path: Path, connect: Connect) -> N
 
         assert await any_family.request("PING") == b"PONG"
         assert await only_6.request("PING") == b"PONG"
-        assert (await unavailable(only_4.open())).failure.code.startswith("DNS_")
+        assert (await unavailable(only_4.open())).failure.code == "DNS_FAMILY"
     finally:
         valkey.kill()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can be asked for all of these")
+async def test_the_kernel_is_told_to_notice_a_vanished_server(valkey: Valkey, connect: Connect) -> None:
+    link = connect(valkey.port).link("test")
+    await link.open()
+    assert link._connection is not None
+    assert link._connection._writer is not None
+
+    sock = link._connection._writer.get_extra_info("socket")
+
+    options = ("TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+    values = [sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, option)) for option in options]
+    assert values == [1, 2, 1, 3, 5000]
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 async def test_a_unix_socket_works(valkey: Valkey, connect: Connect, tmp_path: Path) -> None:

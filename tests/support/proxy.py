@@ -156,6 +156,8 @@ class FaultProxy:
             self._listener.close()
         elif self._reserved is not None:
             self._reserved.close()
+        for _ in range(10):  # a connection just accepted must reach _serve, or nobody closes it
+            await asyncio.sleep(0)
         await self._end(_Pair.close)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:

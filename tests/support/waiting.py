@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 async def wait_until(predicate: Callable[[], object], *, describe: str, timeout: float = 10) -> None:
-    """Raises AssertionError, with `describe` (a claim), if the predicate, plain or async, stays false for `timeout` s."""
+    """Raises AssertionError, with `describe` (a claim), if the predicate, plain or async, is false for `timeout` s."""
     give_up = time.monotonic() + timeout
     while True:
         answer = predicate()

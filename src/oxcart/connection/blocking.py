@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +44,7 @@ class BlockingLink:
         self._reader = hiredis.Reader()
         self._is_greeted = False
         self._was_closed = False
+        self._in_use = threading.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -60,7 +62,22 @@ class BlockingLink:
         if not commands:
             return []
         payload = pack(commands)
-        ends_at = time.monotonic() + deadline_seconds
+        with self._in_use:
+            return self._round_trip(payload, commands, time.monotonic() + deadline_seconds)
+
+    def close(self) -> None:
+        """Close now, with RST; never raises. A request in flight in the other thread raises Unavailable."""
+        self._was_closed = True
+        sock = self._sock
+        if sock is not None:
+            close_hard(sock)
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # wakes a recv; SSLSocket's own would break it
+        if self._in_use.acquire(blocking=False):  # else the request that has just been woken hangs up
+            self._hang_up()
+            self._in_use.release()
+
+    def _round_trip(self, payload: bytes, commands: Sequence[Command], ends_at: float) -> list[Any]:
         self._was_closed = False
         if not self._is_greeted or self._has_unread():
             self._open(min(ends_at, time.monotonic() + self._target.connect_timeout_seconds))
@@ -77,15 +94,6 @@ class BlockingLink:
             if isinstance(reply, RedisError):
                 self._close_if_useless(reply, commands)
         return replies
-
-    def close(self) -> None:
-        """Close now, with RST; never raises. A request in flight in the other thread raises Unavailable."""
-        self._was_closed = True
-        sock = self._sock
-        if sock is not None:
-            close_hard(sock)
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # wakes a recv; SSLSocket's own would break it
 
     def _open(self, ends_at: float) -> None:
         self._hang_up()
@@ -146,7 +154,10 @@ class BlockingLink:
 
     def _greet(self, password: str, ends_at: float, *, password_only: bool) -> None:
         commands, required = greeting(self._target, password, self._client_name, password_only=password_only)
-        replies = self._exchange(pack(commands), len(commands), ends_at)
+        try:
+            replies = self._exchange(pack(commands), len(commands), ends_at)
+        except TimeoutError as error:
+            raise RedisTimeoutError("Timeout reading from the server: it accepts, and says nothing") from error
         check_greeting(commands[:required], replies[:required])
 
     def _exchange(self, payload: bytes, count: int, ends_at: float) -> list[Any]:

@@ -18,6 +18,7 @@ from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from oxcart.connection.greeting import Command, check_greeting, greeting
@@ -77,6 +78,12 @@ class RespConnection(Connection):
             if not password or password not in str(error):
                 raise
             repeated = type(error)(str(error).replace(password, "***"))
+        except TimeoutError as error:
+            was_connected = self._writer is not None
+            self._hang_up()
+            if was_connected:
+                raise RedisTimeoutError("Timeout reading from the server: it accepts, and says nothing") from error
+            raise
         except BaseException:
             self._hang_up()
             raise

@@ -111,7 +111,7 @@ class Server:
         A failure that is the whole server's (READONLY after a failover, LOADING…) closes every link's socket.
         """
         failure = problem if isinstance(problem, Failure) else classify(problem, target=self.target)
-        if self.is_closed:
+        if self.is_closed or failure is CLOSED:
             return
         if closes_connection(failure):
             for link in self._links:
@@ -136,6 +136,8 @@ class Server:
 
     def socket_failed(self, failure: Failure, opened_at: float) -> None:
         """As report(), but what a socket from before the last outage says shortly after it is old news."""
+        if failure is CLOSED:
+            return
         was_opened_before = self._lost_before > opened_at
         is_recent = time.monotonic() - self._ready_at < _OLD_NEWS_SECONDS
         if not (self.connected and was_opened_before and is_recent) or closes_connection(failure):
@@ -353,8 +355,7 @@ class Link:
         self._breaks += 1
         self._last_failure = failure
         self._hang_up(connection)
-        if failure is not CLOSED:
-            self._server.socket_failed(failure, connection.opened_at)
+        self._server.socket_failed(failure, connection.opened_at)
 
     def _close_if_useless(self, reply: ResponseError, connection: RespConnection, commands: Sequence[Command]) -> None:
         failure = self._classify(reply)
