@@ -95,9 +95,8 @@ async def test_context_variables_stay_with_their_job() -> None:
 
     starter = Starter()
     seen: list[Any] = []
-    done = asyncio.Event()
     for name in ("first", "second"):
-        starter.start(handler(name), lambda value, _error: (seen.append(value), done.set()), CLAIM)
+        starter.start(handler(name), lambda value, _error: seen.append(value), CLAIM)
     while len(seen) < 2:
         await asyncio.sleep(0)
     starter.close()

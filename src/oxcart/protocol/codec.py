@@ -60,7 +60,7 @@ def decode(text: bytes | str, what: str = "data") -> Any:
 
 
 def pack(value: Any) -> bytes:
-    """MessagePack, for scripts that unpack it; bytes as text, since the servers' cmsgpack has no type for them."""
+    """MessagePack for scripts that unpack it; the servers' cmsgpack does not know the type for bytes."""
     packed: bytes = msgpack.packb(value, use_bin_type=False)  # type: ignore[no-untyped-call]
     return packed
 

@@ -69,13 +69,17 @@ def prepare(keys: QueueKeys, name: str, data: Any, given: Mapping[str, Any], now
         options, opts = _DEFAULT_OPTIONS, _DEFAULT_OPTS
     text = codec.encode(data)
     size = name_bytes + len(text) + len(opts)
-    if size > LARGEST_JOB_BYTES or (options.size_limit and len(text) > options.size_limit):
-        limit = min(LARGEST_JOB_BYTES, options.size_limit or LARGEST_JOB_BYTES)
-        raise PayloadTooLarge(
-            f'Adding "{name[:60]}" to queue {keys.name}: the job has {size} bytes, {limit} are the limit. '
-            "Store the data elsewhere and add where to find it."
-        )
+    _check_size(f'Adding "{name[:60]}" to queue {keys.name}: the job', size, LARGEST_JOB_BYTES)
+    if options.size_limit:
+        _check_size(f'Adding "{name[:60]}" to queue {keys.name}: the data', len(text), options.size_limit)
     return NewJob(options.job_id or make_job_id(), name, text, opts, options, options.timestamp_ms or now_ms, size)
+
+
+def _check_size(what: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise PayloadTooLarge(
+            f"{what} takes {size} bytes, {limit} are the limit. Store the data elsewhere and add where to find it."
+        )
 
 
 def _qualified(keys: QueueKeys, options: JobOptions) -> JobOptions:

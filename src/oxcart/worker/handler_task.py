@@ -72,7 +72,8 @@ class Starter:
 
     def _start_in_carrier(self, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
         carrier, self._spare = self._spare or _Carrier(self._loop), None
-        value, error = None, None
+        value: Any = None
+        error: BaseException | None = None
         try:
             suspended_on = carrier.first_step(self._loop, handler)
         except StopIteration as done:
@@ -155,8 +156,8 @@ class _Carrier:
         return await _guarded(_drive(self._handler, self._suspended_on, self._context, cancelled))
 
 
-_enter_task = asyncio.tasks._enter_task  # type: ignore[attr-defined]  # noqa: SLF001 - documented for loop authors
-_leave_task = asyncio.tasks._leave_task  # type: ignore[attr-defined]  # noqa: SLF001
+_enter_task = asyncio.tasks._enter_task  # noqa: SLF001 - documented for loop authors
+_leave_task = asyncio.tasks._leave_task  # noqa: SLF001
 
 
 @coroutine
