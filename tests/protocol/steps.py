@@ -153,7 +153,8 @@ class Run:
         for verdict in step.verdicts:
             finish = self._resolve(verdict, settled)
             if finish is not None:
-                finishes.append(finish)
+                again = verdict.flaw == "twice" and finish.kind in "cf"
+                finishes.extend([finish, finish] if again else [finish])
         self.exchanges += 1
         outcome = self.exchange(
             self.server, self.keys, finishes, step.room, self.now_ms, f"worker:{self.exchanges}", LOCK_MS
@@ -198,52 +199,78 @@ def _options() -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(plain, plain, placed, unique)
 
 
-_policies = st.sampled_from(
-    [
-        Policy(-1), Policy(-1), Policy(0), Policy(1), Policy(2), Policy(3),
-        Policy(-1, age=1), Policy(-1, age=10), Policy(2, age=5, limit=1), Policy(-1, age=3, limit=2), Policy(5, age=0),
-    ]
+ALL_POLICIES = (
+    Policy(-1), Policy(0), Policy(1), Policy(2), Policy(3),
+    Policy(-1, age=1), Policy(-1, age=10), Policy(2, age=5, limit=1), Policy(-1, age=3, limit=1), Policy(5, age=0),
 )  # fmt: skip
 _nobody = Claim("", "", 0, 0, 0)
-_finishes = st.builds(
-    Finish,
-    claim=st.just(_nobody),
-    kind=st.sampled_from("cccccffffdrwbl"),
-    value=st.sampled_from(["null", '{"é":1}', '"text"', "x" * 200]),
-    policy=_policies,
-    stacktrace=st.sampled_from(["", '["Error: no"]']),
-    attempts=st.integers(1, 3),
-    delay_ms=st.sampled_from([1, 1_000, 30_000]),
-    skips_attempt=st.booleans(),
-    push=st.sampled_from(["LPUSH", "RPUSH"]),
-)
-_flaws = st.sampled_from([None] * 12 + ["settled before", "no such job", "wrong token"])
-_verdicts = st.builds(Verdict, claim=st.integers(0, 20), finish=_finishes, flaw=_flaws)
-_exchanges = st.builds(
-    DoExchange, verdicts=st.lists(_verdicts, max_size=6).map(tuple), room=st.sampled_from([0, 1, 2, 3, 5, 10])
-)
-_adds = st.builds(Add, options=_options())
-_flow_adds = st.builds(
-    Add,
-    options=st.sampled_from([{}, {"priority": 2}, {"delay": 500}]),
-    parent=st.none() | st.integers(0, 5),
-    on_failure=st.sampled_from([None, "fpof", "cpof", "idof", "rdof"]),
-    has_children=st.booleans(),
-    elsewhere=st.sampled_from([False, False, True]),
-)
-_settings = st.one_of(
+_flaws = st.sampled_from([None] * 20 + ["settled before", "no such job", "wrong token", "twice"])
+
+
+def _verdicts(policies: Sequence[Policy]) -> st.SearchStrategy[Verdict]:
+    finishes = st.builds(
+        Finish,
+        claim=st.just(_nobody),
+        kind=st.sampled_from("ccccccccfffffdrwbl"),
+        value=st.sampled_from(["null", '{"é":1}', '"text"', "x" * 200]),
+        policy=st.sampled_from(policies),
+        stacktrace=st.sampled_from(["", '["Error: no"]']),
+        attempts=st.integers(1, 3),
+        delay_ms=st.sampled_from([1, 1_000, 30_000]),
+        skips_attempt=st.booleans(),
+        push=st.sampled_from(["LPUSH", "RPUSH"]),
+    )
+    return st.builds(Verdict, claim=st.integers(0, 20), finish=finishes, flaw=_flaws)
+
+
+@st.composite
+def _exchanges(draw: st.DrawFn, policies: Sequence[Policy]) -> list[Step]:
+    size = draw(st.integers(0, 7))
+    verdicts = draw(st.lists(_verdicts(policies), min_size=size, max_size=size))
+    return [DoExchange(tuple(verdicts), draw(st.sampled_from([0, 1, 3, 10, 10, 10])))]
+
+
+@st.composite
+def _flows(draw: st.DrawFn) -> list[Step]:
+    """A parent and its children; it may itself be the child of the parent before."""
+    flags = st.sampled_from([None, "fpof", "fpof", "cpof", "idof", "rdof"])
+    grandparent = draw(st.sampled_from([None, None, -1]))
+    options = draw(st.sampled_from([{}, {}, {"priority": 2}, {"delay": 500}]))
+    elsewhere = draw(st.sampled_from([False, False, False, True]))
+    parent = Add(options, parent=grandparent, on_failure=draw(flags), has_children=True, elsewhere=elsewhere)
+    children = st.builds(Add, options=st.sampled_from([{}, {"priority": 1}]), parent=st.just(-1), on_failure=flags)
+    return [parent, *draw(st.lists(children, min_size=1, max_size=3))]
+
+
+@st.composite
+def _stalls(draw: st.DrawFn, policies: Sequence[Policy]) -> list[Step]:
+    """A lock lapses, stalled checks pass by or not, and then the verdict arrives."""
+    claim = draw(st.integers(0, 20))
+    checks = [CheckStalled(draw(st.integers(0, 2))) for _ in range(draw(st.integers(0, 2)))]
+    verdict = replace(draw(_verdicts(policies)), claim=claim, flaw=None)
+    return [LoseLock(claim), *checks, DoExchange((verdict,), draw(st.integers(0, 2)))]
+
+
+_additions = st.lists(st.builds(Add, options=_options()), min_size=3, max_size=6)
+_disturbances: st.SearchStrategy[Step] = st.one_of(
     st.builds(Pause, st.booleans()),
-    st.builds(Limit, concurrency=st.none() | st.integers(1, 4), maximum=st.none() | st.integers(1, 5)),
-    st.builds(PassTime, st.sampled_from([1, 700, 4_000, 60_000])),
-)
-_accidents = st.one_of(
-    st.builds(LoseLock, st.integers(0, 20)),
-    st.builds(CheckStalled, st.integers(1, 3)),
+    st.just(Pause(paused=False)),
+    st.builds(Limit, concurrency=st.none() | st.integers(2, 6), maximum=st.none() | st.integers(2, 8)),
+    st.just(Limit(None, None)),
+    st.just(Limit(None, None)),
     st.builds(WriteLog, st.integers(0, 20)),
+    st.builds(PassTime, st.sampled_from([1, 700])),
+    st.builds(PassTime, st.sampled_from([2_000, 4_000, 60_000])),
 )
 
-histories: st.SearchStrategy[list[Step]] = st.lists(
-    st.one_of(_adds, _adds, _adds, _flow_adds, _exchanges, _exchanges, _exchanges, _settings, _accidents),
-    min_size=5,
-    max_size=40,
-)
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Step]:
+    """Rounds of adding, disturbing and exchanging, under a few policies, so that one retention meets another's jobs."""
+    policies = draw(st.lists(st.sampled_from(ALL_POLICIES), min_size=1, max_size=3))
+    steps: list[Step] = [*draw(_additions), DoExchange((), 10)]
+    for _ in range(draw(st.integers(3, 12))):
+        steps += draw(st.one_of(_additions, _flows()))
+        steps += draw(st.lists(_disturbances, max_size=1))
+        steps += draw(st.one_of(_exchanges(policies), _exchanges(policies), _exchanges(policies), _stalls(policies)))
+    return steps

@@ -63,9 +63,11 @@ def compare(databases: TwoDatabases, steps: Sequence[Step], ours: Exchange) -> N
             # A worker that exchanges was woken by the marker and took it: who is left waiting must find a new one.
             databases.ours.zrem(actual.keys.marker, "0")
         assert expected.apply(step) == actual.apply(step)
+        if not isinstance(step, DoExchange):
+            continue  # both sides ran the same script
         changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))
         assert not changed, "\n".join(changed)
-        if isinstance(step, DoExchange) and step.room:
+        if step.room:
             assert_somebody_wakes_up(databases.ours, actual.keys)
 
 
@@ -79,14 +81,14 @@ def assert_somebody_wakes_up(server: redis.Redis, keys: QueueKeys) -> None:
         assert server.zscore(keys.marker, "0") == 0, "jobs are waiting, and no worker will be woken"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=histories)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=histories())
 def test_every_key_and_event_is_as_bullmq_leaves_it(databases: TwoDatabases, steps: list[Step]) -> None:
     compare(databases, steps, run_exchange)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=histories)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=histories())
 def test_the_same_when_every_finish_goes_through_bullmqs_own_script(databases: TwoDatabases, steps: list[Step]) -> None:
     """`OXCART_EXCHANGE=upstream`, the way back should our plain path ever be wrong."""
     compare(databases, steps, partial(run_exchange, allow_plain=False))
