@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
-from serving import Running, done, serving
+from support.http_site import Running, done, serving
 
 from oxcart.errors import Failure, Kind, Unavailable
 from oxcart.http.site import CanaryResult

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from serving import Running, serving
+from support.http_site import Running, serving
 
 from oxcart.errors import Failure, Kind
 

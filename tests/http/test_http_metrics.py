@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from serving import Running, serving
+from support.http_site import Running, serving
 
 from oxcart.errors import Failure, Kind
 from oxcart.telemetry import events

@@ -14,7 +14,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from serving import Running, ask, serving
+from support.http_site import Running, ask, serving
 from starlette.requests import Request
 from starlette.responses import Response
 

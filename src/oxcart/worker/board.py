@@ -19,11 +19,15 @@ OUTBOX_PER_SLOT = 10  # verdicts waiting for the server per slot, above which cl
 
 @dataclass(slots=True)
 class Work:
-    """What one exchange is to carry: verdicts of one queue, and room for so many of its jobs (0: claim nothing)."""
+    """What one exchange is to carry: verdicts of one queue, and room for so many of its jobs (0: claim nothing).
+
+    `wakes` is how often the queue had been woken when it was sent: an answer does not undo a later wake.
+    """
 
     queue: ServedQueue
     batch: list[Attempt]
     room: int
+    wakes: int
 
 
 class Board:
@@ -63,7 +67,7 @@ class Board:
                 queue.reserved += room
                 self.reserved += room
                 queue.claims_in_flight += room > 0
-                return Work(queue, queue.outbox.take(self._most_items), room)
+                return Work(queue, queue.outbox.take(self._most_items), room, queue.wakes)
         return None
 
     def _room(self, queue: ServedQueue) -> int:
@@ -98,6 +102,7 @@ class Board:
     def wake(self, queue: ServedQueue) -> None:
         """There may be jobs to claim."""
         queue.hot = True
+        queue.wakes += 1
         self.work.set()
 
     def wake_all(self) -> None:

@@ -190,7 +190,8 @@ class Exchanger:
         queue, board = work.queue, self._board
         claimed = len(reply.jobs)
         queue.abundant = claimed == work.room
-        queue.hot = bool(reply.left) or (queue.hot and queue.abundant)
+        if not queue.abundant and queue.wakes == work.wakes:
+            queue.hot = False
         queue.next_due_ms = reply.next_due_ms
         queue.has_limits = bool(reply.limit_ms) or bool(reply.blocked)
         if reply.limit_ms > 0:

@@ -28,6 +28,7 @@ class ServedQueue:
         self.reserved = 0
         self.claims_in_flight = 0
         self.hot = True
+        self.wakes = 0
         self.abundant = False
         self.has_limits = False
         self.next_due_ms = 0

@@ -19,6 +19,8 @@ WITH_DELAYED_SECONDS = 10.0  # BullMQ's own bound: a delay marker may have gone 
 LONG_SECONDS = 20.0  # design, section 4: three commands a minute
 JOBS_COME_SECONDS = 120.0
 ANSWER_MARGIN_SECONDS = 3.0
+REFUSED_SECONDS = 2.0
+GLANCE_EVERY_SECONDS = 0.05  # at other queues, while one has plenty
 
 
 class Waiter:
@@ -33,34 +35,45 @@ class Waiter:
 
     async def run(self) -> None:
         while True:
-            queues = self._quiet_queues()
-            if not queues:
-                self._board.calm.clear()
-                await self._board.calm.wait()
-                continue
-            seconds = self._patience(queues)
-            self._board.longest_wait_seconds = seconds
+            self._board.calm.clear()
             try:
-                await self._block(queues, seconds)
+                await self._wait_once()
             except Unavailable:
                 await self._server.wait_until_ready()
             except ServerRefused as error:
                 self._board.note_trouble(error.failure)
-                await asyncio.sleep(2.0)
+                await asyncio.sleep(REFUSED_SECONDS)
+
+    async def _wait_once(self) -> None:
+        """Block on all markers once everything is quiet; beside a queue that has plenty, glance at the others.
+
+        One blocked call must cover every queue: a job added to one that it leaves out would wait for its timeout.
+        """
+        board = self._board
+        if board.claims_allowed and not board.stopping:
+            quiet = [queue for queue in board.queues if not queue.hot and not queue.claims_in_flight]
+            with_room = [queue for queue in quiet if board.free_slots(queue) > 0]
+            if len(quiet) == len(board.queues) and with_room:
+                await self._block(with_room)
+                return
+            if any(queue.abundant for queue in board.queues):
+                await asyncio.sleep(GLANCE_EVERY_SECONDS)
+                await self._glance(with_room)
+                return
+        await board.calm.wait()
 
     def stop(self) -> None:
         """Close the socket: the server forgets a blocked client at once, so no marker is popped for nobody."""
         self._link.close()
 
-    def _quiet_queues(self) -> list[ServedQueue]:
-        board = self._board
-        if not board.claims_allowed or board.stopping:
-            return []
-        return [
-            queue
-            for queue in board.queues
-            if not queue.hot and not queue.claims_in_flight and board.free_slots(queue) > 0
-        ]
+    async def _glance(self, queues: list[ServedQueue]) -> None:
+        """Pop the markers that are there, without waiting."""
+        if not queues:
+            return
+        replies = await self._look_link.requests([("ZPOPMIN", queue.keys.marker) for queue in queues])
+        for queue, reply in zip(queues, replies, strict=True):
+            if isinstance(reply, list) and reply:
+                await self._popped(queue, reply[0], float(reply[1]))
 
     def _patience(self, queues: list[ServedQueue]) -> float:
         now = time.monotonic()
@@ -70,7 +83,9 @@ class Waiter:
             return WITH_DELAYED_SECONDS
         return LONG_SECONDS
 
-    async def _block(self, queues: list[ServedQueue], seconds: float) -> None:
+    async def _block(self, queues: list[ServedQueue]) -> None:
+        seconds = self._patience(queues)
+        self._board.longest_wait_seconds = seconds
         self._turn += 1
         turn = self._turn % len(queues)
         rotated = [*queues[turn:], *queues[:turn]]
