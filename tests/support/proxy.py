@@ -22,11 +22,11 @@ import asyncio
 import contextlib
 import socket
 import struct
-import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any, Literal, Self
+from collections.abc import Callable
+from typing import Literal, Self
 
+from support.loop_thread import LoopThread
 from support.wire import ReplyCounter, command_name, split_commands
 
 Match = bytes | Callable[[bytes], bool]
@@ -64,8 +64,8 @@ class FaultProxy:
         self.faults: list[_Fault] = []
         self.flowing = asyncio.Event()
         self.pairs: set[_Pair] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
+        self._is_stopped = False
+        self._thread = LoopThread("fault-proxy")
         self._listener: asyncio.Server | None = None
         self._reserved: socket.socket | None = None
 
@@ -75,15 +75,14 @@ class FaultProxy:
 
     def start(self) -> None:
         self._thread.start()
-        self._run(self._start())
+        self._thread.run(self._start())
 
     def stop(self) -> None:
-        """Cut everything and end the thread; may be called twice."""
-        if self._thread.is_alive():
-            self._run(self._stop())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        """Cut everything and end the thread; may be called twice, after start()."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._thread.run(self._stop())
+            self._thread.stop()
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,22 +92,22 @@ class FaultProxy:
         self.stop()
 
     def refuse(self) -> None:
-        self._run(self._refuse())
+        self._thread.run(self._refuse())
 
     def accept(self) -> None:
-        self._run(self._listen())
+        self._thread.run(self._listen())
 
     def freeze(self) -> None:
-        self._run(self._let_flow(flows=False))
+        self._thread.run(self._let_flow(flows=False))
 
     def thaw(self) -> None:
-        self._run(self._let_flow(flows=True))
+        self._thread.run(self._let_flow(flows=True))
 
     def cut(self) -> None:
-        self._run(self._end(_Pair.close))
+        self._thread.run(self._end(_Pair.close))
 
     def reset(self) -> None:
-        self._run(self._end(_Pair.reset))
+        self._thread.run(self._end(_Pair.reset))
 
     def lose_replies(self, match: Match, times: int = 1, then: Literal["cut", "reset", "hold"] = "cut") -> None:
         """The next `times` commands that match are executed and their replies lost.
@@ -121,9 +120,6 @@ class FaultProxy:
     def execute_late(self, match: Match, seconds: float, times: int = 1) -> None:
         """The next `times` commands that match reach the server `seconds` later; their clients are cut at once."""
         self.faults.append(_Fault(match, times, seconds, "cut"))
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _let_flow(self, *, flows: bool) -> None:
         self.flowing.set() if flows else self.flowing.clear()
@@ -156,13 +152,7 @@ class FaultProxy:
             self._listener.close()
         elif self._reserved is not None:
             self._reserved.close()
-        for _ in range(10):  # a connection just accepted must reach _serve, or nobody closes it
-            await asyncio.sleep(0)
         await self._end(_Pair.close)
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections_accepted += 1

@@ -14,11 +14,12 @@ import contextlib
 import datetime as dt
 import ssl
 import tempfile
-import threading
 from pathlib import Path
 from typing import Literal, Self
 
 import trustme
+
+from support.loop_thread import LoopThread
 
 Certificate = Literal["good", "wrong_name", "expired", "unknown_ca", "self_signed"]
 _NAMES = ("localhost", "127.0.0.1", "::1")
@@ -32,19 +33,16 @@ class TlsFront:
         self._server_port = server_port
         self._certificate = certificate
         self._folder = tempfile.TemporaryDirectory()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="tls-front", daemon=True)
+        self._thread = LoopThread("tls-front")
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        self._thread.run(self._start())
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.run(self._stop())
+        self._thread.stop()
         self._folder.cleanup()
 
     async def _start(self) -> None:
@@ -53,10 +51,6 @@ class TlsFront:
 
     async def _stop(self) -> None:
         self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
     def _context(self) -> ssl.SSLContext:
         trusted = trustme.CA()

