@@ -136,6 +136,21 @@ class Reference:
         return Outcome(written, claims)
 
     def _claim(self, now_ms: int, token: str, lock_ms: int) -> Claim | None:
+        """One moveToActive. A limit that a handler asked for holds for us on any queue, in BullMQ only on one with a
+        maximum: there the queue is paused while it looks, so that it promotes what is due and claims nothing.
+        """
+        k = self.keys
+        asked_for_a_rest = int(self.server.get(k.limiter) or 0) == 2**53 - 1 and not self.server.hexists(
+            k.meta, "paused"
+        )
+        if asked_for_a_rest:
+            self.server.hset(k.meta, "paused", 1)
+            self._move_to_active(now_ms, token, lock_ms)
+            self.server.hdel(k.meta, "paused")
+            return None
+        return self._move_to_active(now_ms, token, lock_ms)
+
+    def _move_to_active(self, now_ms: int, token: str, lock_ms: int) -> Claim | None:
         k = self.keys
         fields, job_id, *_ = self.run(
             "moveToActive",
@@ -150,6 +165,8 @@ class Reference:
 
     def _settle(self, finish: Finish, now_ms: int, lock_ms: int) -> bool:
         self._take_back(finish.claim, lock_ms)
+        if self.server.get(self.keys.lock(finish.claim.job_id)) != finish.claim.token.encode():
+            return False  # decision 6: nothing is written (retryJob would still promote what is due)
         status = self._finish(finish, now_ms) if finish.kind in "cf" else self._settle_other(finish, now_ms)
         return bool(status >= 0)
 
