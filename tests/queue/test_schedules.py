@@ -50,10 +50,8 @@ def without_times(snapshot: dict[str, Any]) -> dict[str, Any]:
 async def test_a_schedule_leaves_the_keys_that_bullmq_leaves(
     queue: Queue, reference: Any, snapshot: Any, repeat: Repeat, theirs: dict[str, Any]
 ) -> None:
-    template = {"name": "sync", "data": {"a": 1}, "opts": {"priority": 3}}
-
     await queue.upsert_schedule("daily", repeat, name="sync", data={"a": 1}, priority=3)
-    await reference.upsertJobScheduler("daily", theirs, template)
+    await reference.upsertJobScheduler("daily", theirs, "sync", {"a": 1}, {"priority": 3})
 
     assert without_times(await snapshot(queue.name)) == without_times(await snapshot(reference.name))
 
