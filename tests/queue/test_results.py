@@ -9,7 +9,7 @@ from typing import Any
 import bullmq
 import pytest
 
-from oxcart.errors import InvalidInput, JobFailed, ResultGone, ResultTimeout
+from oxcart.errors import InvalidInput, JobFailed, OxcartError, ResultGone, ResultTimeout
 from oxcart.queue.producer import Queue
 
 
@@ -104,9 +104,9 @@ async def test_closing_the_queue_ends_a_wait(redis_url: str, queue_name: str) ->
     queue = await Queue(queue_name, redis_url).__aenter__()
     added = await queue.add("nobody-runs-it")
     waiting = asyncio.create_task(added.result(timeout_seconds=60))
-    await asyncio.sleep(0)
+    await queue.counts()
 
     await queue.close()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(OxcartError, match="the Queue was closed meanwhile"):
         await waiting
