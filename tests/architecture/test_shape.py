@@ -18,7 +18,7 @@ FILES = [
 ]
 LINES = 400
 # Where the environment is read; every other part is handed its settings.
-READERS_OF_THE_ENVIRONMENT = ("settings", "connection/target", "connection/embedded", "cli/", "app")
+READERS_OF_THE_ENVIRONMENT = ("settings", "connection/target", "connection/embedded", "cli/", "app", "queue/opening.py")
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
 
 

@@ -195,4 +195,4 @@ async def test_the_reference_worker_runs_what_we_added(queue: Queue, redis_url: 
         assert await added.result(timeout_seconds=20) == "Hello Ann"
         assert await added.state() == "completed"
     finally:
-        await worker.close()
+        await worker.close(force=True)

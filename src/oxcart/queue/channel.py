@@ -23,6 +23,9 @@ DEADLINE_SECONDS = 10.0
 _PAUSE_SECONDS = (0.05, 0.2)
 """Between two tries; how long the server itself is left alone is Server.wait_until_ready's to decide."""
 
+_GRACE_SECONDS = 0.2
+"""A request that ends by its own deadline knows more about its outcome: let it be first."""
+
 Answer = TypeVar("Answer")
 
 
@@ -130,7 +133,7 @@ class Channel:
         while True:
             left = until - time.monotonic()
             try:
-                return await attempt(max(left / 2, min(1.0, deadline_seconds)))
+                return await self._bounded(attempt, max(left / 2, min(1.0, deadline_seconds)))
             except ServerRefused as error:
                 raise ServerRefused(error.failure, doing) from error
             except Unavailable as error:
@@ -138,6 +141,15 @@ class Channel:
                 hopeless = error.failure.kind in {Kind.CONFIGURATION, Kind.PERMANENT}
                 if hopeless or (outcome_unknown and not repeatable) or not await self._ready_again(until):
                     raise Unavailable(error.failure, doing, outcome_unknown=outcome_unknown) from error
+
+    async def _bounded(self, attempt: Callable[[float], Awaitable[Answer]], seconds: float) -> Answer:
+        """One try. A request has its own deadline, but not the connecting before it, nor the turn it waits for."""
+        try:
+            async with asyncio.timeout(seconds + _GRACE_SECONDS):
+                return await attempt(seconds)
+        except TimeoutError as error:
+            failure = classify(error, connecting=True, target=self.server.target)
+            raise Unavailable(failure, "Connecting", outcome_unknown=self.link.is_open) from error
 
     async def _ready_again(self, until: float) -> bool:
         """Wait for the server, at most until then; false when the time is up."""

@@ -18,15 +18,16 @@ async def open_server(
 ) -> AsyncIterator[Server]:
     """A server for as long as the context lasts; one that was given is left open for its owner.
 
-    `environ` defaults to the process's own. Raises SettingsError, or InvalidInput for a URL that cannot be used.
+    `environ` defaults to the process's own; beside a URL only its OXCART_REDIS_ options count. Raises SettingsError,
+    or InvalidInput for a URL that cannot be used.
     """
     if server is not None:
         yield server
         return
+    variables = os.environ if environ is None else environ
     if url is not None:
-        target: RedisTarget | None = parse_redis_url(url)
+        target: RedisTarget | None = parse_redis_url(url, variables)
     else:
-        variables = os.environ if environ is None else environ
         report = resolve_target(variables)
         if report.problems:
             raise SettingsError(report.problems)

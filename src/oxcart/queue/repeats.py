@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from oxcart.errors import InvalidInput
 
 _LEGACY_PARTS = 5
+_FEWEST_FIELDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,36 @@ def next_millis(repeat: Mapping[str, Any], now_ms: int) -> int:
 
     In epoch milliseconds. Raises InvalidInput for a pattern or a time zone that nobody knows.
     """
-    from croniter import croniter
-
     pattern = str(repeat["pattern"])
-    start = epoch_ms(repeat.get("startDate"))
-    base_ms = max(now_ms, start or 0)
+    base_ms = max(now_ms, epoch_ms(repeat.get("startDate")) or 0)
     zone = _zone(repeat.get("tz"))
     try:
-        # Like Node's cron-parser: six fields have the seconds in front.
-        times = croniter(pattern, dt.datetime.fromtimestamp(base_ms / 1000, zone), second_at_beginning=True)
-        found: dt.datetime = times.get_next(dt.datetime)
+        found = _next_time(pattern, dt.datetime.fromtimestamp(base_ms / 1000, zone), zone)
     except (ValueError, KeyError) as error:
         raise InvalidInput(f'The cron pattern "{pattern[:80]}" cannot be used: {error}. See crontab.guru.') from error
     return int(found.timestamp() * 1000)
+
+
+def _next_time(pattern: str, base: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Follows Node's cron-parser where clocks change.
+
+    A pattern for every hour goes by time that passes. One with fixed hours goes by the clock on the wall: once where
+    an hour comes twice, and as much later as the clock was moved where an hour is left out.
+    """
+    from croniter import croniter
+
+    fields = pattern.split()
+    if len(fields) >= _FEWEST_FIELDS and fields[-4].startswith("*"):
+        # Six fields have the seconds in front.
+        times = croniter(pattern, base, second_at_beginning=True)
+        found: dt.datetime = times.get_next(dt.datetime)
+        return found
+    times = croniter(pattern, base.replace(tzinfo=None), second_at_beginning=True)
+    while True:
+        on_the_wall: dt.datetime = times.get_next(dt.datetime)
+        found = on_the_wall.replace(tzinfo=zone)
+        if found.timestamp() > base.timestamp():
+            return found
 
 
 def _zone(name: Any) -> dt.tzinfo:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oxcart.connection.link import Link
-from oxcart.errors import InvalidInput, JobFailed, ResultGone, ResultTimeout, Unavailable
+from oxcart.errors import InvalidInput, JobFailed, OxcartError, ResultGone, ResultTimeout, Unavailable
 from oxcart.protocol import codec
 from oxcart.protocol.scripts import upstream
 from oxcart.queue.channel import Channel
@@ -63,10 +63,11 @@ class Results:
             ended.cancel()
 
     async def close(self) -> None:
-        """Stop reading; whoever still waits gets asyncio.CancelledError."""
-        for waiters in self._waiting.values():
+        """Stop reading; whoever still waits gets an OxcartError."""
+        for job_id, waiters in self._waiting.items():
             for ended in waiters:
-                ended.cancel()
+                if not ended.done():
+                    ended.set_exception(_closed(self._channel.keys.name, job_id))
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.wait([self._reader])
@@ -76,9 +77,10 @@ class Results:
         until = time.monotonic() + timeout_seconds
         while True:
             await self._reading.wait()
-            self._check_reader()
-            await self._look(job_id, ended, until)
-            await asyncio.wait([ended], timeout=_BLOCK_SECONDS)
+            if not ended.done():
+                self._check_reader()
+                await self._look(job_id, ended, until)
+                await asyncio.wait([ended], timeout=_BLOCK_SECONDS)
             if ended.done():
                 return ended.result()
 
@@ -188,6 +190,12 @@ class Results:
                     if not ended.done():
                         _settle(ended, event["jobId"], event)
         return last_id
+
+
+def _closed(queue_name: str, job_id: str) -> OxcartError:
+    return OxcartError(
+        f"Waiting for job {job_id} of queue {queue_name}: the Queue was closed meanwhile. Wait inside its block."
+    )
 
 
 def _settle(ended: asyncio.Future[Any], job_id: str, event: dict[str, str]) -> None:

@@ -1,0 +1,145 @@
+"""Are a caller's options checked, and BullMQ's options read, whoever wrote them?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from oxcart.errors import InvalidInput
+from oxcart.protocol.job_options import Backoff, Deduplication, JobOptions, KeepJobs, Parent, from_wire, parse_options
+from oxcart.queue.options import JobArguments, build_options, parse_backoff
+
+
+def test_options_are_written_with_bullmqs_names() -> None:
+    options = build_options(
+        {
+            "job_id": "mine",
+            "delay_seconds": 1.5,
+            "priority": 2,
+            "attempts": 3,
+            "backoff": "exponential:5s:0.5",
+            "lifo": True,
+            "keep_completed": False,
+            "keep_failed": {"age": 60, "count": 5},
+            "keep_logs": 10,
+            "timeout_seconds": 30,
+            "parent": {"id": "p", "queue": "bull:q"},
+            "on_failure": "ignore_dependency",
+        }
+    )
+
+    assert options.to_wire() == {
+        "jobId": "mine",
+        "delay": 1500,
+        "priority": 2,
+        "attempts": 3,
+        "backoff": {"type": "exponential", "delay": 5000, "jitter": 0.5},
+        "lifo": True,
+        "removeOnComplete": True,
+        "removeOnFail": {"age": 60, "count": 5},
+        "kl": 10,
+        "timeout": 30_000,
+        "parent": {"id": "p", "queue": "bull:q"},
+        "idof": True,
+    }
+    assert from_wire(options.to_wire()) == options
+
+
+@pytest.mark.parametrize("names", ["short", "long"])
+def test_short_and_long_names_are_read(names: str) -> None:
+    short = {"fpof": True, "kl": 5, "de": {"id": "x", "ttl": 10, "keepLastIfActive": True}, "tm": "trace"}
+    long = {"failParentOnFailure": True, "keepLogs": 5, "deduplication": short["de"], "tm": "trace"}
+
+    options = from_wire(short if names == "short" else long)
+
+    assert (options.on_failure, options.keep_logs, options.other) == ("fail_parent", 5, {"tm": "trace"})
+    assert options.deduplication == Deduplication("x", 10, keep_last_if_active=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (True, KeepJobs(count=0)),
+        (False, KeepJobs()),
+        (0, KeepJobs(count=0)),
+        (100, KeepJobs(count=100)),
+        (-1, KeepJobs()),
+        ({"age": 3600}, KeepJobs(age_seconds=3600)),
+        ({"age": 3600, "count": 5, "limit": 9}, KeepJobs(5, 3600, 9)),
+        ({"count": -1}, KeepJobs()),
+        ("many", None),
+    ],
+)
+def test_every_way_to_keep_finished_jobs_is_read(written: Any, kept: KeepJobs | None) -> None:
+    assert from_wire({"removeOnComplete": written}).keep_completed == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"attempts":"three","delay":-5,"backoff":[],"de":{},"parent":7,"priority":null,"lifo":"yes"}', "{}", "", None],
+)
+def test_values_that_make_no_sense_count_as_not_given(text: str | None) -> None:
+    assert parse_options(text) == JobOptions()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "7"])
+def test_options_that_are_no_object_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="Reading opts"):
+        parse_options(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "backoff"),
+    [
+        (5000, Backoff("fixed", 5000)),
+        ("fixed:30s", Backoff("fixed", 30_000)),
+        ("exponential:5s", Backoff("exponential", 5000)),
+        ("exponential:1.5m:0.25", Backoff("exponential", 90_000, 0.25)),
+        ({"type": "custom", "delay": 7}, Backoff("custom", 7)),
+    ],
+)
+def test_backoff_is_understood(given: Any, backoff: Backoff) -> None:
+    assert parse_backoff("backoff", given) == backoff
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"job_id": "123"}, "a number could be taken"),
+        ({"job_id": "a:b"}, 'a ":" separates'),
+        ({"job_id": ""}, "not empty"),
+        ({"job_id": "x" * 40_000}, "40000 bytes, 32768 are the limit"),
+        ({"priority": 2**21}, "no whole number from 0 to 2097151"),
+        ({"priority": 1.5}, "no whole number"),
+        ({"attempts": 0}, "no whole number from 1"),
+        ({"delay_seconds": -1}, "out of range"),
+        ({"delay_seconds": float("nan")}, "is no number"),
+        ({"backoff": "linear:5s"}, "write it like"),
+        ({"backoff": "exponential:5s:2"}, "a share from 0 to 1"),
+        ({"keep_failed": {"days": 3}}, "give True"),
+        ({"deduplication": {"ttl": 5}}, "give an id"),
+        ({"parent": {"id": "x"}}, "job id and its queue"),
+        ({"on_failure": "panic", "parent": {"id": "p", "queue": "q"}}, "is none of fail_parent"),
+        ({"on_failure": "fail_parent"}, "needs a parent"),
+        ({"deduplication": "x", "parent": {"id": "p", "queue": "q"}}, "both deduplication and a parent"),
+        ({"retries": 3}, '"retries" is no option'),
+        ({"lifo": "yes"}, "neither True nor False"),
+    ],
+)
+def test_a_mistake_in_the_options_is_one_sentence(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        build_options(given)
+
+    assert sentence in str(raised.value)
+
+
+def test_every_documented_option_has_a_check() -> None:
+    """Options that are None count as not given, so that callers can pass on what they have."""
+    assert build_options(dict.fromkeys(JobArguments.__annotations__)) == JobOptions()
+
+
+def test_parents_are_found_by_their_key() -> None:
+    assert Parent("p", "bull:q").key == "bull:q:p"
+    assert json.loads(json.dumps(JobOptions().to_wire())) == {"attempts": 0}
