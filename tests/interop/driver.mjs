@@ -150,7 +150,25 @@ const commands = {
       await producer.close();
     }
   },
-  events: async ({ queue }) => (await eventsOf(queue)).seen,
+  // What QueueEvents has delivered, once it has come to an event that is published now.
+  events: async ({ queue }) => {
+    const { stream, seen } = await eventsOf(queue);
+    const producer = new bullmq.QueueEventsProducer(queue, { connection });
+    producer.on('error', remember(`events producer ${queue}`));
+    const token = String(Math.random());
+    const arrived = new Promise((resolve) => {
+      const look = (fields) => {
+        if (fields.token !== token) return;
+        stream.off('caught-up', look);
+        resolve();
+      };
+      stream.on('caught-up', look);
+    });
+    await producer.publishEvent({ eventName: 'caught-up', token });
+    await arrived;
+    await producer.close();
+    return seen;
+  },
   startWorker: async ({ worker, queue, options }) => {
     const made = new bullmq.Worker(queue, handle, { connection, ...options });
     made.on('error', remember(`worker ${worker}`));
