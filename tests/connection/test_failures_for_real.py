@@ -65,7 +65,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RedisTarget]:
+def open_server() -> Iterator[RedisTarget]:
     with ValkeyServer(config={"save": "", "busy-reply-threshold": 50}) as running:
         yield RedisTarget("127.0.0.1", running.port)
 
@@ -124,8 +124,8 @@ async def test_a_login_forgotten_by_the_server_is_recognised(guarded_server: Red
     assert classify(caught.value, target=guarded_server).code == "AUTH_LATE"
 
 
-async def test_a_password_for_a_server_without_one_is_recognised(server: RedisTarget) -> None:
-    with_password = RedisTarget(server.host, server.port, password=Secret("x"))
+async def test_a_password_for_a_server_without_one_is_recognised(open_server: RedisTarget) -> None:
+    with_password = RedisTarget(open_server.host, open_server.port, password=Secret("x"))
 
     assert await failure_code(with_password) == "AUTH_OFF"
 
@@ -143,32 +143,32 @@ async def test_a_password_for_a_server_without_one_is_recognised(server: RedisTa
     ],
 )
 async def test_a_command_that_the_server_refuses_is_recognised(
-    server: RedisTarget, command: tuple[Any, ...], code: str
+    open_server: RedisTarget, command: tuple[Any, ...], code: str
 ) -> None:
-    assert await failure_code(server, *command, connecting=False) == code
+    assert await failure_code(open_server, *command, connecting=False) == code
 
 
-async def test_a_user_without_permission_is_recognised(server: RedisTarget) -> None:
-    async with client_of(server) as admin:
+async def test_a_user_without_permission_is_recognised(open_server: RedisTarget) -> None:
+    async with client_of(open_server) as admin:
         await admin.execute_command("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+get", "+ping")
-    reader = RedisTarget(server.host, server.port, username="reader", password=Secret("pw"))
+    reader = RedisTarget(open_server.host, open_server.port, username="reader", password=Secret("pw"))
 
     assert await failure_code(reader, "SET", "x", "1", connecting=False) == "PERM"
 
 
-async def test_a_full_server_is_recognised_also_inside_a_script(server: RedisTarget) -> None:
-    async with client_of(server) as admin:
+async def test_a_full_server_is_recognised_also_inside_a_script(open_server: RedisTarget) -> None:
+    async with client_of(open_server) as admin:
         await admin.config_set("maxmemory", "1mb")
         try:
-            plain = await failure_code(server, "SET", "x", "1", connecting=False)
-            inside = await failure_code(server, "EVAL", "return redis.call('SET', 'x', 1)", 0, connecting=False)
+            plain = await failure_code(open_server, "SET", "x", "1", connecting=False)
+            inside = await failure_code(open_server, "EVAL", "return redis.call('SET', 'x', 1)", 0, connecting=False)
         finally:
             await admin.config_set("maxmemory", "0")
 
     assert (plain, inside) == ("OOM", "OOM")
 
 
-async def test_a_replica_is_recognised(server: RedisTarget) -> None:
+async def test_a_replica_is_recognised(open_server: RedisTarget) -> None:
     with ValkeyServer(config={"save": "", "replicaof": f"127.0.0.1 {free_port()}"}) as running:
         replica = RedisTarget("127.0.0.1", running.port)
         assert await failure_code(replica, "SET", "x", "1", connecting=False) == "READONLY"
@@ -184,8 +184,8 @@ async def test_a_cluster_is_recognised() -> None:
         assert await failure_code(node, "MGET", "x", "y", connecting=False) == "CROSSSLOT"
 
 
-async def test_a_server_busy_with_a_script_is_recognised(server: RedisTarget) -> None:
-    async with client_of(server, socket_timeout=30) as admin, client_of(server, socket_timeout=30) as other:
+async def test_a_server_busy_with_a_script_is_recognised(open_server: RedisTarget) -> None:
+    async with client_of(open_server, socket_timeout=30) as admin, client_of(open_server, socket_timeout=30) as other:
         endless = asyncio.create_task(other.execute_command("EVAL", "while true do end", 0))
         try:
             found = await first_failure(lambda: admin.get("x"))
@@ -206,8 +206,8 @@ async def first_failure(call: Callable[[], Any]) -> BaseException:
             return error
 
 
-async def test_a_call_unblocked_by_the_server_is_recognised(server: RedisTarget) -> None:
-    async with client_of(server) as admin, client_of(server, single_connection_client=True) as waiter:
+async def test_a_call_unblocked_by_the_server_is_recognised(open_server: RedisTarget) -> None:
+    async with client_of(open_server) as admin, client_of(open_server, single_connection_client=True) as waiter:
         number = await waiter.client_id()
         waiting = asyncio.create_task(waiter.execute_command("BLPOP", "nothing", 30))
         while not await admin.execute_command("CLIENT", "UNBLOCK", number, "ERROR"):

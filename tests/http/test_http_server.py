@@ -14,9 +14,9 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from support.http_site import Running, ask, serving
 from starlette.requests import Request
 from starlette.responses import Response
+from support.http_site import Running, ask, serving
 
 from oxcart.errors import PortUnavailable
 from oxcart.http.listen import EVERYWHERE, LOOPBACK, open_sockets

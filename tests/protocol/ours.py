@@ -62,7 +62,7 @@ def _item(finish: Finish, policy: int) -> Item:
     elif finish.kind == "r":
         a, c = finish.push, fields
     elif finish.kind == "l":
-        a = finish.delay_ms
+        a = finish.rest_ms
     claim = finish.claim
     return Item(
         claim.job_id.encode(), claim.token, claim.ats, claim.processed_on_ms, claim.atm, finish.kind, policy, a, b, c

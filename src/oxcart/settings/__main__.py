@@ -1,4 +1,4 @@
-"""Write docs/settings.md to stdout."""
+"""What does `python -m oxcart.settings` print? docs/settings.md, from the declarations."""
 
 from __future__ import annotations
 

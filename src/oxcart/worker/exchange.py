@@ -1,4 +1,4 @@
-"""Verdicts in, jobs out: the only file of the hot path that talks to the server.
+"""How do verdicts get in and jobs out? By exchanges: the only file of the hot path that talks to the server.
 
 One Exchanger is one exchange after the other on a link of its own; two of them share a board, so that while one waits
 for its answer the other collects what finishes meanwhile (group commit, design decision 4).

@@ -11,47 +11,32 @@ import base64
 import time
 import uuid
 from collections.abc import Coroutine, Sequence
-from functools import partial
 from typing import Any
 
-from oxcart.clock import now_ms
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.link import Server
-from oxcart.errors import InvalidInput, OxcartError
+from oxcart.errors import OxcartError
 from oxcart.handlers import Handlers
-from oxcart.protocol.exchange import ClaimedJob
 from oxcart.protocol.keys import QueueKeys
-from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import QueueShare, WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import (
-    HandlerDeaf,
-    JobAbandoned,
-    JobNameUnknown,
-    WarningRaised,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
 )
-from oxcart.verdicts import Abandoned, Failed, Interrupted, Returned
 from oxcart.worker import shutdown
 from oxcart.worker.adopt import Adopter
-from oxcart.worker.attempt import Attempt, CancelReason
 from oxcart.worker.board import Board
-from oxcart.worker.claim import read_claim
-from oxcart.worker.context import QueueChannel
 from oxcart.worker.exchange import Exchanger
-from oxcart.worker.handler_task import Starter
+from oxcart.worker.intake import Intake
 from oxcart.worker.items import keep_policy
 from oxcart.worker.locks import LockRenewer
-from oxcart.worker.pools import Threads
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
 from oxcart.worker.waiting import Waiter
 
-ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
-RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles (design 3.1)
 HEALTH_MARGIN_SECONDS = 5.0  # design 3.3
 OWN_QUEUE = "oxcart"
 OWN_QUEUE_LOOK_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
@@ -76,14 +61,8 @@ class Worker:
         self._settings = settings
         self._emit = emit
         self._version = version
-        self._threads = Threads()
-        self._starter = Starter()
         self._started_at = time.monotonic()
         self._state = "starting"
-        self._unknown: dict[str, None] = {}
-        self._deaf: set[Attempt] = set()
-        self._interrupted: list[Attempt] = []
-        self._preparing: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         self._reconnected = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
@@ -109,11 +88,10 @@ class Worker:
         self._link = server.link("commands")
         self._blocking = server.link("blocking", client_name=self._client_name(board.queues[0]))
         self._named = [server.link("name", client_name=self._client_name(queue)) for queue in board.queues[1:]]
-        self._channels = {queue: QueueChannel(self._link, queue.keys) for queue in board.queues}
-        self._hooks = {
-            queue: (partial(self._verdict_reached, queue), partial(self._slot_freed, queue)) for queue in board.queues
-        }
-        self._adopter = Adopter(self._link, settings.lock_duration_ms, emit=emit, take=self._take)
+        self._intake = Intake(
+            board, self._handlers, settings, self._link, emit=emit, too_many_deaf=self._stop_half_deaf
+        )
+        self._adopter = Adopter(self._link, settings.lock_duration_ms, emit=emit, take=self._intake.take)
         self._exchangers = [
             Exchanger(
                 board,
@@ -124,7 +102,7 @@ class Worker:
                 keep=keep,
                 allow_plain=settings.exchange == "own",
                 emit=emit,
-                take=self._take,
+                take=self._intake.take,
                 give_up=self._adopter.expect,
             )
             for number, link in enumerate(self._links)
@@ -143,7 +121,7 @@ class Worker:
             board.queues,
             settings.lock_duration_ms,
             emit=emit,
-            on_lost=self._claim_lost,
+            on_lost=self._intake.claim_lost,
             on_answer=board.note_answer,
         )
 
@@ -216,111 +194,6 @@ class Worker:
         self._board.claims_allowed = False
         self._board.answered.set()
 
-    # -------------------------------------------------------------------------------------------- jobs
-    def _take(self, queue: ServedQueue, job: ClaimedJob, token: str, processed_on_ms: int) -> None:
-        claim = read_claim(job, token, processed_on_ms)
-        earlier = queue.held.get(claim.job_id)
-        spec = self._handlers.get(claim.name)
-        on_verdict, on_ended = self._hooks[queue]
-        attempt = Attempt(
-            claim,
-            spec,
-            channel=self._channels[queue],
-            threads=self._threads,
-            starter=self._starter,
-            backoffs=self._handlers.backoffs,
-            on_verdict=on_verdict,
-            on_ended=on_ended,
-        )
-        if earlier is not None:
-            earlier.cancel(CancelReason.CLAIM_LOST)
-        queue.held[claim.job_id] = attempt
-        self._board.slot_taken(queue)
-        if self._board.stopping:
-            attempt.decide_without_running(Interrupted())
-        elif claim.scheduler_id is not None:
-            self._advance_then_start(queue, attempt)
-        else:
-            self._start(queue, attempt)
-
-    def _start(self, queue: ServedQueue, attempt: Attempt) -> None:
-        if attempt.spec is None and attempt.claim.deferred_failure is None:
-            self._handle_unknown(queue, attempt)
-        else:
-            attempt.start(queue.name)
-
-    def _advance_then_start(self, queue: ServedQueue, attempt: Attempt) -> None:
-        """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""
-        task = asyncio.create_task(self._advance(queue, attempt), name=f"schedule:{attempt.claim.scheduler_id}")
-        self._preparing.add(task)
-        task.add_done_callback(self._preparing.discard)
-
-    async def _advance(self, queue: ServedQueue, attempt: Attempt) -> None:
-        claim = attempt.claim
-        try:
-            await advance_schedule(
-                self._link,
-                queue.keys,
-                claim.scheduler_id or "",
-                claim.job_id.decode("utf-8", "replace"),
-                raw_opts=claim.raw_options,
-                now_ms=now_ms(),
-            )
-        except InvalidInput as error:
-            self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {claim.scheduler_id} has no next run: {error}"))
-        except OxcartError:
-            if attempt.verdict is None:
-                attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))
-            return
-        if attempt.verdict is None:
-            if self._board.stopping:
-                attempt.decide_without_running(Interrupted())
-            else:
-                self._start(queue, attempt)
-
-    def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
-        name, known = attempt.claim.name, self._handlers.names
-        action = self._settings.unknown_jobs or "return"
-        if name not in self._unknown:
-            self._unknown[name] = None
-            job_id = attempt.claim.job_id.decode("utf-8", "replace")
-            self._emit(JobNameUnknown(queue.name, name, job_id, action, known))
-        if action == "fail":
-            names = ", ".join(known) or "none"
-            attempt.decide_without_running(Failed(f'No handler for the job name "{name}". Known here: {names}.', None))
-        else:
-            attempt.decide_without_running(Returned(RETURN_DELAY_MS))
-
-    def _verdict_reached(self, queue: ServedQueue, attempt: Attempt) -> None:
-        claim = attempt.claim
-        if attempt.is_deaf and not attempt.ended:
-            self._deaf.add(attempt)
-            self._emit(HandlerDeaf(queue.name, claim.job_id.decode("utf-8", "replace"), claim.name))
-            self._stop_if_half_deaf()
-        if isinstance(attempt.verdict, Abandoned):
-            if queue.held.get(claim.job_id) is attempt:
-                del queue.held[claim.job_id]
-            job_id = claim.job_id.decode("utf-8", "replace")
-            self._emit(JobAbandoned(queue.name, job_id, claim.name, "another claim of it exists"))
-        elif isinstance(attempt.verdict, Interrupted) and attempt.job is not None:
-            self._interrupted.append(attempt)
-        else:
-            queue.outbox.put(attempt)
-        self._board.work.set()
-
-    def _slot_freed(self, queue: ServedQueue, attempt: Attempt) -> None:
-        self._deaf.discard(attempt)
-        self._board.slot_freed(queue)
-
-    def _claim_lost(self, queue: ServedQueue, attempt: Attempt) -> None:
-        if queue.held.get(attempt.claim.job_id) is attempt:
-            attempt.cancel(CancelReason.CLAIM_LOST)
-
-    def _stop_if_half_deaf(self) -> None:
-        if len(self._deaf) * 2 >= self._settings.concurrency and self._stopping is None and len(self._deaf) > 1:
-            self.failed = True
-            self._stopping = asyncio.create_task(self._stop("half of the slots are taken by deaf handlers"))
-
     # -------------------------------------------------------------------------------------------- stop
     async def wait(self) -> None:
         """Return when the worker has stopped; raises what a bug in a loop raised, as an ExceptionGroup."""
@@ -344,6 +217,12 @@ class Worker:
             self._hurry.set()
         await asyncio.shield(self._stopping)
 
+    def _stop_half_deaf(self) -> None:
+        """A restart frees the slots that deaf handlers take; the exit code asks the platform for one."""
+        if self._stopping is None:
+            self.failed = True
+            self._stopping = asyncio.create_task(self._stop("half of the slots are taken by deaf handlers"))
+
     async def _stop(self, reason: str) -> None:
         began, finished_before = time.monotonic(), self._board.finished
         grace = self._settings.shutdown_grace_seconds
@@ -352,22 +231,20 @@ class Worker:
         self._board.claims_allowed = False
         self._waiter.stop()
         self._emit(WorkerStopping(reason, self._board.busy, grace))
-        await shutdown.drain(self._board, self._interrupted, grace, self._hurry)
+        await shutdown.drain(self._board, self._intake.interrupted, grace, self._hurry)
         self._locks.stop()
-        self._threads.close()
-        self._starter.close()
+        self._intake.close()
         for queue in self._board.queues:
             queue.stop_timer()
         assert self._main is not None
-        for task in (self._main, *self._preparing):
-            task.cancel()
+        self._main.cancel()
         await asyncio.wait({self._main})
         self._state = "stopped"
         self._emit(
             WorkerStopped(
                 time.monotonic() - began,
                 self._board.finished - finished_before,
-                len(self._interrupted),
+                len(self._intake.interrupted),
                 self._board.undelivered,
             )
         )
@@ -388,7 +265,7 @@ class Worker:
             queue_names=tuple(share.name for share in self._settings.queues),
             concurrency=self._settings.concurrency,
             jobs_processing=board.busy,
-            unknown_jobs=tuple(self._unknown),
+            unknown_jobs=tuple(self._intake.unknown_names),
             dead_letters=sum(known) if known else None,
             uptime_seconds=time.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,

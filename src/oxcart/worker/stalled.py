@@ -112,13 +112,9 @@ class Caretaker:
         if not queue.held:
             queue.has_active = _count(await self._link.request("LLEN", keys.active)) > 0
         if stalled:
-            await self._respect_pause_of_5(queue)
+            await run_script(self._link, ours("follow_pause"), (keys.wait, keys.paused, keys.meta), ("RPUSH", *stalled))
             self._emit(JobsStalled(queue.name, tuple(job_id.decode("utf-8", "replace") for job_id in stalled)))
             self._board.wake(queue)
-
-    async def _respect_pause_of_5(self, queue: ServedQueue) -> None:
-        keys = queue.keys
-        await run_script(self._link, ours("respect_pause"), (keys.meta, keys.wait, keys.paused), ())
 
 
 def _count(reply: Any) -> int:

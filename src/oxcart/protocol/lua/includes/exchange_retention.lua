@@ -1,0 +1,86 @@
+-- Which finished jobs must go? Deletes and trims are put off to the end of a run of equal policy, and done at once.
+-- Everything that was put off until the end of a run, written before somebody else looks at it.
+local function flush()
+  in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
+  in_blocks(doomed, 1000, function(from, to) call('DEL', unpack(doomed, from, to)) end)
+  unstalled, doomed = {}, {}
+  for index, targets in pairs(kept) do
+    local policy = policies[index]
+    for state, members in pairs(targets) do
+      local target = state == 'completed' and KEYS[12] or KEYS[13]
+      in_blocks(members, 1000, function(from, to) call('ZADD', target, unpack(members, from, to)) end)
+      local victims = {}
+      if policy[2] > 0 then
+        local oldest = now - policy[2] * 1000
+        local limit = policy[3] * #members / 2
+        local aged = call('ZREVRANGEBYSCORE', target, oldest, '-inf', 'LIMIT', 0, limit)
+        for _, id in ipairs(aged) do victims[#victims + 1] = id end
+        in_blocks(aged, 1000, function(from, to) call('ZREM', target, unpack(aged, from, to)) end)
+      end
+      if policy[1] > 0 then
+        local over = call('ZREVRANGE', target, policy[1], -1)
+        for _, id in ipairs(over) do victims[#victims + 1] = id end
+        in_blocks(over, 1000, function(from, to) call('ZREM', target, unpack(over, from, to)) end)
+      end
+      for _, id in ipairs(victims) do
+        local job = prefix .. id
+        call('DEL', job, job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed',
+          job .. ':unsuccessful')
+      end
+    end
+  end
+  kept = {}
+end
+
+-- Would keeping `more` jobs under this policy push out one that has a parent, or more than we like to look at?
+local function victims_need_upstream(policy, target, more)
+  local function has_parent(ids)
+    if #ids > 1000 then return true end
+    for _, id in ipairs(ids) do
+      local parent = pcall_redis('HGET', prefix .. id, 'parentKey')
+      if type(parent) == 'table' or (parent and parent ~= '') then return true end
+    end
+    return false
+  end
+  if policy[2] >= 0 then
+    if policy[2] == 0 or policy[2] ~= math.floor(policy[2]) or policy[3] < 1 then return true end
+    local oldest = now - policy[2] * 1000
+    local ids = call('ZREVRANGEBYSCORE', target, oldest, '-inf', 'LIMIT', 0, math.min(policy[3] * more, 1001))
+    if has_parent(ids) then return true end
+  end
+  if policy[1] > 0 then
+    if policy[1] ~= math.floor(policy[1]) then return true end
+    local over = call('ZCARD', target) + more - policy[1]
+    if over > 0 and has_parent(call('ZRANGE', target, 0, over - 1)) then return true end
+  end
+  return false
+end
+
+local function look_at_retention()
+  local counts = {}
+  for _, item in ipairs(items) do
+    if item[6] == 'c' or item[6] == 'f' then
+      local index = item[7]
+      if policies[index][1] ~= 0 then
+        local state = item[6]
+        counts[index] = counts[index] or {}
+        counts[index][state] = (counts[index][state] or 0) + 1
+      end
+    end
+  end
+  local crowded = {}
+  for index, by_state in pairs(counts) do
+    for state, more in pairs(by_state) do
+      crowded[state] = (crowded[state] or 0) + more
+      by_state[state] = more
+    end
+  end
+  for index, by_state in pairs(counts) do
+    upstream_only[index] = {}
+    for state in pairs(by_state) do
+      -- All finishes of this state count: those under another policy push out jobs under this one too.
+      upstream_only[index][state] =
+        victims_need_upstream(policies[index], state == 'c' and KEYS[12] or KEYS[13], crowded[state])
+    end
+  end
+end
