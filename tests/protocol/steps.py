@@ -177,6 +177,8 @@ class Run:
         finish = replace(verdict.finish, claim=self.out[position])
         if finish.kind == "l" and not self.server.hexists(self.keys.meta, "max"):
             finish = replace(finish, kind="b")  # without a maximum, BullMQ keeps the limit in the worker's memory
+        elif finish.kind == "l":
+            finish = replace(finish, delay_ms=LOCK_MS)
         if verdict.flaw == "wrong token":
             return replace(finish, claim=replace(finish.claim, token="someone:else", ats=99))
         if finish.kind == "b" and not self.server.exists(self.keys.lock(finish.claim.job_id)):
