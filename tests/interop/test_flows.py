@@ -63,7 +63,8 @@ async def test_a_failing_child_does_to_its_parent_what_its_option_says(
         name = f"{queue_name}-{runner}"
         queue = node.queue(name)
         failing = node_of(name, {"do": "unrecoverable", "message": "no such lead"}, **{option: True})
-        tree = node_of(name, {"do": "children"}, failing, node_of(name, {"value": "fine"}))
+        fine = node_of(name, {"value": "fine"}, delay=400)  # so that a parent that may go on does so before it
+        tree = node_of(name, {"do": "children"}, failing, fine)
         made = await node.add_flow(tree)
         parent = made["job"]["id"]
         if runner == "node":
@@ -85,7 +86,7 @@ async def _wait_for_end(queue: NodeQueue, job_id: str) -> None:
 
 async def _is_idle(queue: NodeQueue) -> bool:
     counts = await queue.counts()
-    return counts["active"] + counts["waiting"] + counts["waiting-children"] == 0
+    return sum(counts[state] for state in ("active", "waiting", "delayed", "waiting-children")) == 0
 
 
 async def _outcome(queue: NodeQueue, made: dict[str, Any]) -> dict[str, Any]:
