@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oxcart import Queue
+from oxcart import Job, Queue, WaitForChildren
 from oxcart.testing import running_worker, wait_until
 
 from .behaviours import behaving_app
@@ -152,3 +152,32 @@ async def test_a_flow_of_oxcart_is_run_by_node(node: NodeDriver, queue_name: str
     (values,) = result.values()
     assert list(values.values()) == [1]
     await queue.stop_worker()
+
+
+async def test_a_handler_that_adds_children_and_waits_for_them(
+    node: NodeDriver, queue_name: str, redis_url: str
+) -> None:
+    """Node's moveToWaitingChildren pattern in Oxcart; Node's API shows the job waiting, and its children's values."""
+    theirs = node.queue(queue_name)
+    app = behaving_app()
+    async with Queue(queue_name, redis_url) as ours:
+
+        @app.job("gather")
+        async def gather(job: Job[dict[str, Any]]) -> Any:
+            values = await job.children_values()
+            if not values:
+                parent = {"id": job.id, "queue": f"bull:{queue_name}"}
+                for n in range(2):
+                    await ours.add("child", {"value": n}, parent=parent, delay_seconds=0.1)
+                raise WaitForChildren
+            return sorted(values.values())
+
+        async with running_worker(app, url=redis_url, queue=queue_name):
+            job_id = await theirs.add("gather")
+
+            assert await theirs.result(job_id) == [0, 1]
+
+    job = await theirs.get(job_id)
+    assert (job["attemptsMade"], job["attemptsStarted"]) == (1, 2)
+    kinds = [event["event"] for event in await theirs.events() if event.get("jobId") == job_id]
+    assert kinds == ["added", "waiting", "active", "waiting-children", "waiting", "active", "completed"]

@@ -65,18 +65,18 @@ async def test_delayed_jobs_run_when_they_are_due_or_promoted(queue: NodeQueue) 
 
 
 @pytest.mark.parametrize(
-    ("backoff", "expected"),
+    ("backoff", "at_least"),
     [
-        ({"type": "fixed", "delay": 60}, [(60, 60), (60, 60)]),
-        ({"type": "exponential", "delay": 40}, [(40, 40), (80, 80)]),
-        ({"type": "fixed", "delay": 100, "jitter": 0.5}, [(50, 100), (50, 100)]),
-        ({"type": "exponential", "delay": 50, "jitter": 1}, [(0, 50), (0, 100)]),
-        (70, [(70, 70), (70, 70)]),
+        ({"type": "fixed", "delay": 60}, (60, 60)),
+        ({"type": "exponential", "delay": 40}, (40, 80)),
+        ({"type": "fixed", "delay": 100, "jitter": 0.5}, (50, 50)),
+        ({"type": "exponential", "delay": 50, "jitter": 0.8}, (10, 20)),
+        (70, (70, 70)),
     ],
-    ids=["fixed", "exponential", "fixed with jitter", "exponential with full jitter", "a number"],
+    ids=["fixed", "exponential", "fixed with jitter", "exponential with jitter", "a number"],
 )
 async def test_a_failing_job_waits_as_its_backoff_says(
-    queue: NodeQueue, backoff: object, expected: list[tuple[int, int]]
+    queue: NodeQueue, backoff: object, at_least: tuple[int, int]
 ) -> None:
     job_id = await queue.add("job", {"do": "fail", "times": 2, "value": "at last"}, attempts=3, backoff=backoff)
 
@@ -89,10 +89,9 @@ async def test_a_failing_job_waits_as_its_backoff_says(
         for event in await queue.events()
         if event["event"] == "delayed" and event["jobId"] == job_id
     ]
-    assert len(delays) == sum(highest > 0 for _, highest in expected)
-    waited = [delays[0], delays[1] - delays[0]]
-    for (lowest, _), milliseconds in zip(expected, waited, strict=True):
-        assert milliseconds >= lowest
+    first, second = delays
+    assert first >= at_least[0]
+    assert second - first >= at_least[1]
 
 
 async def test_a_job_that_keeps_failing_is_a_dead_letter_that_node_can_retry(queue: NodeQueue) -> None:
