@@ -1,0 +1,65 @@
+"""How fast is Oxcart on this Redis, and what does an idle worker cost there? Under a prefix of its own, cleaned up."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+import typer
+
+from oxcart.cli.options import JsonOption
+from oxcart.cli.output import note, say, say_json, say_pairs
+
+
+def bench(
+    jobs: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many jobs to add and run.")] = 10_000,
+    concurrency: Annotated[int, typer.Option(min=1, max=10_000, help="How many jobs to run at once.")] = 100,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="How long to measure the latency.")] = 5.0,
+    idle: Annotated[bool, typer.Option("--idle", help="Measure what an idle worker costs, too: takes 3 min.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure throughput, latency and idle cost against the configured Redis. Every job is a few commands there."""
+    from oxcart.cli.session import run_async
+
+    run_async(_bench(jobs, concurrency, seconds, idle, as_json))
+
+
+async def _bench(jobs: int, concurrency: int, seconds: float, idle: bool, as_json: bool) -> None:
+    from oxcart.cli import measure
+    from oxcart.cli.session import open_server
+
+    prefix = f"oxcart-bench-{uuid.uuid4().hex[:10]}"
+    async with open_server() as (planned, server), AsyncExitStack() as stack:
+        site = measure.Site(server, planned.settings.worker, prefix, concurrency)
+        stack.push_async_callback(measure.remove_everything, site)
+        answer: dict[str, Any] = {"redis": server.target.masked_url, "jobs": jobs, "concurrency": concurrency}
+        answer |= await measure.throughput(site, jobs)
+        answer["latencyMs"] = await measure.latency(site, seconds)
+        answer["idleCommandsPerMinute"] = None
+        if idle:
+            note("Measuring the idle cost: 2 min until the worker has calmed down, then 1 min.")
+            answer["idleCommandsPerMinute"] = await measure.idle_cost(site)
+    if as_json:
+        say_json(answer)
+    else:
+        _say_answer(answer, idle)
+
+
+def _say_answer(answer: dict[str, Any], idle: bool) -> None:
+    latency = answer["latencyMs"]
+    say(f"{answer['jobs']} jobs that do nothing, concurrency {answer['concurrency']}, on {answer['redis']}")
+    say()
+    say_pairs(
+        [
+            ("added", f"{answer['addedPerSecond']:,.0f} jobs/s"),
+            ("processed", f"{answer['processedPerSecond']:,.0f} jobs/s"),
+            ("commands", _or_unknown(answer["commandsPerJob"], "a job, adding not included")),
+            ("pick-up", f"p50 {latency['p50']:.2f} ms, p99 {latency['p99']:.2f} ms, {latency['samples']} jobs"),
+            ("idle", _or_unknown(answer["idleCommandsPerMinute"], "commands/min") if idle else "not measured (--idle)"),
+        ]
+    )
+
+
+def _or_unknown(number: float | None, unit: str) -> str:
+    return "unknown: this server's INFO does not count commands" if number is None else f"{number:.1f} {unit}"

@@ -1,0 +1,178 @@
+"""How does an operator stop, empty and slow down a queue? pause, resume, drain, clean, limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from oxcart.cli.exits import Refused
+from oxcart.cli.options import JsonOption, QueueOption, YesOption, confirm
+from oxcart.cli.output import duration, say, say_json
+
+if TYPE_CHECKING:
+    from oxcart.queue.producer import Queue
+
+Answer = TypeVar("Answer")
+
+_NO_LIMIT = "none"
+
+
+def pause(queue: QueueOption = None, as_json: JsonOption = False) -> None:
+    """Let no worker, of any language, claim from a queue; running jobs go on."""
+    from oxcart.cli.session import run_async
+
+    run_async(_switch(queue, as_json, paused=True))
+
+
+def resume(queue: QueueOption = None, as_json: JsonOption = False) -> None:
+    """Undo pause."""
+    from oxcart.cli.session import run_async
+
+    run_async(_switch(queue, as_json, paused=False))
+
+
+async def _switch(queue_name: str | None, as_json: bool, *, paused: bool) -> None:
+    from oxcart.cli.session import open_queue
+
+    async with open_queue(queue_name) as queue:
+        await (queue.pause() if paused else queue.resume())
+    if as_json:
+        say_json({"queue": queue.name, "paused": paused})
+    else:
+        say(
+            f"Queue {queue.name} is paused. Running jobs go on; new ones wait."
+            if paused
+            else f"Queue {queue.name} runs."
+        )
+
+
+def drain(
+    queue: QueueOption = None,
+    delayed: Annotated[bool, typer.Option("--delayed", help="Remove delayed jobs too.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove every job that waits. Active, completed and failed jobs stay."""
+    from oxcart.cli.session import run_async
+
+    run_async(_drain(queue, delayed, yes, as_json))
+
+
+async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool) -> None:
+    from oxcart.cli.session import open_queue
+
+    states = ("waiting", "paused", "prioritized", *(("delayed",) if delayed else ()))
+    async with open_queue(queue_name) as queue:
+        before = await queue.counts()
+        waiting = sum(before[state] for state in states)
+        confirm(f"Remove {waiting} {'waiting and delayed' if delayed else 'waiting'} jobs of {queue.name}?", yes=yes)
+        await queue.drain(delayed=delayed)
+        after = await queue.counts()
+    removed = max(0, waiting - sum(after[state] for state in states))
+    if as_json:
+        say_json({"queue": queue.name, "removed": removed, "counts": after})
+    else:
+        say(f"Removed {removed} jobs of {queue.name}.")
+
+
+def clean(
+    *,
+    queue: QueueOption = None,
+    state: Annotated[str, typer.Option(help="Which jobs: completed, failed, delayed, waiting…")] = "completed",
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="Keep younger ones: 90s, 30m, 24h, 7d.")] = "0s",
+    limit: Annotated[int, typer.Option(min=0, help="Remove at most so many; 0: all.")] = 0,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove jobs of one state."""
+    from oxcart.cli.session import run_async
+    from oxcart.handlers import parse_duration_ms
+    from oxcart.queue.inspect import check_state
+
+    grace_seconds = parse_duration_ms(older_than) / 1000
+    which = f"{check_state(state)} jobs" + (f" older than {older_than}" if grace_seconds else "")
+
+    async def remove(open_queue: Queue) -> list[str]:
+        confirm(f"Remove {f'up to {limit}' if limit else 'all'} {which} of {open_queue.name}?", yes=yes)
+        return await open_queue.clean(state, grace_seconds=grace_seconds, limit=limit)
+
+    removed, name = run_async(_on_queue(queue, remove))
+    if as_json:
+        say_json({"queue": name, "state": state, "removed": removed})
+    else:
+        say(f"Removed {len(removed)} {which} of {name}.")
+
+
+async def _on_queue(queue_name: str | None, work: Callable[[Queue], Awaitable[Answer]]) -> tuple[Answer, str]:
+    """What `work` returns, and the queue's name."""
+    from oxcart.cli.session import open_queue
+
+    async with open_queue(queue_name) as queue:
+        return await work(queue), queue.name
+
+
+def limit(
+    queue: QueueOption = None,
+    concurrency: Annotated[
+        str | None, typer.Option(metavar="N|none", help="At most N jobs at once in all workers together.")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/TIME|none", help="At most N jobs per time in all workers: 100/60s, 5/s.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set the limits of a queue that hold for all its workers; without an option, show them."""
+    from oxcart.cli.session import run_async
+
+    jobs_at_once = _parse_concurrency(concurrency)
+    jobs_per_time = _parse_rate(rate)
+
+    async def set_limits(open_queue: Queue) -> dict[str, int | None]:
+        if concurrency is not None:
+            await open_queue.set_global_concurrency(jobs_at_once)
+        if rate is not None:
+            count, seconds = jobs_per_time
+            await open_queue.set_rate_limit(count, duration_seconds=seconds)
+        return await open_queue.limits()
+
+    limits, name = run_async(_on_queue(queue, set_limits))
+    if as_json:
+        shown = None if limits["max"] is None else {"max": limits["max"], "durationMs": limits["duration"]}
+        say_json({"queue": name, "concurrency": limits["concurrency"], "rate": shown})
+        return
+    at_once = f"{limits['concurrency']} jobs at once" if limits["concurrency"] is not None else "no limit"
+    per_time = "no limit"
+    if limits["max"] is not None:
+        per_time = f"{limits['max']} jobs per {duration(limits['duration'] or 0)}"
+    say(f"Queue {name}, all workers together")
+    say(f"concurrency  {at_once}")
+    say(f"rate         {per_time}")
+
+
+def _parse_concurrency(text: str | None) -> int | None:
+    """None for no limit."""
+    if text is None or text == _NO_LIMIT:
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise Refused(f'--concurrency "{text}": give a whole number from 1 on, or none.')
+    return int(text)
+
+
+def _parse_rate(text: str | None) -> tuple[int | None, float]:
+    """Jobs (None for no limit) and seconds."""
+    from oxcart.errors import InvalidInput
+    from oxcart.handlers import parse_duration_ms
+
+    if text is None or text == _NO_LIMIT:
+        return None, 1.0
+    count, _, time = text.partition("/")
+    try:
+        seconds = parse_duration_ms(time if time[:1].isdigit() else f"1{time}") / 1000
+    except InvalidInput:
+        seconds = 0.0
+    if not re.fullmatch(r"[1-9]\d{0,8}", count) or not time or seconds < 0.001:
+        raise Refused(f'--rate "{text}": write jobs/time, as in 100/60s or 5/s, or none.')
+    return int(count), seconds

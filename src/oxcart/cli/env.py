@@ -1,0 +1,154 @@
+"""What did we understand of the environment? `env`: the Redis and where each part came from, problems, settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from oxcart.cli.exits import BAD_SETTINGS
+from oxcart.cli.options import JsonOption
+from oxcart.cli.output import printable, say, say_json, say_pairs
+
+if TYPE_CHECKING:
+    from oxcart.connection.target import RedisTarget, TargetReport
+    from oxcart.settings import KeepPolicy, QueueShare, Reader, Settings, SettingsReport
+
+# Where Redis is stands above the settings; of its own knobs these remain.
+_CONNECTION_KNOBS = ("connect_timeout_seconds", "family", "tls_verify", "tls_ca_file")
+
+
+def env(as_json: JsonOption = False) -> None:
+    """Show the settings as they were understood, without secrets. Exits 78 if there are problems."""
+    from oxcart.connection.target import resolve_target
+    from oxcart.settings import inspect
+
+    found, report = inspect(os.environ), resolve_target(os.environ)
+    problems = list(dict.fromkeys((*report.problems, *found.problems)))
+    warnings = list(dict.fromkeys((*report.warnings, *found.warnings)))
+    values = dict(_values(found, report.target))
+    if as_json:
+        redis = None if report.target is None else _redis_as_json(report.target, report)
+        ignored = list(report.ignored)
+        say_json({"redis": redis, "ignored": ignored, "problems": problems, "warnings": warnings, "settings": values})
+    else:
+        _say_redis(report)
+        _say_list("Problems", problems)
+        _say_list("Warnings", warnings)
+        _say_settings(values)
+    if problems:
+        raise typer.Exit(BAD_SETTINGS)
+
+
+def _redis_as_json(target: RedisTarget, report: TargetReport) -> dict[str, Any]:
+    return {
+        "url": target.masked_url,
+        "host": target.host or None,
+        "port": target.port or None,
+        "tls": target.tls,
+        "from": list(report.sources),
+    }
+
+
+def _say_redis(report: TargetReport) -> None:
+    target = report.target
+    if target is not None:
+        certificate = "certificate verified" if target.tls_verify else "certificate NOT verified"
+        say("Redis")
+        say_pairs(
+            [
+                ("  url", target.masked_url),
+                ("  from", " and ".join(report.sources)),
+                ("  tls", f"yes, {certificate}" if target.tls else "no"),
+            ]
+        )
+    elif report.problems:
+        say("Redis: none, see the problems below.")
+    else:
+        say("Redis: none is set, so the embedded server is used.")
+    for name in report.ignored:
+        winners = " and ".join(report.sources) or "another one"
+        say(f"  {name} is ignored: {winners} {'win' if ' and ' in winners else 'wins'}.")
+
+
+def _say_list(heading: str, sentences: list[str]) -> None:
+    if sentences:
+        say(f"\n{heading}")
+        for sentence in sentences:
+            say(f"  {printable(sentence)}")
+
+
+def _say_settings(values: dict[str, Any]) -> None:
+    from oxcart.settings import Reader
+
+    given = Reader(os.environ)
+    say("\nSettings (* set in the environment, else the default)")
+    shown = {name: "" if value is None else _text(value) for name, value in values.items()}
+    width = max(map(len, shown))
+    for name, text in shown.items():
+        say(f"{'*' if _is_given(given, name) else ' '} {name:<{width}}  {printable(text)}".rstrip())
+
+
+def _is_given(reader: Reader, name: str) -> bool:
+    return any(reader.environ.get(variant, "").strip() for variant in (name, f"{name}_FILE"))
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _values(found: SettingsReport, target: RedisTarget | None) -> Iterator[tuple[str, Any]]:
+    """Every knob by its variable, in the unit of the variable; null where nothing is set and there is no default."""
+    from oxcart.settings import RedisSettings, knobs_of
+
+    settings = found.settings or _what_can_be_read()
+    for piece in (target, settings.worker, settings.http, settings.log, settings):
+        chosen = RedisSettings() if piece is None else piece
+        declared = knobs_of(RedisSettings if piece is target else chosen)
+        for field, knob in declared:
+            if piece is not target or field in _CONNECTION_KNOBS:
+                yield knob.variables[0], _plain(field, getattr(chosen, field))
+
+
+def _what_can_be_read() -> Settings:
+    """With problems: the defaults in place of what cannot be used."""
+    from oxcart.settings import HttpSettings, LogSettings, Reader, Settings, WorkerSettings, detect_platform
+
+    reader = Reader(os.environ)
+    return reader.read(
+        Settings,
+        worker=reader.read(WorkerSettings),
+        http=reader.read(HttpSettings),
+        log=reader.read(LogSettings),
+        platform=detect_platform(os.environ),
+    )
+
+
+def _plain(field: str, value: Any) -> Any:
+    """A value as it would be written in the environment; secrets as ***."""
+    from oxcart.secret import Secret
+    from oxcart.settings import KeepPolicy, QueueShare
+
+    if isinstance(value, Secret):
+        return str(value)
+    if isinstance(value, KeepPolicy):
+        return _keep_text(value)
+    if isinstance(value, tuple):
+        items = [_share_text(item) if isinstance(item, QueueShare) else str(item) for item in value]
+        return ",".join(items) or None
+    if field.endswith("_ms"):
+        return value / 1000
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _share_text(queue: QueueShare) -> str:
+    return queue.name if queue.share is None else f"{queue.name}:{queue.share}"
+
+
+def _keep_text(policy: KeepPolicy) -> str:
+    if policy.count == 0:
+        return "none"
+    age = None if policy.age_seconds is None else f"{policy.age_seconds}s"
+    return ",".join(str(part) for part in (policy.count, age) if part is not None) or "all"

@@ -1,0 +1,147 @@
+"""How does a command answer? On stdout as a table, as lines or as JSON; everything else goes to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_WIDTH_WITHOUT_TERMINAL = 10_000  # whoever reads a pipe cuts lines as they like
+
+
+class ReaderGone(Exception):  # noqa: N818 - `| head` has seen enough
+    """Whoever read our stdout has closed it."""
+
+
+def say(text: str = "", *, end: str = "\n") -> None:
+    """Write to stdout, at once. Raises ReaderGone."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text + end)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+
+
+def say_json(value: Any) -> None:
+    """One line, or indented for a person at a terminal. What stdout's encoding lacks is escaped."""
+    is_utf8 = getattr(sys.stdout, "encoding", "").lower().replace("-", "") == "utf8"
+    indent = 2 if is_terminal() else None
+    # A lone surrogate, as Node writes it, leaves as its JSON escape: the stream's errors are "backslashreplace".
+    say(json.dumps(value, ensure_ascii=not is_utf8, indent=indent))
+
+
+def note(text: str) -> None:
+    """A remark beside the answer."""
+    complain(text)
+
+
+def complain(text: str, *, end: str = "\n") -> None:
+    """Write to stderr. If nobody reads that either, the exit code still tells."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text + end)
+            sys.stderr.flush()
+
+
+def detach_stdout() -> None:
+    """Let the interpreter's own last flush fail on nobody."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns with a heading; a column whose cells are all numbers is right-aligned."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD if is_terminal() else None, pad_edge=False, header_style="bold")
+    for position, heading in enumerate(headings):
+        numeric = bool(rows) and all(re.fullmatch(r"-?[\d.]+", row[position]) for row in rows)
+        table.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    say_rich(table)
+
+
+def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Names and values, one a line, the values aligned; those that are empty are left out."""
+    width = max((len(name) for name, value in pairs if value), default=0)
+    for name, value in pairs:
+        if value:
+            say(f"{name:<{width}}  {one_line(value)}")
+
+
+def say_rich(renderable: Any) -> None:
+    """Rendered first and written after: rich would answer a closed pipe with an exit of its own."""
+    from rich.console import Console
+
+    console = Console(width=None if is_terminal() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+    with console.capture() as captured:
+        console.print(renderable)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    while lines and not lines[0]:
+        del lines[0]
+    say("\n".join(lines).rstrip("\n"))
+
+
+def printable(text: str) -> str:
+    """Without control characters: those in a job's name or reason must not reach a terminal."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    return printable(" ".join(text.split("\n")))
+
+
+def shorten(text: str, characters: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= characters else flat[: characters - 1] + "…"
+
+
+def local_time(epoch_ms: int | None) -> str:
+    """The time here, with its offset from UTC; empty for none."""
+    moment = _moment(epoch_ms)
+    if moment is None:
+        return ""
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def utc_time(epoch_ms: int | None) -> str | None:
+    """ISO 8601 in UTC, for JSON."""
+    moment = _moment(epoch_ms)
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment(epoch_ms: int | None) -> datetime | None:
+    """None too for a number that no calendar has: another program may have written it."""
+    try:
+        return None if epoch_ms is None else datetime.fromtimestamp(epoch_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def duration(milliseconds: float) -> str:
+    """812 ms, 4.2 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,145 @@
+"""How does an operator look at recurring jobs? schedules list, remove, run-now."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oxcart.cli.exits import FAILED, Refused
+from oxcart.cli.options import JsonOption, QueueOption, group
+from oxcart.cli.output import duration, local_time, say, say_json, say_table, shorten, utc_time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from oxcart.queue.producer import Queue
+    from oxcart.queue.schedules import Schedule
+
+schedules = group("Recurring jobs: list them, remove one, run one now.")
+
+_ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="As `schedules list` shows it.")]
+
+
+@schedules.command("list")
+def list_schedules(queue: QueueOption = None, as_json: JsonOption = False) -> None:
+    """Show recurring jobs, the next one first: of one queue, else of all that are served."""
+    from oxcart.cli.session import run_async
+
+    run_async(_list(queue, as_json))
+
+
+@schedules.command("remove")
+def remove_schedule(schedule_id: _ScheduleId, queue: QueueOption = None, as_json: JsonOption = False) -> None:
+    """Remove a recurring job with its next run. One that a running worker's app declares comes back with the app."""
+    from oxcart.cli.session import run_async
+
+    run_async(_remove(schedule_id, queue, as_json))
+
+
+@schedules.command("run-now")
+def run_schedule_now(schedule_id: _ScheduleId, queue: QueueOption = None, as_json: JsonOption = False) -> None:
+    """Add one job of a recurring one now; its own times stay as they are."""
+    from oxcart.cli.session import run_async
+
+    run_async(_run_now(schedule_id, queue, as_json))
+
+
+@asynccontextmanager
+async def _served(queue_name: str | None) -> AsyncIterator[list[Queue]]:
+    """The queue of this name, else every queue that a worker with these settings serves."""
+    from oxcart.app import OWN_QUEUE
+    from oxcart.cli.session import open_server
+    from oxcart.queue.producer import Queue
+
+    async with open_server() as (planned, server), AsyncExitStack() as stack:
+        worker = planned.settings.worker
+        names = [queue_name] if queue_name else [*(share.name for share in worker.queues), OWN_QUEUE]
+        queues = [Queue(name, prefix=worker.prefix, server=server) for name in dict.fromkeys(names)]
+        yield [await stack.enter_async_context(queue) for queue in queues]
+
+
+async def _list(queue_name: str | None, as_json: bool) -> None:
+    async with _served(queue_name) as queues:
+        found = [(queue.name, schedule) for queue in queues for schedule in await queue.schedules()]
+    found.sort(key=lambda pair: pair[1].next_ms)
+    if as_json:
+        say_json([_as_json(name, schedule) for name, schedule in found])
+    elif not found:
+        say("There are no schedules.")
+    else:
+        rows = [
+            (schedule.id, name, schedule.name, _when(schedule), local_time(schedule.next_ms), str(schedule.iterations))
+            for name, schedule in found
+        ]
+        say_table(("ID", "QUEUE", "JOB", "WHEN", "NEXT", "RUNS"), rows)
+
+
+async def _remove(schedule_id: str, queue_name: str | None, as_json: bool) -> None:
+    async with _served(queue_name) as queues:
+        for queue in queues:
+            if await queue.remove_schedule(schedule_id):
+                break
+        else:
+            raise _unknown(schedule_id, queue_name)
+    if as_json:
+        say_json({"queue": queue.name, "removed": schedule_id})
+    else:
+        say(f"Removed schedule {schedule_id} of {queue.name}.")
+
+
+async def _run_now(schedule_id: str, queue_name: str | None, as_json: bool) -> None:
+    async with _served(queue_name) as queues:
+        for queue in queues:
+            if any(schedule.id == schedule_id for schedule in await queue.schedules()):
+                added = await queue.run_schedule_now(schedule_id)
+                break
+        else:
+            raise _unknown(schedule_id, queue_name)
+    if as_json:
+        say_json({"queue": queue.name, "schedule": schedule_id, "id": added.id})
+    else:
+        say(added.id)
+
+
+def _unknown(schedule_id: str, queue_name: str | None) -> Refused:
+    where = f"queue {queue_name}" if queue_name else "the queues served"
+    return Refused(
+        f'There is no schedule "{shorten(schedule_id, 80)}" in {where}; `oxcart schedules list` shows those there are.',
+        FAILED,
+    )
+
+
+def _when(schedule: Schedule) -> str:
+    if schedule.cron is not None:
+        return f"{schedule.cron} {schedule.tz or 'UTC'}"
+    return f"every {duration(schedule.every_ms)}" if schedule.every_ms else ""
+
+
+def _as_json(queue_name: str, schedule: Schedule) -> dict[str, Any]:
+    return {
+        "id": schedule.id,
+        "queue": queue_name,
+        "name": schedule.name,
+        "cron": schedule.cron,
+        "everyMs": schedule.every_ms,
+        "tz": schedule.tz,
+        "next": utc_time(schedule.next_ms),
+        "runs": schedule.iterations,
+        "limit": schedule.limit,
+        "start": utc_time(schedule.start_ms),
+        "end": utc_time(schedule.end_ms),
+        "data": _json_or_text(schedule.data),
+        "legacy": schedule.legacy,
+    }
+
+
+def _json_or_text(text: str) -> Any:
+    from oxcart.errors import InvalidInput
+    from oxcart.protocol.codec import decode
+
+    try:
+        return decode(text)
+    except InvalidInput:
+        return text

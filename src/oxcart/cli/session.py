@@ -1,0 +1,112 @@
+"""How does a command reach its queue? Settings, the log on stderr, one server, for as long as the command takes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from oxcart.cli.exits import Interrupted
+from oxcart.connection.link import Server
+from oxcart.queue.producer import Queue
+from oxcart.secret import Secret
+from oxcart.serving import Plan, open_target, plan
+from oxcart.settings import LogSettings
+from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, WarningRaised
+from oxcart.telemetry.logs import EventLog, configure_logging
+
+Answer = TypeVar("Answer")
+
+GIVE_UP_SECONDS = 10.0
+"""How long a command waits for a Redis that is away: as long as Queue's own calls."""
+
+
+def run_async(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run a command to its end. The first SIGINT, SIGTERM or SIGHUP cancels it; it may clean up, then Interrupted."""
+    return asyncio.run(_cancelled_by_signals(work))
+
+
+async def _cancelled_by_signals(work: Coroutine[Any, Any, Answer]) -> Answer:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work, name="command")
+    caught: list[int] = []
+
+    def interrupt(number: int) -> None:
+        if not caught:
+            task.cancel()
+        caught.append(number)
+
+    numbers = () if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, interrupt, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if caught:
+            raise Interrupted(caught[0]) from None
+        raise
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def open_queue(name: str | None) -> AsyncIterator[Queue]:
+    """The queue of this name, or the first of JOB_QUEUE_NAME. Raises SettingsError, InvalidInput, Unavailable."""
+    async with open_server() as (planned, server):
+        worker = planned.settings.worker
+        async with Queue(name or worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
+            yield queue
+
+
+@asynccontextmanager
+async def open_server() -> AsyncIterator[tuple[Plan, Server]]:
+    """The configured Redis, or the embedded server, with the log on stderr from warning up."""
+    planned = plan(os.environ)
+    log = command_log(planned)
+    try:
+        for warning in planned.warnings:
+            log(WarningRaised("SETTINGS", warning))
+        async with open_target(planned) as target:
+            patience = min(target.connect_timeout_seconds, GIVE_UP_SECONDS)
+            server = Server(replace(target, connect_timeout_seconds=patience), lambda event: _log_event(log, event))
+            log.hide(secrets_of(target))
+            try:
+                yield planned, server
+            finally:
+                await server.close()
+    finally:
+        log.close()
+
+
+def command_log(planned: Plan) -> EventLog:
+    wanted: LogSettings = planned.settings.log
+    return configure_logging(
+        level=wanted.level if wanted.level in {"debug", "error"} else "warn",
+        format=wanted.format or "human",
+        stream=sys.stderr,
+        secrets=secrets_of(planned),
+    )
+
+
+def _log_event(log: EventLog, event: Event) -> None:
+    """That Redis is away is the command's own answer in the end; a person who waits learns it at once."""
+    if not isinstance(event, RedisLost | RedisFailureChanged) or (sys.stderr is not None and sys.stderr.isatty()):
+        log(event)
+
+
+def secrets_of(settings: Any) -> Iterator[Secret]:
+    """Every secret in a tree of settings."""
+    if isinstance(settings, Secret):
+        yield settings
+    elif isinstance(settings, tuple):
+        for item in settings:
+            yield from secrets_of(item)
+    elif is_dataclass(settings):
+        for field in fields(settings):
+            yield from secrets_of(getattr(settings, field.name))
