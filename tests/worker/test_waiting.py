@@ -53,7 +53,7 @@ async def test_a_job_whose_marker_was_lost_with_another_worker_is_found(
     async with running_worker(echoing_app(), url=redis_url, queue=queue_name), Queue(queue_name, redis_url) as queue:
         await (await queue.add("echo", 1)).result(timeout_seconds=5)
 
-        unannounced = ["name", "echo", "data", "2", "opts", "{}", "timestamp", 1, "delay", 0, "priority", 0]
+        unannounced = ["name", "echo", "data", "2", "opts", "{}", "timestamp", "1"]
         await redis.hset(f"bull:{queue_name}:a1", items=unannounced)
         await redis.lpush(f"bull:{queue_name}:wait", "a1")
 
