@@ -136,7 +136,12 @@ class Results:
                 self._read_events(), name=f"results:{self._channel.keys.name}"
             )
             # Whoever waits for the reading to begin must also learn that it never will.
-            self._reader.add_done_callback(lambda _: self._reading.set())
+            self._reader.add_done_callback(self._reader_ended)
+
+    def _reader_ended(self, reader: asyncio.Task[None]) -> None:
+        """Called a moment after the end: a new reader may have been started by then, which does not read yet."""
+        if reader is self._reader:
+            self._reading.set()
 
     def _check_reader(self) -> None:
         """A bug in the reader must not look like a job that takes long."""

@@ -14,7 +14,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from oxcart.clock import now_ms
-from oxcart.connection.failures import classify
+from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link, Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
 from oxcart.protocol.exchange import REPEATED, WRITTEN, ClaimedJob, Policy, Reply, exchange_command
@@ -148,11 +148,13 @@ class Exchanger:
         """Leave a queue alone for a moment: full jitter, 0.1 to 2 s, for a used-up quota 5 to 60 s."""
         self._refusals += 1
         self._board.note_trouble(failure)
+        if closes_connection(failure):  # it came from inside the script: the link takes it for an answer
+            self._server.report(failure)
         shortest, longest = (5.0, 60.0) if failure.kind is Kind.QUOTA else (0.1, 2.0)
         seconds = max(shortest, random.random() * min(longest, shortest * 2.0 ** min(self._refusals, 10)))
         loop = asyncio.get_running_loop()
-        queue.resting_until = loop.time() + seconds
-        queue.wake_in(seconds, self._board.wake)
+        queue.resting_until = max(queue.resting_until, loop.time() + seconds)
+        loop.call_at(queue.resting_until, self._board.wake, queue)  # beside the queue's timer: an earlier wake is none
 
     def _replace_verdict(self, queue: ServedQueue, attempt: Attempt, failure: Failure) -> None:
         (taken,) = queue.outbox.take(1)
@@ -170,10 +172,12 @@ class Exchanger:
         self.answered += 1
         board.release(work)
         board.note_answer()
-        if work.batch:
-            self._settle(queue, work.batch, reply.statuses, policies)
+        troubled = bool(work.batch) and self._settle(queue, work.batch, reply.statuses, policies)
         if reply.notes:
-            self._read_notes(queue, reply.notes)
+            troubled = self._read_notes(queue, reply.notes) or troubled
+        if not troubled:
+            self._refusals = 0
+            board.trouble = None
         if work.room:
             self._read_claims(work, reply)
         if reply.left:
@@ -196,22 +200,28 @@ class Exchanger:
         queue.has_limits = bool(reply.limit_ms) or bool(reply.blocked)
         if reply.limit_ms > 0:
             queue.hot = False
-            queue.limited_until = asyncio.get_running_loop().time() + reply.limit_ms / 1000
-            queue.wake_in(reply.limit_ms / 1000, board.wake)
+            loop = asyncio.get_running_loop()
+            queue.limited_until = loop.time() + reply.limit_ms / 1000
+            loop.call_at(queue.limited_until, board.wake, queue)  # beside the queue's timer: an earlier wake is none
         elif reply.next_due_ms:
             queue.wake_in((reply.next_due_ms - now_ms()) / 1000 + 0.001, board.wake)
 
-    def _read_notes(self, queue: ServedQueue, notes: Sequence[tuple[bytes, bytes]]) -> None:
+    def _read_notes(self, queue: ServedQueue, notes: Sequence[tuple[bytes, bytes]]) -> bool:
+        """True if one says that the server is in trouble."""
+        troubled = False
         for job_id, note in notes:
             text = note.decode("utf-8", "replace")
             if job_id:
                 self._emit(JobUnreadable(queue.name, job_id.decode("utf-8", "replace"), text))
             else:
                 self._rest(queue, classify(ResponseError(text), target=self._server.target))
+                troubled = True
+        return troubled
 
     def _settle(
         self, queue: ServedQueue, batch: list[Attempt], statuses: list[int | bytes], policies: Policies
-    ) -> None:
+    ) -> bool:
+        """True if the server is in trouble and verdicts are kept to be sent again."""
         queue.outbox.answered(batch)
         finished: list[FinishedJob] = []
         troubled = False
@@ -227,9 +237,7 @@ class Exchanger:
             self._board.finished += len(finished)
             queue.last_job_at = self._board.last_answer_at
             self._emit(JobsFinished(queue.name, finished))
-        if not troubled:
-            self._refusals = 0
-            self._board.trouble = None
+        return troubled
 
     def _not_written(self, queue: ServedQueue, attempt: Attempt, status: int | bytes, policies: Policies) -> bool:
         """True if the server is in trouble and the verdict is kept to be sent again."""

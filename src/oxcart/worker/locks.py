@@ -15,7 +15,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from oxcart.connection.blocking import BlockingLink
+from oxcart.connection.failures import classify, closes_connection
 from oxcart.errors import OxcartError, ServerRefused
 from oxcart.protocol.renew import LOST, MOST_PER_CALL, HeldLock, renew_command
 from oxcart.protocol.scripts import ours
@@ -150,15 +153,23 @@ class LockRenewer:
         for attempt, status in zip(held, statuses, strict=True):
             if status == LOST:
                 self._in_loop(self._on_lost, queue, attempt)
+            elif isinstance(status, bytes):
+                attempt.lock_uncertain = True
+                self._look_elsewhere_if_useless(status)
             else:
                 attempt.renewed_at = asked_at
                 attempt.lock_uncertain = False
         return True
 
-    def _ask(self, queue: ServedQueue, locks: Sequence[HeldLock]) -> list[int]:
+    def _look_elsewhere_if_useless(self, error: bytes) -> None:
+        """A primary that became a replica answers as before, and refuses each write: connect anew, to the other one."""
+        if closes_connection(classify(ResponseError(error.decode("utf-8", "replace")))):
+            self._link.close()
+
+    def _ask(self, queue: ServedQueue, locks: Sequence[HeldLock]) -> list[int | bytes]:
         command = renew_command(queue.keys, locks, self._lock_ms)
         try:
-            reply: list[int] = self._link.request(*command, deadline_seconds=ANSWER_WITHIN_SECONDS)
+            reply: list[int | bytes] = self._link.request(*command, deadline_seconds=ANSWER_WITHIN_SECONDS)
         except ServerRefused as error:
             if error.failure.code != "NOSCRIPT":
                 raise

@@ -48,6 +48,11 @@ class ServedQueue:
     def is_limited(self) -> bool:
         return time.monotonic() < self.limited_until
 
+    @property
+    def is_resting(self) -> bool:
+        """True for a moment after the server has refused to work on it."""
+        return time.monotonic() < self.resting_until
+
     def wake_in(self, seconds: float, wake: Callable[[ServedQueue], None]) -> None:
         """Have `wake(self)` called after `seconds`, or sooner if that was asked for before."""
         loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ import time
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link, Server
+from oxcart.connection.recovery import backoff_seconds
 from oxcart.errors import ServerRefused, Unavailable
 from oxcart.worker.board import Board
 from oxcart.worker.served_queue import ServedQueue
@@ -18,6 +19,7 @@ SHORT_SECONDS = 5.0  # while jobs come, or a limit may end without a marker
 WITH_DELAYED_SECONDS = 10.0  # BullMQ's own bound: a delay marker may have gone with another worker
 LONG_SECONDS = 20.0  # design, section 4: three commands a minute
 JOBS_COME_SECONDS = 120.0
+WITHOUT_ROOM_SECONDS = 2.0  # one queue's slots are taken: when one becomes free, its marker must be watched again
 ANSWER_MARGIN_SECONDS = 3.0
 REFUSED_SECONDS = 2.0
 GLANCE_EVERY_SECONDS = 0.05  # at other queues, while one has plenty
@@ -34,15 +36,18 @@ class Waiter:
         self._turn = 0
 
     async def run(self) -> None:
+        refusals = 0
         while True:
             self._board.calm.clear()
             try:
                 await self._wait_once()
+                refusals = 0
             except Unavailable:
                 await self._server.wait_until_ready()
             except ServerRefused as error:
+                refusals += 1
                 self._board.note_trouble(error.failure)
-                await asyncio.sleep(REFUSED_SECONDS)
+                await asyncio.sleep(max(REFUSED_SECONDS, backoff_seconds(refusals, error.failure.kind)))
 
     async def _wait_once(self) -> None:
         """Block on all markers once everything is quiet; beside a queue that has plenty, glance at the others.
@@ -51,8 +56,8 @@ class Waiter:
         """
         board = self._board
         if board.claims_allowed and not board.stopping:
-            quiet = [queue for queue in board.queues if not queue.hot and not queue.claims_in_flight]
-            with_room = [queue for queue in quiet if board.free_slots(queue) > 0]
+            quiet = [queue for queue in board.queues if queue.is_resting or not (queue.hot or queue.claims_in_flight)]
+            with_room = [queue for queue in quiet if board.free_slots(queue) > 0 and not queue.is_resting]
             if len(quiet) == len(board.queues) and with_room:
                 await self._block(with_room)
                 return
@@ -77,6 +82,8 @@ class Waiter:
 
     def _patience(self, queues: list[ServedQueue]) -> float:
         now = time.monotonic()
+        if len(queues) < len(self._board.queues):
+            return WITHOUT_ROOM_SECONDS
         if any(queue.has_limits or now - queue.last_job_at < JOBS_COME_SECONDS for queue in queues):
             return SHORT_SECONDS
         if any(queue.next_due_ms for queue in queues):
@@ -113,9 +120,13 @@ class Waiter:
         queue.wake_in(due_in_ms / 1000 + 0.001, self._board.wake)
 
     async def _timed_out(self, queues: list[ServedQueue]) -> None:
-        """A limit may have ended, or a delay marker gone with another worker: neither sends a new marker."""
+        """A limit may have ended, or a marker gone with a worker that died before it claimed: no new one is sent.
+
+        While jobs come we ask as BullMQ for Node does, after each wait; later the caretaker looks once a minute.
+        """
+        jobs_came = time.monotonic() - JOBS_COME_SECONDS
         for queue in queues:
-            if queue.has_limits:
+            if queue.has_limits or queue.last_job_at > jobs_came:
                 self._board.wake(queue)
             elif queue.next_due_ms:
                 first = await self._look_link.request("ZRANGE", queue.keys.delayed, 0, 0, "WITHSCORES")

@@ -3,7 +3,8 @@
 
   KEYS   1 active  2 stalled  3 wait  4 paused
   ARGV   1 key prefix  2 lock ms  3 msgpack [{id, token, ats, processedOn, atm} …]
-  Reply  one number each: 0 renewed, 1 taken back, -6 another claim exists or the job is gone: its handler must stop
+  Reply  for each: 0 renewed, 1 taken back, -6 another claim exists or the job is gone: its handler must stop,
+         or the text of an error (a replica, memory full): nothing is known of this lock, it may still be ours
   Source: BullMQ extendLocks-1; the second half is decision 6 of the design.
 ]]
 local call = redis.call
@@ -29,14 +30,18 @@ for i, claim in ipairs(cmsgpack.unpack(ARGV[3])) do
   local ok, status = pcall(function()
     local token = call('GET', lock)
     if token == claim[2] then
-      call('SET', lock, token, 'PX', lock_ms)
+      call('PEXPIRE', lock, lock_ms)       -- unlike SET allowed when the memory is full
       return 0
     end
     if token then return -6 end
     return take_back(claim)
   end)
-  statuses[i] = ok and status or -6
-  if statuses[i] >= 0 then unstalled[#unstalled + 1] = claim[1] end
+  if not ok then
+    statuses[i] = type(status) == 'table' and status.err or tostring(status)
+  else
+    statuses[i] = status
+    if status >= 0 then unstalled[#unstalled + 1] = claim[1] end
+  end
 end
 for from = 1, #unstalled, 1000 do
   call('SREM', KEYS[2], unpack(unstalled, from, math.min(from + 999, #unstalled)))
