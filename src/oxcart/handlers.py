@@ -161,6 +161,22 @@ def _parser_of(function: Handler, where: str) -> Callable[[Any], Any] | None:
         return None
     if arguments[0] in {int, float, bool, type(None)} or isinstance(arguments[0], typing.TypeVar):
         return None
-    from pydantic import TypeAdapter
+    return _model_parser(arguments[0])
 
-    return TypeAdapter(arguments[0]).validate_python
+
+def _model_parser(model: Any) -> Callable[[Any], Any]:
+    """Raises InvalidInput that names each field and what is wrong with it; never the value, which may be private."""
+    from pydantic import TypeAdapter, ValidationError
+
+    adapter = TypeAdapter(model)
+
+    def parse(value: Any) -> Any:
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            places = (".".join(str(part) for part in problem["loc"]) or "data" for problem in found)
+            text = "; ".join(f"{place}: {problem['msg']}" for place, problem in zip(places, found, strict=True))
+            raise InvalidInput(text) from error
+
+    return parse

@@ -17,6 +17,7 @@ from oxcart.connection.link import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
 from oxcart.errors import OxcartError, SettingsError
 from oxcart.queue.producer import Queue
+from oxcart.secret import Secret
 from oxcart.settings import Settings, inspect
 from oxcart.telemetry.bus import Bus
 from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, WarningRaised
@@ -78,6 +79,8 @@ class Service:
         self.bus.emit(RedisTargetChosen(target.masked_url, sources, planned.report.ignored))
         for warning in planned.warnings:
             self.bus.emit(WarningRaised("SETTINGS", warning))
+        if settings.sentry_dsn:
+            self._report_to_sentry(settings.sentry_dsn)
         self.server = Server(target, self.bus.emit)
         stack.push_async_callback(self.server.close)
         worker_settings = settings.worker
@@ -93,6 +96,15 @@ class Service:
             self.bus.subscribe(self._notice_reconnect)
             self._schedules_task = asyncio.create_task(self._keep_schedules(), name="schedules")
             stack.callback(self._schedules_task.cancel)
+
+    def _report_to_sentry(self, dsn: Secret) -> None:
+        from oxcart.telemetry import sentry
+
+        subscriber = sentry.sentry_subscriber(dsn, release=self.plan.settings.release, version=version("oxcart"))
+        if subscriber is None:
+            self.bus.emit(WarningRaised("SENTRY", sentry.MISSING))
+        else:
+            self.bus.subscribe(subscriber)
 
     # -------------------------------------------------------------------------------------------- schedules
     def _notice_reconnect(self, event: Event) -> None:
