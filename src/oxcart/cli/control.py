@@ -21,14 +21,14 @@ _NO_LIMIT = "none"
 
 
 def pause(queue: QueueOption = None, as_json: JsonOption = False) -> None:
-    """Let no worker, of any language, claim from a queue; running jobs go on."""
+    """Stop claiming from a queue. Holds for workers of every language; running jobs go on."""
     from oxcart.cli.session import run_async
 
     run_async(_switch(queue, as_json, paused=True))
 
 
 def resume(queue: QueueOption = None, as_json: JsonOption = False) -> None:
-    """Undo pause."""
+    """Let workers claim again."""
     from oxcart.cli.session import run_async
 
     run_async(_switch(queue, as_json, paused=False))
@@ -81,9 +81,11 @@ async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool
 def clean(
     *,
     queue: QueueOption = None,
-    state: Annotated[str, typer.Option(help="Which jobs: completed, failed, delayed, waiting…")] = "completed",
+    state: Annotated[
+        str, typer.Option(metavar="STATE", help="Which jobs: completed, failed, delayed, waiting…")
+    ] = "completed",
     older_than: Annotated[str, typer.Option(metavar="AGE", help="Keep younger ones: 90s, 30m, 24h, 7d.")] = "0s",
-    limit: Annotated[int, typer.Option(min=0, help="Remove at most so many; 0: all.")] = 0,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Remove at most so many; 0: all.")] = 0,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -124,7 +126,7 @@ def limit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set the limits of a queue that hold for all its workers; without an option, show them."""
+    """Show or set the limits of a queue. They hold for all its workers together, Node's included."""
     from oxcart.cli.session import run_async
 
     jobs_at_once = _parse_concurrency(concurrency)

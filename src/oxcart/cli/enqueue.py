@@ -30,13 +30,15 @@ def enqueue(
     queue: QueueOption = None,
     delay: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Run it so much later.")] = None,
     priority: Annotated[
-        int | None, typer.Option(min=0, help="1 is the most urgent; without one it comes first.")
+        int | None, typer.Option(metavar="N", min=0, help="1 is the most urgent; without one it comes first.")
     ] = None,
-    attempts: Annotated[int | None, typer.Option(min=1, help="How often to try it.")] = None,
+    attempts: Annotated[int | None, typer.Option(metavar="N", min=1, help="How often to try it.")] = None,
     backoff: Annotated[
-        str | None, typer.Option(help="How long to wait between attempts: fixed:30s, exponential:5s.")
+        str | None, typer.Option(metavar="TEXT", help="How long to wait between attempts: fixed:30s, exponential:5s.")
     ] = None,
-    job_id: Annotated[str | None, typer.Option(help="An id of your own; a job of this id is not added again.")] = None,
+    job_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="An id of your own; a job of this id is not added again.")
+    ] = None,
     wait: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Wait for its end, and print its return value as JSON.")
     ] = None,

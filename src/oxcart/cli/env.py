@@ -21,7 +21,7 @@ _CONNECTION_KNOBS = ("connect_timeout_seconds", "family", "tls_verify", "tls_ca_
 
 
 def env(as_json: JsonOption = False) -> None:
-    """Show the settings as they were understood, without secrets. Exits 78 if there are problems."""
+    """Show the settings as they are understood. Secrets are masked; exits 78 if there are problems."""
     from oxcart.connection.target import resolve_target
     from oxcart.settings import inspect
 
@@ -139,7 +139,9 @@ def _plain(field: str, value: Any) -> Any:
         items = [_share_text(item) if isinstance(item, QueueShare) else str(item) for item in value]
         return ",".join(items) or None
     if field.endswith("_ms"):
-        return value / 1000
+        value /= 1000
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
@@ -150,5 +152,13 @@ def _share_text(queue: QueueShare) -> str:
 def _keep_text(policy: KeepPolicy) -> str:
     if policy.count == 0:
         return "none"
-    age = None if policy.age_seconds is None else f"{policy.age_seconds}s"
+    age = None if policy.age_seconds is None else _age_text(policy.age_seconds)
     return ",".join(str(part) for part in (policy.count, age) if part is not None) or "all"
+
+
+def _age_text(seconds: int) -> str:
+    units = (("d", 86_400, 2), ("h", 3600, 1), ("m", 60, 1))  # a day is written as 24h
+    for unit, size, least in units:
+        if seconds % size == 0 and seconds // size >= least:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

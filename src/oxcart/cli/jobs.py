@@ -14,7 +14,7 @@ from oxcart.cli.output import complain, printable, say, say_json
 if TYPE_CHECKING:
     from oxcart.queue.producer import Queue
 
-jobs = group("Single jobs: list, show, retry, remove, promote, read their log.")
+jobs = group("Look at single jobs, and change them.")
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 _Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids of jobs.")]
@@ -23,13 +23,17 @@ _Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids of jobs.")
 @jobs.command("list")
 def list_jobs(
     state: Annotated[
-        str, typer.Option(help="waiting, active, delayed, prioritized, waiting-children, completed, failed or paused.")
+        str,
+        typer.Option(
+            metavar="STATE",
+            help="waiting, active, delayed, prioritized, waiting-children, completed, failed or paused.",
+        ),
     ] = "failed",
-    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show at most so many.")] = 20,
     queue: QueueOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show jobs of one state: finished ones newest first, others in the order of their turn."""
+    """Show jobs of one state. Finished ones come newest first, others in the order of their turn."""
     from oxcart.cli.session import run_async
 
     run_async(_list(state, limit, queue, as_json))
@@ -37,7 +41,7 @@ def list_jobs(
 
 @jobs.command("show")
 def show_job(job_id: _Id, queue: QueueOption = None, as_json: JsonOption = False) -> None:
-    """Show everything about a job: data, options, times, stack traces, log, children."""
+    """Show everything about a job. Data, options, times, stack traces, log, children."""
     from oxcart.cli.session import run_async
 
     run_async(_show(job_id, queue, as_json))
@@ -57,7 +61,7 @@ def retry_jobs(
     *,
     all_failed: Annotated[bool, typer.Option("--all", help="Every failed job.")] = False,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Failed jobs whose reason contains this.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many, the oldest first.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many, the oldest first.")] = None,
     reset_attempts: Annotated[bool, typer.Option("--reset-attempts", help="Give them all attempts again.")] = False,
     queue: QueueOption = None,
     as_json: JsonOption = False,

@@ -30,8 +30,10 @@ def run(
     queue: Annotated[
         str | None, typer.Option("--queue", "-q", metavar="NAMES", help="Queues to serve (JOB_QUEUE_NAME): a,b:10.")
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Jobs to run at once (JOB_CONCURRENCY).")] = None,
-    port: Annotated[int | None, typer.Option(help="The HTTP port (PORT).")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=10_000, help="Jobs to run at once (JOB_CONCURRENCY).")
+    ] = None,
+    port: Annotated[int | None, typer.Option(metavar="N", min=0, max=65_535, help="The HTTP port (PORT).")] = None,
     reload: Annotated[
         bool, typer.Option("--reload", help="Restart when a .py file below this folder changes.")
     ] = False,

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from oxcart.queue.producer import Queue
     from oxcart.queue.schedules import Schedule
 
-schedules = group("Recurring jobs: list them, remove one, run one now.")
+schedules = group("Look at recurring jobs, and change them.")
 
 _ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="As `schedules list` shows it.")]
 
 
 @schedules.command("list")
 def list_schedules(queue: QueueOption = None, as_json: JsonOption = False) -> None:
-    """Show recurring jobs, the next one first: of one queue, else of all that are served."""
+    """Show recurring jobs. The next one comes first; without --queue those of all queues that are served."""
     from oxcart.cli.session import run_async
 
     run_async(_list(queue, as_json))
@@ -32,7 +32,7 @@ def list_schedules(queue: QueueOption = None, as_json: JsonOption = False) -> No
 
 @schedules.command("remove")
 def remove_schedule(schedule_id: _ScheduleId, queue: QueueOption = None, as_json: JsonOption = False) -> None:
-    """Remove a recurring job with its next run. One that a running worker's app declares comes back with the app."""
+    """Remove a recurring job. One that a running worker's app declares comes back with that worker."""
     from oxcart.cli.session import run_async
 
     run_async(_remove(schedule_id, queue, as_json))
@@ -40,7 +40,7 @@ def remove_schedule(schedule_id: _ScheduleId, queue: QueueOption = None, as_json
 
 @schedules.command("run-now")
 def run_schedule_now(schedule_id: _ScheduleId, queue: QueueOption = None, as_json: JsonOption = False) -> None:
-    """Add one job of a recurring one now; its own times stay as they are."""
+    """Add one job of a recurring one now. Its own times stay as they are."""
     from oxcart.cli.session import run_async
 
     run_async(_run_now(schedule_id, queue, as_json))

@@ -208,6 +208,12 @@ class LogSettings:
     format: Literal["json", "human"] | None = knob(
         "OXCART_LOG_FORMAT", one_of("json", "human"), "Unset: human on a terminal, else json."
     )
+    debug: bool = knob(
+        "OXCART_DEBUG",
+        BOOLEAN,
+        "Whether a command that meets a bug shows where. LOG_LEVEL=debug does the same.",
+        default="false",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""How does a test run the real command? In a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+COMMAND = (sys.executable, "-m", "oxcart")
+LIMIT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout, which is to be one JSON value and nothing else."""
+        return json.loads(self.out)
+
+    @property
+    def last_line(self) -> str:
+        return self.out.rstrip("\n").rpartition("\n")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Oxcart:
+    """Runs `oxcart` in `folder`, with `environ` on top of this process's own variables."""
+
+    folder: Path
+    environ: Mapping[str, str]
+
+    async def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> Done:
+        process = await self._start(arguments, environ)
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                out, err = await process.communicate(stdin.encode())
+        except TimeoutError:
+            process.kill()
+            out, err = await process.communicate()
+            raise AssertionError(f"oxcart {arguments} did not end. Stdout: {out!r}. Stderr: {err!r}") from None
+        assert process.returncode is not None
+        return Done(process.returncode, out.decode(), err.decode())
+
+    @asynccontextmanager
+    async def running(self, *arguments: str, **environ: str) -> AsyncIterator[Running]:
+        """A command that goes on until it is told to stop; killed at the end of the block."""
+        process = await self._start(arguments, environ)
+        running = Running(process)
+        readers = [asyncio.create_task(running.read_out()), asyncio.create_task(running.read_err())]
+        try:
+            yield running
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            await asyncio.wait(readers)
+
+    async def _start(self, arguments: tuple[str, ...], environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        given = {**os.environ, **self.environ, **environ}
+        return await asyncio.create_subprocess_exec(
+            *COMMAND, *arguments, cwd=self.folder, env=given, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+
+
+class Running:
+    """`out` and `err` are what it has written so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.out = ""
+        self.err = ""
+
+    async def read_out(self) -> None:
+        assert self.process.stdout is not None
+        while chunk := await self.process.stdout.read(65536):
+            self.out += chunk.decode()
+
+    async def read_err(self) -> None:
+        assert self.process.stderr is not None
+        while chunk := await self.process.stderr.read(65536):
+            self.err += chunk.decode()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log: whole lines of JSON on stdout."""
+        return [json.loads(line) for line in self.out.split("\n")[:-1]]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.lines()]
+
+    async def stopped_by(self, number: int) -> int:
+        """Send a signal; returns the exit code."""
+        self.process.send_signal(number)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await self.process.wait()
