@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,6 +27,7 @@ from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, Warnin
 from oxcart.worker.runtime import Worker
 
 CANARY_SECONDS = 20.0
+LINGER_SECONDS = 0.3  # for Python's own end; a part of the 2 s that a process may take beyond the grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,39 @@ async def serve(
         stack.callback(obeying.cancel)
         await service.worker.wait()
     return 1 if service.worker.failed else 0
+
+
+def run(
+    app: Oxcart | None,
+    planned: Plan,
+    bus: Bus,
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    before_exit: Callable[[], None] = lambda: None,
+    loopback_only: bool = False,
+) -> int:
+    """serve() as the whole life of this process; returns the exit code, for the caller to exit with at once.
+
+    A handler that never ends, in a task or in a thread of asyncio.to_thread, would keep Python from exiting until the
+    platform kills it: the process then ends itself, a moment after `before_exit` was called.
+    """
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        try:
+            code = runner.run(serve(app, planned, bus, loopback_only=loopback_only))
+        finally:
+            before_exit()
+        _exit_within(LINGER_SECONDS, code)
+    return code
+
+
+def _exit_within(seconds: float, code: int) -> None:
+    def exit_now() -> None:
+        sys.stdout.flush()
+        os._exit(code)
+
+    timer = threading.Timer(seconds, exit_now)
+    timer.daemon = True
+    timer.start()
 
 
 def _catch_signals(stack: AsyncExitStack) -> asyncio.Queue[str]:

@@ -18,6 +18,9 @@ class Effects:
         self.cancelled: Counter[str] = Counter()
         self.go = asyncio.Event()
 
+    def has_done(self, number: int) -> bool:
+        return len(self.done) >= number
+
     def app(self) -> Oxcart:
         app = Oxcart()
         app.job("quick")(self._quick)

@@ -20,13 +20,13 @@ DELIVERY_SECONDS = 1.2  # for the last exchange; together with LISTEN_SECONDS be
 async def drain(board: Board, interrupted: list[Attempt], grace_seconds: float, hurry: asyncio.Event) -> None:
     """Wait for what runs, cut off what is left after the grace, deliver the verdicts.
 
-    Attempts that were cut off gather in `interrupted`, to go back together and in order. `hurry` (a second signal)
-    ends the grace at once.
+    Attempts that were cut off gather in `interrupted`, to go back together and in order. Claims that are on their way
+    (`reserved` slots) are waited for: their jobs go back too. `hurry` (a second signal) ends the grace at once.
     """
     await _until(lambda: not _running(board), grace_seconds, hurry)
     for attempt in _running(board):
         attempt.cancel(CancelReason.SHUTDOWN)
-    await _until(lambda: not _running(board), LISTEN_SECONDS)
+    await _until(lambda: not _running(board) and not board.reserved, LISTEN_SECONDS)
     for attempt in _running(board):
         attempt.decide_deaf()
     for queue in board.queues:
@@ -34,7 +34,7 @@ async def drain(board: Board, interrupted: list[Attempt], grace_seconds: float, 
             if queue.held.get(attempt.claim.job_id) is attempt:
                 queue.outbox.put(attempt)
     board.work.set()
-    await _until(lambda: board.undelivered == 0, DELIVERY_SECONDS)
+    await _until(lambda: not board.undelivered and not board.reserved, DELIVERY_SECONDS)
 
 
 def _running(board: Board) -> list[Attempt]:

@@ -1,0 +1,92 @@
+"""How do tests run workers as processes of their own, and stop, kill and read them?"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+TESTS = Path(__file__).resolve().parent.parent
+
+
+class WorkerProcess:
+    """One process of support.worker_process; its output is kept in a file."""
+
+    def __init__(self, folder: Path, number: int, environ: dict[str, str]) -> None:
+        self.log = folder / f"worker-{number}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "support.worker_process"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=TESTS,
+                env={**os.environ, **environ},
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self, *, within_seconds: float) -> int:
+        """SIGTERM; the exit code. Raises subprocess.TimeoutExpired when it takes longer."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(within_seconds)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.kill()
+
+
+class Fleet:
+    """The worker processes of one test on one queue, and what their handlers have done."""
+
+    def __init__(self, folder: Path, url: str, client: Redis, queue_name: str) -> None:
+        self.client: Any = client
+        self.queue_name = queue_name
+        self._folder = folder
+        self._started: list[WorkerProcess] = []
+        self._environ = {
+            "REDIS_URL": url,
+            "EFFECTS_URL": url,
+            "JOB_QUEUE_NAME": queue_name,
+            "OXCART_LOCK_DURATION_SECONDS": "1",
+            "OXCART_STALLED_INTERVAL_SECONDS": "1",
+            "OXCART_SHUTDOWN_GRACE_SECONDS": "0",
+        }
+
+    def start(self, **environ: str) -> WorkerProcess:
+        worker = WorkerProcess(self._folder, len(self._started), {**self._environ, **environ})
+        self._started.append(worker)
+        return worker
+
+    def effects(self) -> Counter[str]:
+        """How often each was noted: "started <id>", "done <id>"."""
+        return Counter(self.client.lrange(f"effects:{self.queue_name}", 0, -1))
+
+    def count(self, what: str) -> int:
+        """How many notes begin with this word."""
+        return sum(number for note, number in self.effects().items() if note.split(" ", 1)[0] == what)
+
+    def has_done(self, number: int) -> bool:
+        return self.count("done") >= number
+
+    def is_running(self, worker: WorkerProcess) -> bool:
+        return "Redis connection ready" in worker.output
+
+    def end(self) -> None:
+        for worker in self._started:
+            worker.end()
