@@ -14,6 +14,7 @@ MAX_BYTES = 1 << 20  # of job data out, or of verdicts in: managed servers refus
 MAX_PROMOTIONS = 100  # delayed jobs made claimable by one exchange
 
 WRITTEN, REPEATED = 0, 1
+MAXED, PAUSED = 1, 2  # why a queue gives no jobs
 NO_SUCH_JOB, NOT_THERE, PENDING_CHILDREN, CLAIMED_BY_ANOTHER, FAILED_CHILDREN = -1, -3, -4, -6, -9
 
 Policy = tuple[int, float, int]  # how many (-1 all, 0 none), not older than seconds (-1 any age), how many to remove
@@ -80,13 +81,28 @@ def exchange_command(
     token: str,
     lock_ms: int,
     room: int,
+    free: int | None = None,
     items: Sequence[Item] = (),
     policies: Sequence[Policy] = (),
     worker_name: str = "",
     allow_plain: bool = True,
 ) -> Command:
-    """The command of one exchange. `token` locks what it claims; `policies` are numbered from 1 by the items."""
-    head = (keys.base, now_ms, token, lock_ms, room, MAX_BYTES, MAX_PROMOTIONS, int(allow_plain), worker_name)
+    """The command of one exchange. `token` locks what it claims; `policies` are numbered from 1 by the items.
+
+    `free` (default: all of `room`) are claimed whatever the queue is like; more only without limits and priorities.
+    """
+    head = (
+        keys.base,
+        now_ms,
+        token,
+        lock_ms,
+        room,
+        MAX_BYTES,
+        MAX_PROMOTIONS,
+        int(allow_plain),
+        worker_name,
+        room if free is None else free,
+    )
     return eval_command(
         ours("exchange"),
         (

@@ -70,6 +70,7 @@ class Attempt:
         "claim",
         "ended",
         "finished",
+        "has_begun",
         "is_deaf",
         "job",
         "lock_uncertain",
@@ -102,6 +103,7 @@ class Attempt:
         self.finished = 0.0
         self.ended = False
         self.is_deaf = False
+        self.has_begun = False
         self.lock_uncertain = False
         self.times_sent = 0
         self._channel = channel
@@ -119,6 +121,8 @@ class Attempt:
         """Run the handler; returns when its first step is done. Without a handler (or with a deferred failure, which
         a failed child or the stalled check left) the verdict is there at once.
         """
+        self.has_begun = True
+        self.started = time.monotonic()
         claim, spec = self.claim, self.spec
         if claim.deferred_failure is not None:
             self.decide_without_running(Failed(claim.deferred_failure, None))

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from oxcart.errors import Failure
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import OutboxFull
+from oxcart.worker import prefetch
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.outbox import LARGEST_BYTES
 from oxcart.worker.served_queue import ServedQueue
 
+MOST_JOBS = 500  # in one exchange
 OUTBOX_PER_SLOT = 10  # verdicts waiting for the server per slot, above which claiming stops (design, promise 4)
 
 
@@ -21,19 +23,23 @@ OUTBOX_PER_SLOT = 10  # verdicts waiting for the server per slot, above which cl
 class Work:
     """What one exchange is to carry: verdicts of one queue, and room for so many of its jobs (0: claim nothing).
 
+    `free` of them have a slot; the others are prefetched, which limits and prioritized jobs forbid.
     `wakes` is how often the queue had been woken when it was sent: an answer does not undo a later wake.
     """
 
     queue: ServedQueue
     batch: list[Attempt]
     room: int
+    free: int
     wakes: int
 
 
 class Board:
     """Belongs to the event loop; its numbers may be read from other threads."""
 
-    def __init__(self, queues: Sequence[ServedQueue], concurrency: int, emit: Emit) -> None:
+    def __init__(
+        self, queues: Sequence[ServedQueue], concurrency: int, emit: Emit, *, prefetches: bool = False
+    ) -> None:
         self.queues = list(queues)
         self.concurrency = concurrency
         self.busy = 0
@@ -48,6 +54,8 @@ class Board:
         self.calm = asyncio.Event()
         self.answered = asyncio.Event()
         self.finished = 0
+        self.round_trip_seconds = 0.0
+        self._prefetches = prefetches
         self._turn = 0
         self._emit = emit
         self._outbox_was_full = False
@@ -61,27 +69,41 @@ class Board:
             queue = queues[(self._turn + i) % len(queues)]
             if queue.resting_until > time.monotonic():
                 continue
-            room = self._room(queue)
+            room, free = self._room(queue)
             if room or queue.outbox.has_ready:
                 self._turn = (self._turn + i + 1) % len(queues)
                 queue.reserved += room
                 self.reserved += room
                 queue.claims_in_flight += room > 0
-                return Work(queue, queue.outbox.take(self._most_items), room, queue.wakes)
+                return Work(queue, queue.outbox.take(self._most_items), room, free, queue.wakes)
         return None
 
-    def _room(self, queue: ServedQueue) -> int:
-        """How many jobs to ask for. A full answer lets two exchanges ask at once, for half of the slots each."""
+    def _room(self, queue: ServedQueue) -> tuple[int, int]:
+        """How many jobs to ask for, and how many of them have a slot.
+
+        A full answer lets two exchanges ask at once, for half each.
+        """
         if not queue.hot or not self.claims_allowed or self.stopping:
-            return 0
+            return 0, 0
         if queue.claims_in_flight and not queue.abundant:
-            return 0
+            return 0, 0
         free = self.free_slots(queue)
-        if free <= 0 or queue.is_limited or self._outbox_is_full():
+        ahead = self._allowance(queue)
+        room = free + ahead - len(queue.buffer)
+        if room <= 0 or queue.is_limited or self._outbox_is_full():
+            return 0, 0
+        most = min(self.concurrency, queue.share) + ahead
+        room = min(room, MOST_JOBS, max(1, (most + 1) // 2) if queue.abundant else most)
+        return room, min(room, max(0, free))
+
+    def _allowance(self, queue: ServedQueue) -> int:
+        if not self._prefetches or not queue.abundant or queue.prefetch_from > time.monotonic():
             return 0
-        if queue.abundant:
-            return min(free, max(1, (min(self.concurrency, queue.share) + 1) // 2))
-        return min(free, 500)
+        slots = min(self.concurrency, queue.share)
+        return prefetch.allowance(slots, queue.run_seconds, self.round_trip_seconds)
+
+    def has_slot(self, queue: ServedQueue) -> bool:
+        return self.busy < self.concurrency and queue.busy < queue.share
 
     def free_slots(self, queue: ServedQueue) -> int:
         return min(self.concurrency - self.busy - self.reserved, queue.share - queue.busy - queue.reserved)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from oxcart.clock import now_ms
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link, Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
-from oxcart.protocol.exchange import REPEATED, WRITTEN, ClaimedJob, Policy, Reply, exchange_command
+from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, ClaimedJob, Policy, Reply, exchange_command
 from oxcart.protocol.scripts import ours
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
@@ -25,6 +26,7 @@ from oxcart.verdicts import Completed, Failed, RetryLater
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.board import Board, Work
 from oxcart.worker.items import Answer, Policies, answer_of, finished_job, item_of
+from oxcart.worker.prefetch import smoothed
 from oxcart.worker.served_queue import ServedQueue
 
 ANSWER_WITHIN_SECONDS = 15.0
@@ -89,10 +91,12 @@ class Exchanger:
             token=token,
             lock_ms=self._lock_ms,
             room=work.room,
+            free=work.free,
             items=items,
             policies=policies.in_order,
             allow_plain=self._allow_plain,
         )
+        asked_at = time.monotonic()
         try:
             reply = await self._ask(command)
         except Unavailable as error:
@@ -105,6 +109,7 @@ class Exchanger:
             work.queue.outbox.put_back(work.batch)
             raise
         else:
+            self._board.round_trip_seconds = smoothed(self._board.round_trip_seconds, time.monotonic() - asked_at)
             self._answered(work, token, now, Reply(*reply), policies)
 
     async def _ask(self, command: Sequence[Any]) -> Any:
@@ -197,7 +202,7 @@ class Exchanger:
         if not queue.abundant and queue.wakes == work.wakes:
             queue.hot = False
         queue.next_due_ms = reply.next_due_ms
-        queue.has_limits = bool(reply.limit_ms) or bool(reply.blocked)
+        queue.has_limits = bool(reply.limit_ms) or reply.blocked == MAXED
         if reply.limit_ms > 0:
             queue.hot = False
             loop = asyncio.get_running_loop()

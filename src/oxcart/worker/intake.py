@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,6 +23,7 @@ from oxcart.worker.claim import read_claim
 from oxcart.worker.context import QueueChannel
 from oxcart.worker.handler_task import Starter
 from oxcart.worker.pools import Threads
+from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PAUSE_SECONDS, smoothed
 from oxcart.worker.served_queue import ServedQueue
 
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
@@ -53,6 +55,7 @@ class Intake:
         self._preparing: set[asyncio.Task[None]] = set()
         self._threads = Threads()
         self._starter: Starter | None = None
+        self._is_starting = False
         self._channels = {queue: QueueChannel(link, queue.keys) for queue in board.queues}
         self._hooks = {
             queue: (partial(self._verdict_reached, queue), partial(self._slot_freed, queue)) for queue in board.queues
@@ -88,16 +91,65 @@ class Intake:
             on_ended=on_ended,
         )
         if earlier is not None:
-            earlier.cancel(CancelReason.CLAIM_LOST)
+            self.claim_lost(queue, earlier)
         queue.held[claim.job_id] = attempt
+        if self._board.has_slot(queue) or self._board.stopping:
+            self._begin(queue, attempt)
+        else:
+            self._buffer(queue, attempt)
+
+    def _begin(self, queue: ServedQueue, attempt: Attempt) -> None:
         self._board.slot_taken(queue)
         if self._board.stopping:
             attempt.decide_without_running(Interrupted())
-        elif claim.scheduler_id is not None:
+        elif attempt.claim.scheduler_id is not None:
             self._advance_then_start(queue, attempt)
         else:
             self._start(queue, attempt)
 
+    # -------------------------------------------------------------------------------------------- claimed ahead
+    def _buffer(self, queue: ServedQueue, attempt: Attempt) -> None:
+        if not queue.buffer:
+            asyncio.get_running_loop().call_later(LONGEST_WAIT_SECONDS, self._look_at_buffer, queue)
+        queue.buffer.append(attempt)
+
+    def _look_at_buffer(self, queue: ServedQueue) -> None:
+        """Give back what could not start in time: another worker may be idle."""
+        if not queue.buffer:
+            return
+        waited = time.monotonic() - queue.buffer[0].started
+        if waited < LONGEST_WAIT_SECONDS:
+            loop = asyncio.get_running_loop()
+            loop.call_later(LONGEST_WAIT_SECONDS - waited + 0.001, self._look_at_buffer, queue)
+            return
+        queue.prefetch_from = time.monotonic() + PAUSE_SECONDS
+        self._give_back(queue)
+
+    def _give_back(self, queue: ServedQueue) -> None:
+        """The newest first, so that the oldest is the next to be claimed again."""
+        while queue.buffer:
+            attempt = queue.buffer.pop()
+            attempt.verdict = Interrupted()
+            queue.outbox.put(attempt)
+        self._board.work.set()
+
+    def give_back_buffered(self) -> None:
+        for queue in self._board.queues:
+            self._give_back(queue)
+
+    def _start_buffered(self) -> None:
+        """Fill free slots from the buffers. A job that ends at once frees its slot in here: no deeper, once more."""
+        if self._is_starting:
+            return
+        self._is_starting = True
+        try:
+            for queue in self._board.queues:
+                while queue.buffer and self._board.has_slot(queue):
+                    self._begin(queue, queue.buffer.popleft())
+        finally:
+            self._is_starting = False
+
+    # -------------------------------------------------------------------------------------------- starting
     def _start(self, queue: ServedQueue, attempt: Attempt) -> None:
         if attempt.spec is None and attempt.claim.deferred_failure is None:
             self._handle_unknown(queue, attempt)
@@ -151,7 +203,7 @@ class Intake:
         if attempt.is_deaf and not attempt.ended:
             self._deaf.add(attempt)
             self._emit(HandlerDeaf(queue.name, claim.job_id.decode("utf-8", "replace"), claim.name))
-            if len(self._deaf) > 1 and len(self._deaf) * 2 >= self._settings.concurrency:
+            if len(self._deaf) * 2 >= self._settings.concurrency:
                 self._too_many_deaf()
         if isinstance(attempt.verdict, Abandoned):
             if queue.held.get(claim.job_id) is attempt:
@@ -166,8 +218,18 @@ class Intake:
 
     def _slot_freed(self, queue: ServedQueue, attempt: Attempt) -> None:
         self._deaf.discard(attempt)
+        if attempt.job is not None:
+            queue.run_seconds = smoothed(queue.run_seconds, attempt.finished - attempt.started)
         self._board.slot_freed(queue)
+        self._start_buffered()
 
     def claim_lost(self, queue: ServedQueue, attempt: Attempt) -> None:
-        if queue.held.get(attempt.claim.job_id) is attempt:
+        """Another claim of this job exists: its handler must stop, and nothing may be written."""
+        if queue.held.get(attempt.claim.job_id) is not attempt:
+            return
+        if attempt in queue.buffer:
+            queue.buffer.remove(attempt)
+            attempt.verdict = Abandoned()
+            self._verdict_reached(queue, attempt)
+        else:
             attempt.cancel(CancelReason.CLAIM_LOST)

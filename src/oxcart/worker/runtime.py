@@ -67,7 +67,9 @@ class Worker:
         self._reconnected = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._board = Board([self._served(share) for share in self._shares()], settings.concurrency, emit)
+        self._board = Board(
+            [self._served(share) for share in self._shares()], settings.concurrency, emit, prefetches=settings.prefetch
+        )
         self._build_loops()
 
     def _shares(self) -> Sequence[QueueShare]:
@@ -230,6 +232,7 @@ class Worker:
         self._board.stopping = True
         self._board.claims_allowed = False
         self._waiter.stop()
+        self._intake.give_back_buffered()
         self._emit(WorkerStopping(reason, self._board.busy, grace))
         await shutdown.drain(self._board, self._intake.interrupted, grace, self._hurry)
         self._locks.stop()

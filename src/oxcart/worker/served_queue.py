@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 
 from oxcart.protocol.keys import QueueKeys
@@ -15,7 +16,8 @@ class ServedQueue:
     """One queue of this worker.
 
     `hot`: asking for jobs may bring some. `abundant`: the last answer was full, so two exchanges may ask at once.
-    `held`: every job whose end is not written yet, by id: its lock is ours to renew.
+    `held`: every job whose end is not written yet, by id: its lock is ours to renew. `buffer`: those of them that were
+    claimed ahead of a free slot.
     """
 
     def __init__(self, keys: QueueKeys, share: int, look_every_seconds: float = 60.0) -> None:
@@ -25,6 +27,9 @@ class ServedQueue:
         self.held: dict[bytes, Attempt] = {}
         self.outbox = Outbox()
         self.busy = 0
+        self.buffer: deque[Attempt] = deque()
+        self.run_seconds: float | None = None
+        self.prefetch_from = 0.0
         self.reserved = 0
         self.claims_in_flight = 0
         self.hot = True

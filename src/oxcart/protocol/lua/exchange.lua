@@ -9,7 +9,7 @@
   KEYS   1 wait  2 active  3 prioritized  4 events  5 stalled  6 limiter  7 delayed  8 paused  9 meta  10 pc
          11 marker  12 completed  13 failed  14 waiting-children
   ARGV   1 msgpack {prefix, now ms, claim token, lock ms, room, byte limit, promotion limit, plain allowed 0/1,
-                    worker name or ''}
+                    worker name or '', free}
          2 msgpack [item …]      item: {id, token, ats, processedOn, atm, kind, policy index, a, b, c}
              kind  c completed   a returnvalue
                    f failed      a reason  b stacktrace or ''  c attempts
@@ -19,7 +19,8 @@
                    b back to the head of the queue
                    l rate limited: back to the head, and the queue stops for a ms
          3 msgpack [policy …]    policy: {count, age seconds or -1, limit}; count -1 keeps all, 0 keeps none
-  Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked 0/1, claimable left 0/1}
+  Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked, claimable left 0/1}
+         blocked  0 no   1 maxed   2 paused
          status   0 written   1 had been written before   -1 no such job   -3 not there to be finished
                   -4 pending children   -6 claimed by another   -9 failed children   'text' an error, nothing written
          job      {id, ats, [the fields of CLAIMED]}
@@ -35,7 +36,7 @@ local call, pcall_redis = redis.call, redis.pcall
 
 local head = cmsgpack.unpack(ARGV[1])
 local prefix, now, claim_token, lock_ms, room = head[1], head[2], head[3], head[4], head[5]
-local byte_limit, promotion_limit, plain_allowed, worker_name = head[6], head[7], head[8] == 1, head[9]
+local byte_limit, promotion_limit, plain_allowed, worker_name, free = head[6], head[7], head[8] == 1, head[9], head[10]
 local wait, active, prioritized, events, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7]
 local now_text = string.format('%.0f', now)
 
@@ -96,6 +97,9 @@ end
 -- ------------------------------------------------------------------------------------------------ claims
 --- @include "exchange_claims"
 
+-- What is claimed ahead of a free slot must not break a limit, nor keep a more urgent job waiting.
+if room > free and (limiter_max or concurrency or call('EXISTS', prioritized) == 1) then room = free end
+
 local blocked, next_due = false, 0
 if room > 0 then
   blocked = is_blocked()
@@ -118,4 +122,4 @@ if (#jobs > 0 or #items > 0) and limit_ms == 0 and not is_blocked()
   call('ZADD', KEYS[11], 0, '0')
 end
 
-return { statuses, jobs, notes, next_due, limit_ms, blocked and 1 or 0, left }
+return { statuses, jobs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left }
