@@ -41,6 +41,7 @@ class Oxcart:
 
     folder: Path
     environ: Mapping[str, str]
+    command: tuple[str, ...] = COMMAND
 
     async def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> Done:
         process = await self._start(arguments, environ)
@@ -72,7 +73,7 @@ class Oxcart:
         pipe = asyncio.subprocess.PIPE
         given = {**os.environ, **self.environ, **environ}
         return await asyncio.create_subprocess_exec(
-            *COMMAND, *arguments, cwd=self.folder, env=given, stdin=pipe, stdout=pipe, stderr=pipe
+            *self.command, *arguments, cwd=self.folder, env=given, stdin=pipe, stdout=pipe, stderr=pipe
         )
 
 

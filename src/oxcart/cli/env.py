@@ -101,11 +101,11 @@ def _text(value: Any) -> str:
 
 def _values(found: SettingsReport, target: RedisTarget | None) -> Iterator[tuple[str, Any]]:
     """Every knob by its variable, in the unit of the variable; null where nothing is set and there is no default."""
-    from oxcart.settings import RedisSettings, knobs_of
+    from oxcart.settings import Reader, RedisSettings, knobs_of
 
     settings = found.settings or _what_can_be_read()
     for piece in (target, settings.worker, settings.http, settings.log, settings):
-        chosen = RedisSettings() if piece is None else piece
+        chosen = Reader(os.environ).read(RedisSettings) if piece is None else piece
         declared = knobs_of(RedisSettings if piece is target else chosen)
         for field, knob in declared:
             if piece is not target or field in _CONNECTION_KNOBS:

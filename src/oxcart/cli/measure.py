@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from typing import Any
 from oxcart.app import OWN_QUEUE, Oxcart
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.connection.link import Server
-from oxcart.errors import OxcartError
+from oxcart.errors import ServerRefused
 from oxcart.job import Job
 from oxcart.queue.producer import Queue
 from oxcart.settings import KEEP_NONE, QueueShare, WorkerSettings
@@ -96,15 +97,15 @@ async def throughput(site: Site, jobs: int) -> dict[str, Any]:
         for start in range(0, jobs, _ADD_CHUNK):
             await queue.add_many([("nothing", {"n": n}) for n in range(start, min(jobs, start + _ADD_CHUNK))])
         adding = time.perf_counter() - began
-    before = await commands_so_far(site.server)
-    began = time.perf_counter()
-    async with running_worker(site):
-        while site.finished < jobs:
-            site.changed.clear()
-            await _progress(site, site.changed.wait())
-        processing = time.perf_counter() - began
-    after = await commands_so_far(site.server)
-    per_job = None if before is None or after is None else (after - before - 1) / jobs
+    async with counted_commands(site.server) as count:
+        began = time.perf_counter()
+        async with running_worker(site):
+            while site.finished < jobs:
+                site.changed.clear()
+                await _progress(site, site.changed.wait())
+            processing = time.perf_counter() - began
+        commands = await count()
+    per_job = None if commands is None else commands / jobs
     return {"addedPerSecond": jobs / adding, "processedPerSecond": jobs / processing, "commandsPerJob": per_job}
 
 
@@ -129,29 +130,43 @@ async def idle_cost(site: Site, *, calm_seconds: float = CALM_SECONDS, seconds: 
     """Commands per minute of a worker without jobs; None where the server does not count them."""
     async with running_worker(site):
         await asyncio.sleep(calm_seconds)
-        before, began = await commands_so_far(site.server), time.monotonic()
-        await asyncio.sleep(seconds)
-        after, ended = await commands_so_far(site.server), time.monotonic()
-    if before is None or after is None:
-        return None
-    return (after - before - 1) * 60 / (ended - began)  # 1: the first look itself
+        async with counted_commands(site.server) as count:
+            began = time.monotonic()
+            await asyncio.sleep(seconds)
+            commands, ended = await count(), time.monotonic()
+    return None if commands is None else commands * 60 / (ended - began)
 
 
-async def commands_so_far(server: Server) -> int | None:
-    """The server's count when this INFO arrives, which is not in it. On a link that is open already it costs 1."""
+@asynccontextmanager
+async def counted_commands(server: Server) -> AsyncIterator[Callable[[], Awaitable[int | None]]]:
+    """Yields what tells how many commands the server has run since then, our own looks taken off.
+
+    None where its INFO does not count them.
+    """
     link = server.link("measuring")
+    looks = 0
+
+    async def total() -> int | None:
+        nonlocal looks
+        looks += 1
+        try:
+            reply = await link.request("INFO", "stats")
+        except ServerRefused:
+            return None
+        found = re.search(rb"^total_commands_processed:(\d+)", reply, re.MULTILINE)
+        return int(found[1]) - looks if found else None  # an INFO is not yet in its own count, but the first one is
+
     try:
         await link.open()
-        reply = await link.request("INFO", "stats")
-    except OxcartError:
-        return None
+        before = await total()
+
+        async def since() -> int | None:
+            after = await total()
+            return None if before is None or after is None else after - before
+
+        yield since
     finally:
         link.close()
-    for line in reply.decode(errors="replace").splitlines():
-        name, _, number = line.partition(":")
-        if name == "total_commands_processed" and number.strip().isdigit():
-            return int(number)
-    return None
 
 
 async def remove_everything(site: Site) -> None:

@@ -137,11 +137,12 @@ def duration(milliseconds: float) -> str:
     """812 ms, 4.2 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
     if milliseconds < 1000:
         return f"{milliseconds:.0f} ms"
-    seconds = milliseconds / 1000
-    if seconds < 60:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:.1f}".removesuffix(".0") + " s"
+    rest = round(milliseconds / 1000)
+    parts = []
+    for unit, seconds in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, rest = divmod(rest, seconds)
+        if number:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2])
