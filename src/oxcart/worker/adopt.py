@@ -79,5 +79,5 @@ class Adopter:
             *fields, processed_on = facts
             job = ClaimedJob(job_id, int(fields[3] or 0), fields)
             self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
-            self._take(queue, job, lock.decode(), int(processed_on or 0))
+            self._take(queue, [job], lock.decode(), int(processed_on or 0))
         return len(ours)

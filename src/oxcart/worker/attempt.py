@@ -177,6 +177,8 @@ class Attempt:
         if self._run is not None:
             self._run.cancel()
             self._deaf_timer = self._loop.call_later(DEAF_AFTER_SECONDS, self.decide_deaf)
+        elif self.job is None:  # not begun: its schedule is being advanced, or its claim confirmed
+            self.decide_without_running(self._verdict_of_cancelled())
         elif reason is not CancelReason.SHUTDOWN:
             self.decide_deaf()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link
@@ -25,11 +26,15 @@ from oxcart.worker.pools import Threads
 from oxcart.worker.served_queue import ServedQueue
 
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
+CONFIRM_AGAIN_SECONDS = 0.2
 RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles (design 3.1)
 
 
 class Intake:
-    """Starts claimed jobs and routes their verdicts. `too_many_deaf` is called when half of the slots are lost."""
+    """Starts claimed jobs and routes their verdicts.
+
+    `renew_locks` tells whether the server answered; `too_many_deaf` is called when half of the slots are lost.
+    """
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Intake:
         link: Link,
         *,
         emit: Emit,
+        renew_locks: Callable[[], Awaitable[bool]],
         too_many_deaf: Callable[[], None],
     ) -> None:
         self.interrupted: list[Attempt] = []
@@ -48,6 +54,7 @@ class Intake:
         self._settings = settings
         self._link = link
         self._emit = emit
+        self._renew_locks = renew_locks
         self._too_many_deaf = too_many_deaf
         self._deaf: set[Attempt] = set()
         self._preparing: set[asyncio.Task[None]] = set()
@@ -70,7 +77,16 @@ class Intake:
     def unknown_names(self) -> Sequence[str]:
         return tuple(self.unknown)
 
-    def take(self, queue: ServedQueue, job: ClaimedJob, token: str, processed_on_ms: int) -> None:
+    def take(self, queue: ServedQueue, jobs: Sequence[ClaimedJob], token: str, processed_on_ms: int) -> None:
+        """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop."""
+        attempts = [self._hold(queue, job, token, processed_on_ms) for job in jobs]
+        if now_ms() - processed_on_ms > self._settings.lock_duration_ms / 3:
+            self._prepare(self._confirm_then_begin(queue, attempts), f"confirm:{token}")
+        else:
+            for attempt in attempts:
+                self._begin(queue, attempt)
+
+    def _hold(self, queue: ServedQueue, job: ClaimedJob, token: str, processed_on_ms: int) -> Attempt:
         claim = read_claim(job, token, processed_on_ms)
         earlier = queue.held.get(claim.job_id)
         spec = self._handlers.get(claim.name)
@@ -91,12 +107,29 @@ class Intake:
             earlier.cancel(CancelReason.CLAIM_LOST)
         queue.held[claim.job_id] = attempt
         self._board.slot_taken(queue)
+        return attempt
+
+    async def _confirm_then_begin(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> None:
+        """The answer was read late (the loop was blocked): the locks may have ended, and others have the jobs."""
+        while not await self._renew_locks() and not self._board.stopping:  # noqa: ASYNC110 - it asks anew each time
+            await asyncio.sleep(CONFIRM_AGAIN_SECONDS)
+        for attempt in attempts:
+            self._begin(queue, attempt)
+
+    def _begin(self, queue: ServedQueue, attempt: Attempt) -> None:
+        if attempt.verdict is not None:
+            return
         if self._board.stopping:
             attempt.decide_without_running(Interrupted())
-        elif claim.scheduler_id is not None:
-            self._advance_then_start(queue, attempt)
+        elif attempt.claim.scheduler_id is not None:
+            self._prepare(self._advance(queue, attempt), f"schedule:{attempt.claim.scheduler_id}")
         else:
             self._start(queue, attempt)
+
+    def _prepare(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
 
     def _start(self, queue: ServedQueue, attempt: Attempt) -> None:
         if attempt.spec is None and attempt.claim.deferred_failure is None:
@@ -104,13 +137,8 @@ class Intake:
         else:
             attempt.start(queue.name)
 
-    def _advance_then_start(self, queue: ServedQueue, attempt: Attempt) -> None:
-        """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""
-        task = asyncio.create_task(self._advance(queue, attempt), name=f"schedule:{attempt.claim.scheduler_id}")
-        self._preparing.add(task)
-        task.add_done_callback(self._preparing.discard)
-
     async def _advance(self, queue: ServedQueue, attempt: Attempt) -> None:
+        """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""
         claim = attempt.claim
         try:
             await advance_schedule(
