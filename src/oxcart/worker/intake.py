@@ -80,7 +80,8 @@ class Intake:
     def take(self, queue: ServedQueue, jobs: Sequence[ClaimedJob], token: str, processed_on_ms: int) -> None:
         """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop."""
         attempts = [self._hold(queue, job, token, processed_on_ms) for job in jobs]
-        if now_ms() - processed_on_ms > self._settings.lock_duration_ms / 3:
+        is_late = now_ms() - processed_on_ms > self._settings.lock_duration_ms / 3
+        if is_late and not self._board.stopping:
             self._prepare(self._confirm_then_begin(queue, attempts), f"confirm:{token}")
         else:
             for attempt in attempts:
