@@ -113,9 +113,7 @@ async def test_no_end_in_time_is_exit_3_and_the_job_stays(oxcart: Oxcart, queue:
     assert "No worker is connected" in done.err
 
 
-async def test_a_result_that_is_not_kept_is_exit_0_or_its_value(
-    oxcart: Oxcart, redis_url: str, queue: Queue
-) -> None:
+async def test_a_result_that_is_not_kept_is_exit_0_or_its_value(oxcart: Oxcart, redis_url: str, queue: Queue) -> None:
     """The event still has it, if the command was reading in time; else it says that it is gone."""
     async with running_worker(handlers(), url=redis_url, queue=queue.name):
         done = await oxcart("enqueue", "leaves-nothing", "--wait", "30")
@@ -141,7 +139,7 @@ async def test_a_result_whose_job_and_events_are_gone_is_exit_0_with_a_note(oxca
         ("{'a': 1}", "line 1, column 2", "  {'a': 1}\n   ^"),
         ('{"a": 1', "line 1, column 8", '  {"a": 1\n         ^'),
         ('{\n  "a": 1,\n}', "line 3, column 1", "  }\n  ^"),
-        ('[1, 2] 3', "line 1, column 8", "  [1, 2] 3\n         ^"),
+        ("[1, 2] 3", "line 1, column 8", "  [1, 2] 3\n         ^"),
     ],
 )
 async def test_broken_json_is_shown_where_it_breaks(oxcart: Oxcart, data: str, where: str, caret: str) -> None:
