@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import hiredis
 import pytest
 from support.effects import Effects
 from support.proxy import FaultProxy
 from support.server import PrivateServer
 from support.store import Store
-from support.watched import watched_worker
+from support.watched import QUICK, watched_worker
 
 from oxcart import Discard, Job, Oxcart, Queue, Snooze
 from oxcart.protocol.scripts import ours
@@ -20,6 +22,9 @@ from oxcart.testing import wait_until
 
 # Locks that outlast the test: what is adopted or recognised has not waited for one to end.
 LONG: dict[str, Any] = {"lock_duration_ms": 30_000, "stalled_interval_ms": 30_000}
+
+
+NEVER_SECONDS = 600.0
 
 
 def exchange_of(queue: Queue) -> Callable[[bytes], bool]:
@@ -77,6 +82,46 @@ async def test_a_claim_that_is_executed_late_is_adopted_at_a_renewal(
 
     assert set(effects.started.values()) == {1}
     store.assert_ended_once(ids)
+
+
+async def test_a_claim_that_is_executed_after_a_long_outage_is_adopted(
+    app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
+) -> None:
+    """A frozen server runs, when it is back, what lay in its buffers: perhaps long after we gave it up."""
+    commands: list[bytes] = []
+    is_exchange = exchange_of(queue)
+
+    def caught(command: bytes) -> bool:
+        if not is_exchange(command):
+            return False
+        commands.append(command)
+        return True
+
+    async with watched_worker(app, proxied_url, queue.name, concurrency=1, max_stalled_count=0) as watched:
+        await wait_until(lambda: watched.status.healthy, describe="the worker runs")
+        proxy.execute_late(caught, NEVER_SECONDS)
+        first = await queue.add("held")
+        await wait_until(lambda: commands, describe="the claim is on its way")
+        proxy.refuse()
+        outage_ends = time.monotonic() + 1.5 * QUICK["lock_duration_ms"] / 1000
+        await wait_until(lambda: time.monotonic() > outage_ends, describe="the outage has outlasted a lock")
+        proxy.accept()
+        await wait_until(lambda: effects.started[first.id] == 1, describe="the first takes the only slot", timeout=5)
+        second = await queue.add("held")
+        store.client.execute_command(*arguments_of(commands[0]))
+        await wait_until(lambda: effects.started[second.id] == 1, describe="the late claim is adopted", timeout=5)
+        effects.go.set()
+        await wait_until(lambda: store.ended([first.id, second.id]), describe="both have ended", timeout=5)
+
+        assert [event.job_id for event in watched.told(JobAdopted)] == [second.id]
+        store.assert_ended_once([first.id, second.id])
+
+
+def arguments_of(command: bytes) -> list[bytes]:
+    reader = hiredis.Reader()
+    reader.feed(command)
+    arguments: list[bytes] = reader.gets()
+    return arguments
 
 
 def ending_app(effects: Effects) -> Oxcart:

@@ -97,7 +97,7 @@ class Worker:
             renew_locks=lambda: self._locks.renew_now(),  # noqa: PLW0108 - it is made below
             too_many_deaf=self._stop_half_deaf,
         )
-        self._adopter = Adopter(self._link, settings.lock_duration_ms, emit=emit, take=self._intake.take)
+        self._adopter = Adopter(server, self._link, settings.lock_duration_ms, emit=emit, take=self._intake.take)
         self._exchangers = [
             Exchanger(
                 board,
