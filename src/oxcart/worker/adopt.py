@@ -7,10 +7,13 @@ the server may execute the request long after we gave it up. Only tokens of exch
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from oxcart.connection.link import Link
+from oxcart.connection.link import Link, Server
 from oxcart.errors import OxcartError
 from oxcart.protocol.exchange import CLAIMED_FIELDS, ClaimedJob
 from oxcart.telemetry.bus import Emit
@@ -21,41 +24,56 @@ from oxcart.worker.served_queue import ServedQueue
 _LOCKS_PER_REQUEST = 1000
 
 
+@dataclass(slots=True)
+class _GivenUp:
+    """One exchange without an answer. Its time begins with the first scan that the server answers, however long the
+    outage was: only then can the server execute what had been on its way.
+    """
+
+    queue: ServedQueue
+    until: float = math.inf
+
+
 class Adopter:
     """Remembers the tokens given up, and adopts jobs that carry one."""
 
-    def __init__(self, link: Link, lock_duration_ms: int, *, emit: Emit, take: Take) -> None:
+    def __init__(self, server: Server, link: Link, lock_duration_ms: int, *, emit: Emit, take: Take) -> None:
+        self._server = server
         self._link = link
         self._lock_seconds = lock_duration_ms / 1000
         self._emit = emit
         self._take = take
-        self._given_up: dict[bytes, tuple[ServedQueue, float]] = {}
+        self._given_up: dict[bytes, _GivenUp] = {}
         self._expected = asyncio.Event()
 
     def expect(self, queue: ServedQueue, token: str) -> None:
-        """Look for what an unanswered exchange may have claimed, from now on for one lock duration."""
-        self._given_up[token.encode()] = (queue, time.monotonic() + self._lock_seconds)
+        """Look for what an unanswered exchange may have claimed, now and for one lock duration."""
+        self._given_up[token.encode()] = _GivenUp(queue)
         self._expected.set()
 
     async def run(self) -> None:
-        """Scan with each renewal while there is a token to look for."""
+        """Scan at once, and with each renewal while there is a token to look for."""
         while True:
-            await self._expected.wait()
-            await asyncio.sleep(self._lock_seconds / 3)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._lock_seconds / 3 if self._given_up else None):
+                    await self._expected.wait()
+            self._expected.clear()
+            await self._server.wait_until_ready()
             await self.scan()
             now = time.monotonic()
-            self._given_up = {token: entry for token, entry in self._given_up.items() if entry[1] > now}
-            if not self._given_up:
-                self._expected.clear()
+            self._given_up = {token: given_up for token, given_up in self._given_up.items() if given_up.until > now}
 
     async def scan(self) -> int:
         """Adopt what is there now; returns how many. An unreachable server is not an error: the next scan looks."""
         adopted = 0
-        for queue in {queue for queue, _ in self._given_up.values()}:
+        for queue in {given_up.queue for given_up in self._given_up.values()}:
+            expected = [given_up for given_up in self._given_up.values() if given_up.queue is queue]
             try:
                 adopted += await self._scan_queue(queue)
             except OxcartError:
                 continue
+            for given_up in expected:
+                given_up.until = min(given_up.until, time.monotonic() + self._lock_seconds)
         return adopted
 
     async def _scan_queue(self, queue: ServedQueue) -> int:
@@ -79,5 +97,5 @@ class Adopter:
             *fields, processed_on = facts
             job = ClaimedJob(job_id, int(fields[3] or 0), fields)
             self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
-            self._take(queue, job, lock.decode(), int(processed_on or 0))
+            self._take(queue, [job], lock.decode(), int(processed_on or 0))
         return len(ours)

@@ -70,7 +70,7 @@ class Attempt:
         "claim",
         "ended",
         "finished",
-        "has_begun",
+        "has_slot",
         "is_deaf",
         "job",
         "lock_uncertain",
@@ -103,7 +103,7 @@ class Attempt:
         self.finished = 0.0
         self.ended = False
         self.is_deaf = False
-        self.has_begun = False
+        self.has_slot = False
         self.lock_uncertain = False
         self.times_sent = 0
         self._channel = channel
@@ -121,7 +121,6 @@ class Attempt:
         """Run the handler; returns when its first step is done. Without a handler (or with a deferred failure, which
         a failed child or the stalled check left) the verdict is there at once.
         """
-        self.has_begun = True
         self.started = time.monotonic()
         claim, spec = self.claim, self.spec
         if claim.deferred_failure is not None:
@@ -181,6 +180,8 @@ class Attempt:
         if self._run is not None:
             self._run.cancel()
             self._deaf_timer = self._loop.call_later(DEAF_AFTER_SECONDS, self.decide_deaf)
+        elif self.job is None:  # not begun: its schedule is being advanced, or its claim confirmed
+            self.decide_without_running(self._verdict_of_cancelled())
         elif reason is not CancelReason.SHUTDOWN:
             self.decide_deaf()
 

@@ -32,12 +32,12 @@ from oxcart.worker.served_queue import ServedQueue
 ANSWER_WITHIN_SECONDS = 15.0
 """Managed servers stall for seconds (cold keys under a global script lock); a stuck socket still shows in time."""
 
-Take = Callable[[ServedQueue, ClaimedJob, str, int], None]
+Take = Callable[[ServedQueue, Sequence[ClaimedJob], str, int], None]
 GiveUp = Callable[[ServedQueue, str], None]
 
 
 class Exchanger:
-    """Makes exchanges until the board is done. `take` starts a claimed job; `give_up` names a token whose claims
+    """Makes exchanges until the board is done. `take` starts claimed jobs; `give_up` names a token whose claims
     nobody has heard of: the server may have executed the exchange, or may yet.
     """
 
@@ -189,8 +189,7 @@ class Exchanger:
             queue.hot = True
         if reply.jobs:
             queue.last_job_at = board.last_answer_at
-            for job in reply.jobs:
-                self._take(queue, ClaimedJob(*job), token, now)
+            self._take(queue, [ClaimedJob(*job) for job in reply.jobs], token, now)
         board.answered.set()
         if not queue.hot:
             board.calm.set()

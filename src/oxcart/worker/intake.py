@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link
@@ -26,12 +27,16 @@ from oxcart.worker.pools import Threads
 from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PAUSE_SECONDS, smoothed
 from oxcart.worker.served_queue import ServedQueue
 
+CONFIRM_AGAIN_SECONDS = 0.2
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
 RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles (design 3.1)
 
 
 class Intake:
-    """Starts claimed jobs and routes their verdicts. `too_many_deaf` is called when half of the slots are lost."""
+    """Starts claimed jobs and routes their verdicts.
+
+    `renew_locks` tells whether the server answered; `too_many_deaf` is called when half of the slots are lost.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Intake:
         link: Link,
         *,
         emit: Emit,
+        renew_locks: Callable[[], Awaitable[bool]],
         too_many_deaf: Callable[[], None],
     ) -> None:
         self.interrupted: list[Attempt] = []
@@ -50,6 +56,7 @@ class Intake:
         self._settings = settings
         self._link = link
         self._emit = emit
+        self._renew_locks = renew_locks
         self._too_many_deaf = too_many_deaf
         self._deaf: set[Attempt] = set()
         self._preparing: set[asyncio.Task[None]] = set()
@@ -73,7 +80,17 @@ class Intake:
     def unknown_names(self) -> Sequence[str]:
         return tuple(self.unknown)
 
-    def take(self, queue: ServedQueue, job: ClaimedJob, token: str, processed_on_ms: int) -> None:
+    def take(self, queue: ServedQueue, jobs: Sequence[ClaimedJob], token: str, processed_on_ms: int) -> None:
+        """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop."""
+        attempts = [self._hold(queue, job, token, processed_on_ms) for job in jobs]
+        is_late = now_ms() - processed_on_ms > self._settings.lock_duration_ms / 3
+        if is_late and not self._board.stopping:
+            self._prepare(self._confirm_then_begin(queue, attempts), f"confirm:{token}")
+        else:
+            for attempt in attempts:
+                self._begin_or_buffer(queue, attempt)
+
+    def _hold(self, queue: ServedQueue, job: ClaimedJob, token: str, processed_on_ms: int) -> Attempt:
         claim = read_claim(job, token, processed_on_ms)
         earlier = queue.held.get(claim.job_id)
         spec = self._handlers.get(claim.name)
@@ -93,19 +110,37 @@ class Intake:
         if earlier is not None:
             self.claim_lost(queue, earlier)
         queue.held[claim.job_id] = attempt
+        return attempt
+
+    async def _confirm_then_begin(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> None:
+        """The answer was read late (the loop was blocked): the locks may have ended, and others have the jobs."""
+        while not await self._renew_locks() and not self._board.stopping:  # noqa: ASYNC110 - it asks anew each time
+            await asyncio.sleep(CONFIRM_AGAIN_SECONDS)
+        for attempt in attempts:
+            self._begin_or_buffer(queue, attempt)
+
+    def _begin_or_buffer(self, queue: ServedQueue, attempt: Attempt) -> None:
+        if attempt.verdict is not None:
+            return
         if self._board.has_slot(queue) or self._board.stopping:
             self._begin(queue, attempt)
         else:
             self._buffer(queue, attempt)
 
     def _begin(self, queue: ServedQueue, attempt: Attempt) -> None:
+        attempt.has_slot = True
         self._board.slot_taken(queue)
         if self._board.stopping:
             attempt.decide_without_running(Interrupted())
         elif attempt.claim.scheduler_id is not None:
-            self._advance_then_start(queue, attempt)
+            self._prepare(self._advance(queue, attempt), f"schedule:{attempt.claim.scheduler_id}")
         else:
             self._start(queue, attempt)
+
+    def _prepare(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
 
     # -------------------------------------------------------------------------------------------- claimed ahead
     def _buffer(self, queue: ServedQueue, attempt: Attempt) -> None:
@@ -128,10 +163,7 @@ class Intake:
     def _give_back(self, queue: ServedQueue) -> None:
         """The newest first, so that the oldest is the next to be claimed again."""
         while queue.buffer:
-            attempt = queue.buffer.pop()
-            attempt.verdict = Interrupted()
-            queue.outbox.put(attempt)
-        self._board.work.set()
+            queue.buffer.pop().decide_without_running(Interrupted())
 
     def give_back_buffered(self) -> None:
         for queue in self._board.queues:
@@ -156,13 +188,8 @@ class Intake:
         else:
             attempt.start(queue.name)
 
-    def _advance_then_start(self, queue: ServedQueue, attempt: Attempt) -> None:
-        """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""
-        task = asyncio.create_task(self._advance(queue, attempt), name=f"schedule:{attempt.claim.scheduler_id}")
-        self._preparing.add(task)
-        task.add_done_callback(self._preparing.discard)
-
     async def _advance(self, queue: ServedQueue, attempt: Attempt) -> None:
+        """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""
         claim = attempt.claim
         try:
             await advance_schedule(
@@ -218,6 +245,8 @@ class Intake:
 
     def _slot_freed(self, queue: ServedQueue, attempt: Attempt) -> None:
         self._deaf.discard(attempt)
+        if not attempt.has_slot:
+            return
         if attempt.job is not None:
             queue.run_seconds = smoothed(queue.run_seconds, attempt.finished - attempt.started)
         self._board.slot_freed(queue)
@@ -229,7 +258,4 @@ class Intake:
             return
         if attempt in queue.buffer:
             queue.buffer.remove(attempt)
-            attempt.verdict = Abandoned()
-            self._verdict_reached(queue, attempt)
-        else:
-            attempt.cancel(CancelReason.CLAIM_LOST)
+        attempt.cancel(CancelReason.CLAIM_LOST)

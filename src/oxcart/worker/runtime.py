@@ -91,9 +91,15 @@ class Worker:
         self._blocking = server.link("blocking", client_name=self._client_name(board.queues[0]))
         self._named = [server.link("name", client_name=self._client_name(queue)) for queue in board.queues[1:]]
         self._intake = Intake(
-            board, self._handlers, settings, self._link, emit=emit, too_many_deaf=self._stop_half_deaf
+            board,
+            self._handlers,
+            settings,
+            self._link,
+            emit=emit,
+            renew_locks=lambda: self._locks.renew_now(),  # noqa: PLW0108 - it is made below
+            too_many_deaf=self._stop_half_deaf,
         )
-        self._adopter = Adopter(self._link, settings.lock_duration_ms, emit=emit, take=self._intake.take)
+        self._adopter = Adopter(server, self._link, settings.lock_duration_ms, emit=emit, take=self._intake.take)
         self._exchangers = [
             Exchanger(
                 board,
