@@ -74,6 +74,8 @@ async def test_the_idle_cost_is_measured_and_leaves_nothing(redis_url: str, redi
     """For a moment instead of minutes: what it finds is of no meaning, that it ends and cleans up is."""
     server = Server(parse_redis_url(redis_url))
     site = measure.Site(server, WorkerSettings(), f"oxcart-bench-{queue_name}", 5)
+    async with site.queue() as queue:
+        await queue.add("nothing")
 
     cost = await measure.idle_cost(site, calm_seconds=1.0, seconds=2.0)
     keys_between = await keys_of_bench(redis)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -62,6 +64,32 @@ async def test_nothing_is_removed_where_nobody_can_be_asked(oxcart: Oxcart, queu
     assert "--yes" in done.err
     assert done.err.count("\n") == 1
     assert await queue.state(added.id) == "waiting"
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, 1), ("", 1, 1), ("y", 0, 0)])
+async def test_a_person_at_a_terminal_is_asked(oxcart: Oxcart, queue: Queue, answer: str, code: int, left: int) -> None:
+    await queue.add("a")
+    terminal, end = os.openpty()
+
+    process = await asyncio.create_subprocess_exec(
+        *oxcart.command,
+        "drain",
+        cwd=oxcart.folder,
+        env={**os.environ, **oxcart.environ},
+        stdin=end,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.write(terminal, f"{answer}\n".encode())
+    out, err = await process.communicate()
+    os.close(terminal)
+    os.close(end)
+
+    assert process.returncode == code
+    assert f"Remove 1 waiting jobs of {queue.name}? [y/N]" in err.decode()
+    assert ("Removed 1 jobs" in out.decode()) == (code == 0)
+    assert ("Nothing was changed" in err.decode()) == (code == 1)
+    assert (await queue.counts())["waiting"] == left
 
 
 async def test_limits_are_set_shown_and_lifted(oxcart: Oxcart, queue: Queue) -> None:

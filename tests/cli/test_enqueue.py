@@ -172,7 +172,7 @@ async def test_a_long_line_is_shown_around_the_place_where_it_breaks(oxcart: Oxc
         (("--job-id", "12"), "Add a letter"),
         (("--job-id", "a:b"), '":"'),
         (("--delay", "-1"), "--delay"),
-        (("--delay", "nan"), "--delay"),
+        (("--delay", "nan"), "no number"),
         (("--priority", "99999999"), "priority"),
         (("--attempts", "0"), "--attempts"),
         (("--backoff", "sometimes"), "exponential:5s"),

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import typer
+import click
 
 from oxcart.cli.exits import FAILED, INTERRUPTED, USAGE, Interrupted, Refused, exit_code_of
 from oxcart.cli.output import ReaderGone, complain, detach_stdout, say
@@ -49,16 +49,16 @@ def _run(arguments: list[str]) -> int:
     except Refused as refused:
         complain(str(refused))
         return refused.exit_code
-    except typer.TyperException as error:
+    except click.ClickException as error:
         complain(_usage_sentence(error))
         return USAGE
-    except typer.Abort:
+    except click.Abort:
         return INTERRUPTED
     say(end="")
     return code if isinstance(code, int) else 0
 
 
-def _usage_sentence(error: typer.TyperException) -> str:
+def _usage_sentence(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "oxcart"
     said = " ".join(error.format_message().split())

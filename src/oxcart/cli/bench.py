@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import uuid
 from contextlib import AsyncExitStack
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-from oxcart.cli.options import JsonOption
+from oxcart.cli.options import json_option
 from oxcart.cli.output import note, say, say_json, say_pairs
 
 
-def bench(
-    jobs: Annotated[
-        int, typer.Option(metavar="N", min=1, max=10_000_000, help="How many jobs to add and run.")
-    ] = 10_000,
-    concurrency: Annotated[
-        int, typer.Option(metavar="N", min=1, max=10_000, help="How many jobs to run at once.")
-    ] = 100,
-    seconds: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to measure the latency.")
-    ] = 5.0,
-    idle: Annotated[bool, typer.Option("--idle", help="Measure what an idle worker costs, too: takes 3 min.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+@click.command()
+@click.option(
+    "--jobs", metavar="N", type=click.IntRange(1, 10_000_000), default=10_000, help="How many jobs to add and run."
+)
+@click.option(
+    "--concurrency", metavar="N", type=click.IntRange(1, 10_000), default=100, help="How many jobs to run at once."
+)
+@click.option(
+    "--seconds", metavar="SECONDS", type=click.FloatRange(0.1, 3600), default=5.0, help="How long to measure latency."
+)
+@click.option("--idle", is_flag=True, help="Measure what an idle worker costs, too; takes 3 min.")
+@json_option
+def bench(jobs: int, concurrency: int, seconds: float, idle: bool, as_json: bool) -> None:
     """Measure throughput and latency. On the configured Redis, under a prefix of its own that is removed at the end.
 
     Every job costs about 12 commands there, which some providers bill.

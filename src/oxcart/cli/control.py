@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import typer
+import click
 
 from oxcart.cli.exits import Refused
-from oxcart.cli.options import JsonOption, QueueOption, YesOption, confirm
+from oxcart.cli.options import confirm, json_option, queue_option, yes_option
 from oxcart.cli.output import duration, say, say_json
 
 if TYPE_CHECKING:
@@ -20,14 +20,20 @@ Answer = TypeVar("Answer")
 _NO_LIMIT = "none"
 
 
-def pause(queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@click.command()
+@queue_option
+@json_option
+def pause(queue: str | None, as_json: bool) -> None:
     """Stop claiming from a queue. Holds for workers of every language; running jobs go on."""
     from oxcart.cli.session import run_async
 
     run_async(_switch(queue, as_json, paused=True))
 
 
-def resume(queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@click.command()
+@queue_option
+@json_option
+def resume(queue: str | None, as_json: bool) -> None:
     """Let workers claim again."""
     from oxcart.cli.session import run_async
 
@@ -49,12 +55,12 @@ async def _switch(queue_name: str | None, as_json: bool, *, paused: bool) -> Non
         )
 
 
-def drain(
-    queue: QueueOption = None,
-    delayed: Annotated[bool, typer.Option("--delayed", help="Remove delayed jobs too.")] = False,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@click.command()
+@queue_option
+@click.option("--delayed", is_flag=True, help="Remove delayed jobs too.")
+@yes_option
+@json_option
+def drain(queue: str | None, delayed: bool, yes: bool, as_json: bool) -> None:
     """Remove every job that waits. Active, completed and failed jobs stay."""
     from oxcart.cli.session import run_async
 
@@ -78,17 +84,16 @@ async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool
         say(f"Removed {removed} jobs of {queue.name}.")
 
 
-def clean(
-    *,
-    queue: QueueOption = None,
-    state: Annotated[
-        str, typer.Option(metavar="STATE", help="Which jobs: completed, failed, delayed, waiting…")
-    ] = "completed",
-    older_than: Annotated[str, typer.Option(metavar="AGE", help="Keep younger ones: 90s, 30m, 24h, 7d.")] = "0s",
-    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Remove at most so many; 0: all.")] = 0,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@click.command()
+@queue_option
+@click.option(
+    "--state", metavar="STATE", default="completed", help="Which jobs: completed, failed, delayed, waiting and so on."
+)
+@click.option("--older-than", metavar="AGE", default="0s", help="Keep younger ones: 90s, 30m, 24h, 7d.")
+@click.option("--limit", metavar="N", type=click.IntRange(0), default=0, help="Remove at most so many; 0 is all.")
+@yes_option
+@json_option
+def clean(*, queue: str | None, state: str, older_than: str, limit: int, yes: bool, as_json: bool) -> None:
     """Remove jobs of one state."""
     from oxcart.cli.session import run_async
     from oxcart.handlers import parse_duration_ms
@@ -116,16 +121,12 @@ async def _on_queue(queue_name: str | None, work: Callable[[Queue], Awaitable[An
         return await work(queue), queue.name
 
 
-def limit(
-    queue: QueueOption = None,
-    concurrency: Annotated[
-        str | None, typer.Option(metavar="N|none", help="At most N jobs at once in all workers together.")
-    ] = None,
-    rate: Annotated[
-        str | None, typer.Option(metavar="N/TIME|none", help="At most N jobs per time in all workers: 100/60s, 5/s.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+@click.command()
+@queue_option
+@click.option("--concurrency", metavar="N|none", help="At most N jobs at once in all workers together.")
+@click.option("--rate", metavar="N/TIME|none", help="At most N jobs per time in all workers: 100/60s, 5/s.")
+@json_option
+def limit(queue: str | None, concurrency: str | None, rate: str | None, as_json: bool) -> None:
     """Show or set the limits of a queue. They hold for all its workers together, Node's included."""
     from oxcart.cli.session import run_async
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from oxcart.cli.options import JsonOption, QueueOption
+import click
+
+from oxcart.cli.options import json_option, queue_option
 from oxcart.cli.output import say, say_json, say_table
 
 
-def counts(queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@click.command()
+@queue_option
+@json_option
+def counts(queue: str | None, as_json: bool) -> None:
     """Show how many jobs are in each state."""
     from oxcart.cli.session import run_async
 

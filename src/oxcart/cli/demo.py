@@ -6,9 +6,9 @@ import asyncio
 import os
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from oxcart.cli.exits import FAILED, Interrupted
 from oxcart.cli.output import say
@@ -28,11 +28,9 @@ _LOOK_SECONDS = 0.1
 _SETTINGS = {"JOB_QUEUE_NAME": QUEUE, "OXCART_SHUTDOWN_GRACE_SECONDS": "1"}
 
 
-def demo(
-    once: Annotated[
-        bool, typer.Option("--once", help="End when all was seen: 0 if it went as expected, else 1.")
-    ] = False,
-) -> None:
+@click.command()
+@click.option("--once", is_flag=True, help="End when all was seen: 0 if it went as expected, else 1.")
+def demo(once: bool) -> None:
     """See a worker at work, on a private server in .oxcart/. Needs no settings and no network."""
     from oxcart.cli.session import run_async
 
@@ -43,7 +41,7 @@ def demo(
             raise
         say("\nThe demo has ended; its jobs are still in .oxcart/.")
         code = 0
-    raise typer.Exit(code)
+    raise click.exceptions.Exit(code)
 
 
 async def _demo(once: bool) -> int:

@@ -133,12 +133,12 @@ async def add_exhibits(queue: Queue, facts: Facts) -> list[Exhibit]:
         exhibits.append(Exhibit(name, shows, added.id, ended))
 
     await add("greet", "an async handler", _returned("Hello Ann"), {"name": "Ann"})
-    await add("thumbnail", "a sync one, in a thread, with progress", _returned("320 px"), {"width": 320})
+    await add("thumbnail", "a sync handler, in a thread", _returned("320 px"), {"width": 320})
     await add("remind", f"delayed by {_DELAY_SECONDS:g} s", _was_delayed, delay_seconds=_DELAY_SECONDS)
     await add("flaky", "fails twice, with growing backoff", lambda job: job.attempts_made == 3)
     for priority in (3, 2):
         await queue.add("urgent", {}, priority=priority)
-    await add("urgent", "the last of three to be added, run first", lambda _: facts.order[:1] == [1], priority=1)
+    await add("urgent", "added last of three, run first", lambda _: facts.order[:1] == [1], priority=1)
     pages = [{"name": "page", "data": {"page": number}} for number in (1, 2)]
     flow = await queue.add_flow({"name": "report", "children": pages})
     exhibits.append(Exhibit("report", "a flow: waits for its two pages", flow.id, _returned(300)))

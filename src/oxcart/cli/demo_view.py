@@ -66,8 +66,9 @@ class LiveTable:
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for heading in ("JOB", "WHAT IT SHOWS", "STATE", ""):
-            table.add_column(heading)
+        for heading in ("JOB", "WHAT IT SHOWS", "STATE"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column()
         for exhibit in exhibits:
             colour = _COLOURS.get(exhibit.state, "dim")
             mark = "" if not exhibit.is_over else " ✓" if exhibit.is_as_expected else " ✗"

@@ -7,12 +7,12 @@ import math
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
+import click
 
 from oxcart.cli.exits import FAILED, TIMED_OUT, Refused
-from oxcart.cli.options import JsonOption, QueueOption
+from oxcart.cli.options import json_option, queue_option
 from oxcart.cli.output import note, printable, say, say_json
 
 if TYPE_CHECKING:
@@ -21,28 +21,31 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 100
 
 
+@click.command()
+@click.argument("name")
+@click.option("--data", metavar="JSON|@FILE|-", help="The job's data; - reads stdin. Else {}.")
+@queue_option
+@click.option("--delay", metavar="SECONDS", type=click.FloatRange(0), help="Run it so much later.")
+@click.option(
+    "--priority", metavar="N", type=click.IntRange(0), help="1 is the most urgent; without one it comes first."
+)
+@click.option("--attempts", metavar="N", type=click.IntRange(1), help="How often to try it.")
+@click.option("--backoff", metavar="TEXT", help="How long to wait between attempts: fixed:30s, exponential:5s.")
+@click.option("--job-id", metavar="ID", help="An id of your own; a job of this id is not added again.")
+@click.option("--wait", metavar="SECONDS", type=float, help="Wait for its end, and print its return value as JSON.")
+@json_option
 def enqueue(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The job's name; any name is accepted.")],
+    name: str,
     *,
-    data: Annotated[
-        str | None, typer.Option(metavar="JSON|@FILE|-", help="The job's data; - reads stdin. Else {}.")
-    ] = None,
-    queue: QueueOption = None,
-    delay: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Run it so much later.")] = None,
-    priority: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="1 is the most urgent; without one it comes first.")
-    ] = None,
-    attempts: Annotated[int | None, typer.Option(metavar="N", min=1, help="How often to try it.")] = None,
-    backoff: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="How long to wait between attempts: fixed:30s, exponential:5s.")
-    ] = None,
-    job_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="An id of your own; a job of this id is not added again.")
-    ] = None,
-    wait: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Wait for its end, and print its return value as JSON.")
-    ] = None,
-    as_json: JsonOption = False,
+    data: str | None,
+    queue: str | None,
+    delay: float | None,
+    priority: int | None,
+    attempts: int | None,
+    backoff: str | None,
+    job_id: str | None,
+    wait: float | None,
+    as_json: bool,
 ) -> None:
     """Add a job. The last line of stdout is its id, or with --wait its return value.
 

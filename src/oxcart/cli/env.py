@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from oxcart.cli.exits import BAD_SETTINGS
-from oxcart.cli.options import JsonOption
+from oxcart.cli.options import json_option
 from oxcart.cli.output import printable, say, say_json, say_pairs
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _CONNECTION_KNOBS = ("connect_timeout_seconds", "family", "tls_verify", "tls_ca_file")
 
 
-def env(as_json: JsonOption = False) -> None:
+@click.command()
+@json_option
+def env(as_json: bool) -> None:
     """Show the settings as they are understood. Secrets are masked; exits 78 if there are problems."""
     from oxcart.connection.target import resolve_target
     from oxcart.settings import inspect
@@ -39,7 +41,7 @@ def env(as_json: JsonOption = False) -> None:
         _say_list("Warnings", warnings)
         _say_settings(values)
     if problems:
-        raise typer.Exit(BAD_SETTINGS)
+        raise click.exceptions.Exit(BAD_SETTINGS)
 
 
 def _redis_as_json(target: RedisTarget, report: TargetReport) -> dict[str, Any]:

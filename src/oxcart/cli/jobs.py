@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from oxcart.cli.exits import FAILED, Refused
-from oxcart.cli.options import JsonOption, QueueOption, YesOption, confirm, group
+from oxcart.cli.options import Group, confirm, json_option, queue_option, yes_option
 from oxcart.cli.output import complain, printable, say, say_json
 
 if TYPE_CHECKING:
     from oxcart.queue.producer import Queue
 
-jobs = group("Look at single jobs, and change them.")
+jobs = Group(name="jobs", help="Look at single jobs, and change them.")
 
-_Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-_Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Ids of jobs.")]
+_id_argument = click.argument("job_id", metavar="ID")
+_ids_argument = click.argument("job_ids", metavar="ID…", nargs=-1, required=True)
 
 
 @jobs.command("list")
-def list_jobs(
-    state: Annotated[
-        str,
-        typer.Option(
-            metavar="STATE",
-            help="waiting, active, delayed, prioritized, waiting-children, completed, failed or paused.",
-        ),
-    ] = "failed",
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show at most so many.")] = 20,
-    queue: QueueOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@click.option(
+    "--state",
+    metavar="STATE",
+    default="failed",
+    help="waiting, active, delayed, prioritized, waiting-children, completed, failed or paused.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(1), default=20, help="Show at most so many.")
+@queue_option
+@json_option
+def list_jobs(state: str, limit: int, queue: str | None, as_json: bool) -> None:
     """Show jobs of one state. Finished ones come newest first, others in the order of their turn."""
     from oxcart.cli.session import run_async
 
@@ -40,7 +38,10 @@ def list_jobs(
 
 
 @jobs.command("show")
-def show_job(job_id: _Id, queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@_id_argument
+@queue_option
+@json_option
+def show_job(job_id: str, queue: str | None, as_json: bool) -> None:
     """Show everything about a job. Data, options, times, stack traces, log, children."""
     from oxcart.cli.session import run_async
 
@@ -48,7 +49,10 @@ def show_job(job_id: _Id, queue: QueueOption = None, as_json: JsonOption = False
 
 
 @jobs.command("logs")
-def show_logs(job_id: _Id, queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@_id_argument
+@queue_option
+@json_option
+def show_logs(job_id: str, queue: str | None, as_json: bool) -> None:
     """Print what a job's handler has logged."""
     from oxcart.cli.session import run_async
 
@@ -56,15 +60,22 @@ def show_logs(job_id: _Id, queue: QueueOption = None, as_json: JsonOption = Fals
 
 
 @jobs.command("retry")
+@click.argument("job_ids", metavar="[ID…]", nargs=-1)
+@click.option("--all", "all_failed", is_flag=True, help="Every failed job.")
+@click.option("--reason", metavar="TEXT", help="Failed jobs whose reason contains this.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most so many, the oldest first.")
+@click.option("--reset-attempts", is_flag=True, help="Give them all attempts again.")
+@queue_option
+@json_option
 def retry_jobs(
-    job_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Ids of failed jobs.")] = None,
+    job_ids: tuple[str, ...],
     *,
-    all_failed: Annotated[bool, typer.Option("--all", help="Every failed job.")] = False,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Failed jobs whose reason contains this.")] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many, the oldest first.")] = None,
-    reset_attempts: Annotated[bool, typer.Option("--reset-attempts", help="Give them all attempts again.")] = False,
-    queue: QueueOption = None,
-    as_json: JsonOption = False,
+    all_failed: bool,
+    reason: str | None,
+    limit: int | None,
+    reset_attempts: bool,
+    queue: str | None,
+    as_json: bool,
 ) -> None:
     """Put failed jobs back to be run again."""
     from oxcart.cli.session import run_async
@@ -81,7 +92,11 @@ def retry_jobs(
 
 
 @jobs.command("remove")
-def remove_jobs(job_ids: _Ids, queue: QueueOption = None, yes: YesOption = False, as_json: JsonOption = False) -> None:
+@_ids_argument
+@queue_option
+@yes_option
+@json_option
+def remove_jobs(job_ids: tuple[str, ...], queue: str | None, yes: bool, as_json: bool) -> None:
     """Remove jobs, with the children that wait below them."""
     from oxcart.cli.session import run_async
 
@@ -91,7 +106,10 @@ def remove_jobs(job_ids: _Ids, queue: QueueOption = None, yes: YesOption = False
 
 
 @jobs.command("promote")
-def promote_jobs(job_ids: _Ids, queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@_ids_argument
+@queue_option
+@json_option
+def promote_jobs(job_ids: tuple[str, ...], queue: str | None, as_json: bool) -> None:
     """Let delayed jobs run now."""
     from oxcart.cli.session import run_async
 
@@ -181,7 +199,7 @@ async def _each(
         for job_id in done:
             say(f"{done_word} {job_id}")
     if problems:
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
 
 
 async def _retry_failed(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
 from oxcart.cli.exits import FAILED, Refused
-from oxcart.cli.output import complain
+from oxcart.cli.output import complain, say
 
-QueueOption = Annotated[
-    str | None, typer.Option("--queue", "-q", metavar="NAME", help="The queue; else the first of JOB_QUEUE_NAME.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where no terminal can answer.")]
+queue_option = click.option("--queue", "-q", metavar="NAME", help="The queue; else the first of JOB_QUEUE_NAME.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask; needed where no terminal can answer.")
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -28,14 +27,27 @@ def confirm(question: str, *, yes: bool) -> None:
         raise Refused("Nothing was changed.", FAILED)
 
 
-def group(help_text: str) -> typer.Typer:
-    """A group of commands; alone it shows its help."""
-    made = typer.Typer(help=help_text, add_completion=False, rich_markup_mode=None)
+class Group(click.Group):
+    """Commands below a common name. Alone it shows its help; for a command it does not have it guesses."""
 
-    @made.callback(invoke_without_command=True)
-    def show_help(context: typer.Context) -> None:
-        if context.invoked_subcommand is None:
-            typer.echo(context.get_help())
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(invoke_without_command=True, callback=_show_help, **attributes)
 
-    show_help.__doc__ = help_text
-    return made
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - in the order of their use, not of the alphabet
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        wanted = args[0]
+        if not wanted.startswith("-") and self.get_command(ctx, wanted) is None:
+            guesses = difflib.get_close_matches(wanted, self.commands, n=1)
+            guess = f" Did you mean {guesses[0]}?" if guesses else f" There are {', '.join(self.commands)}."
+            raise click.UsageError(f'There is no command "{wanted}".{guess}', ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _show_help() -> None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        say(context.get_help())

@@ -62,7 +62,7 @@ def is_terminal() -> bool:
 
 
 def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns with a heading; a column whose cells are all numbers is right-aligned."""
+    """Columns with a heading; numbers are right-aligned. Only the last column breaks: ids are there to be copied."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -70,7 +70,8 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=SIMPLE_HEAD if is_terminal() else None, pad_edge=False, header_style="bold")
     for position, heading in enumerate(headings):
         numeric = bool(rows) and all(re.fullmatch(r"-?[\d.]+", row[position]) for row in rows)
-        table.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold")
+        may_break = position == len(headings) - 1
+        table.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold", no_wrap=not may_break)
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     say_rich(table)

@@ -56,10 +56,13 @@ def _section(path: str, command: Any) -> str:
     for paragraph in _paragraphs(command.help)[1:]:
         lines += [" ".join(paragraph.split()), ""]
     lines += ["```", usage, "```", ""]
-    rows = [_row(_argument_name(param), param) for param in arguments]
-    rows += [_row(_option_name(param), param) for param in options if param.name != "help"]
-    if rows:
-        lines += ["| | default | |", "|---|---|---|", *rows, ""]
+    if options:
+        lines += [
+            "| option | default | |",
+            "|---|---|---|",
+            *(_row(_option_name(param), param) for param in options),
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -77,7 +80,7 @@ def _option_name(param: Any) -> str:
 
 
 def _row(name: str, param: Any) -> str:
-    default = "" if param.default is None or param.default is False else f"`{param.default}`"
+    default = f"`{param.default}`" if isinstance(param.default, str | int | float) and not param.is_flag else ""
     meaning = (param.help or "").replace("|", "\\|")
     return f"| `{name.replace('|', chr(92) + '|')}` | {default} | {meaning} |"
 

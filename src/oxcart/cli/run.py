@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.output import complain
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from oxcart.serving import Plan
 
 
+@click.command()
+@click.argument("app", metavar="[MODULE:APP]", required=False)
+@click.option("--queue", "-q", metavar="NAMES", help="Queues to serve (JOB_QUEUE_NAME): a,b:10.")
+@click.option(
+    "--concurrency", metavar="N", type=click.IntRange(1, 10_000), help="Jobs to run at once (JOB_CONCURRENCY)."
+)
+@click.option("--port", metavar="N", type=click.IntRange(0, 65_535), help="The HTTP port (PORT).")
+@click.option("--reload", is_flag=True, help="Restart when a .py file below this folder changes.")
+@click.option("--embedded", is_flag=True, help="Use the private server in .oxcart/, whatever Redis is set.")
 def run(
-    app: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MODULE:APP]", help="An Oxcart app, from this folder or PYTHONPATH; else the built-ins."
-        ),
-    ] = None,
+    app: str | None,
     *,
-    queue: Annotated[
-        str | None, typer.Option("--queue", "-q", metavar="NAMES", help="Queues to serve (JOB_QUEUE_NAME): a,b:10.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=10_000, help="Jobs to run at once (JOB_CONCURRENCY).")
-    ] = None,
-    port: Annotated[int | None, typer.Option(metavar="N", min=0, max=65_535, help="The HTTP port (PORT).")] = None,
-    reload: Annotated[
-        bool, typer.Option("--reload", help="Restart when a .py file below this folder changes.")
-    ] = False,
-    embedded: Annotated[
-        bool, typer.Option("--embedded", help="Use the private server in .oxcart/, whatever Redis is set.")
-    ] = False,
+    queue: str | None,
+    concurrency: int | None,
+    port: int | None,
+    reload: bool,
+    embedded: bool,
 ) -> None:
-    """Run the worker with its HTTP side until SIGTERM or Ctrl-C. The log is on stdout."""
+    """Run the worker with its HTTP side, until SIGTERM or Ctrl-C.
+
+    MODULE:APP is an Oxcart app of a module in this folder or on PYTHONPATH; without one the built-in jobs are served.
+    The log is on stdout.
+    """
     from oxcart.serving import plan
 
     environ = dict(os.environ)
@@ -51,8 +51,8 @@ def run(
     if reload:
         from oxcart.cli.reload import run_and_reload
 
-        raise typer.Exit(run_and_reload(_child_arguments(app, embedded), environ))
-    raise typer.Exit(_serve(app, planned))
+        raise click.exceptions.Exit(run_and_reload(_child_arguments(app, embedded), environ))
+    raise click.exceptions.Exit(_serve(app, planned))
 
 
 def _child_arguments(app: str | None, embedded: bool) -> list[str]:

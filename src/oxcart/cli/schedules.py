@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from oxcart.cli.exits import FAILED, Refused
-from oxcart.cli.options import JsonOption, QueueOption, group
+from oxcart.cli.options import Group, json_option, queue_option
 from oxcart.cli.output import duration, local_time, say, say_json, say_table, shorten, utc_time
 
 if TYPE_CHECKING:
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from oxcart.queue.producer import Queue
     from oxcart.queue.schedules import Schedule
 
-schedules = group("Look at recurring jobs, and change them.")
+schedules = Group(name="schedules", help="Look at recurring jobs, and change them.")
 
-_ScheduleId = Annotated[str, typer.Argument(metavar="ID", help="As `schedules list` shows it.")]
+_id_argument = click.argument("schedule_id", metavar="ID")
 
 
 @schedules.command("list")
-def list_schedules(queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@queue_option
+@json_option
+def list_schedules(queue: str | None, as_json: bool) -> None:
     """Show recurring jobs. The next one comes first; without --queue those of all queues that are served."""
     from oxcart.cli.session import run_async
 
@@ -31,7 +33,10 @@ def list_schedules(queue: QueueOption = None, as_json: JsonOption = False) -> No
 
 
 @schedules.command("remove")
-def remove_schedule(schedule_id: _ScheduleId, queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@_id_argument
+@queue_option
+@json_option
+def remove_schedule(schedule_id: str, queue: str | None, as_json: bool) -> None:
     """Remove a recurring job. One that a running worker's app declares comes back with that worker."""
     from oxcart.cli.session import run_async
 
@@ -39,7 +44,10 @@ def remove_schedule(schedule_id: _ScheduleId, queue: QueueOption = None, as_json
 
 
 @schedules.command("run-now")
-def run_schedule_now(schedule_id: _ScheduleId, queue: QueueOption = None, as_json: JsonOption = False) -> None:
+@_id_argument
+@queue_option
+@json_option
+def run_schedule_now(schedule_id: str, queue: str | None, as_json: bool) -> None:
     """Add one job of a recurring one now. Its own times stay as they are."""
     from oxcart.cli.session import run_async
 
