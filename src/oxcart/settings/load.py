@@ -96,10 +96,10 @@ def known_names() -> frozenset[str]:
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """One warning for each OXCART_ variable that means nothing to us, with a guess."""
     known = known_names()
-    ours = sorted(name for name in known if name.startswith("OXCART_"))
+    ours = sorted(name.removeprefix("OXCART_") for name in known if name.startswith("OXCART_"))
     warnings = []
     for name in sorted(name for name in environ if name.startswith("OXCART_") and name not in known):
-        guesses = difflib.get_close_matches(name, ours, n=1, cutoff=0.75)
-        guess = f"Did you mean {guesses[0]}?" if guesses else "docs/settings.md lists them all."
+        guesses = difflib.get_close_matches(name.removeprefix("OXCART_"), ours, n=1, cutoff=0.7)
+        guess = f"Did you mean OXCART_{guesses[0]}?" if guesses else "docs/settings.md lists them all."
         warnings.append(f"{name} is not a setting. {guess}")
     return warnings
