@@ -1,0 +1,100 @@
+"""What is a diagnostic check, and what can it find? One `Check(...)` record each; doctor/run.py runs them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from oxcart.errors import Failure
+
+Context = TypeVar("Context")
+
+PAGE = "docs/doctor.md"
+
+# What a failed check ends the command with (design 3.2); they are sysexits.h's.
+FAILS, UNREACHABLE, BAD_SETTINGS = 1, 69, 78
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARNING = "warning"  # works now; someone should look this week
+    FAILED = "failed"
+    SKIPPED = "skipped"  # says nothing about what was to be checked
+    CRASHED = "crashed"  # the check itself has a bug
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check saw. `evidence` is the observation, `hint` the exact step to take; neither holds a secret.
+
+    A warning or failure has a `code` with a section in docs/doctor.md, and a `summary` in one sentence; `raw` is the
+    foreign error behind it, shown on demand.
+    """
+
+    state: State
+    evidence: str
+    hint: str = ""
+    code: str = ""
+    summary: str = ""
+    retryable: bool = False
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[Context]):
+    """`id` is stable; `title` is a claim that holds when all is well; `matters` is why jobs depend on it.
+
+    It runs when the checks that it `needs` were ok or warned, else it is skipped for their sake. `exit_code` is what
+    its failure ends the command with.
+    """
+
+    id: str
+    group: str
+    title: str
+    run: Callable[[Context], Awaitable[Finding]]
+    matters: str
+    needs: tuple[str, ...] = ()
+    deadline_seconds: float = 10.0
+    exit_code: int = FAILS
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The one thing that is wrong: the cause, not what follows from it."""
+
+    id: str
+    summary: str
+    action: str
+    retryable: bool
+
+
+class Unanswerable(Exception):  # noqa: N818 - no error: the check cannot say anything here
+    """Raise in a check to have it skipped, with the reason as half a sentence: "this server has no INFO"."""
+
+
+def ok(evidence: str) -> Finding:
+    return Finding(State.OK, evidence)
+
+
+def warning(code: str, summary: str, hint: str, *, evidence: str = "", raw: str = "") -> Finding:
+    return Finding(State.WARNING, evidence or summary, hint, code, summary, raw=raw)
+
+
+def failed(
+    code: str, summary: str, hint: str, *, evidence: str = "", retryable: bool = False, raw: str = ""
+) -> Finding:
+    return Finding(State.FAILED, evidence or summary, hint, code, summary, retryable, raw)
+
+
+def failed_by(failure: Failure, *, evidence: str = "", raw: str = "") -> Finding:
+    """The finding for a failure of the connection's table."""
+    return failed(
+        failure.code, failure.summary, failure.advice, evidence=evidence, retryable=failure.retryable, raw=raw
+    )
+
+
+def anchor(name: str) -> str:
+    """Where docs/doctor.md explains a check or a code."""
+    return f"{PAGE}#{name.lower()}"

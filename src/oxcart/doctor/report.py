@@ -1,0 +1,153 @@
+"""How is a diagnosis told? As JSON for programs, as lines for a person, as a block to paste into an issue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from oxcart.checks import State, Verdict, anchor
+from oxcart.doctor.run import Diagnosis, Result
+
+SCHEMA = 1
+
+SYMBOLS = {State.OK: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "-", State.CRASHED: "☠"}
+PLAIN_SYMBOLS = {State.OK: "ok", State.WARNING: "!!", State.FAILED: "NO", State.SKIPPED: "--", State.CRASHED: "??"}
+_STYLES = {
+    State.OK: "green",
+    State.WARNING: "yellow",
+    State.FAILED: "bold red",
+    State.SKIPPED: "dim",
+    State.CRASHED: "bold magenta",
+}
+
+Line = tuple[str, str]
+"""A text and the rich style of it; a program without colours leaves the style out."""
+
+
+def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    verdict = diagnosis.verdict
+    return {
+        "schema": SCHEMA,
+        "ok": diagnosis.ok,
+        "verdict": None if verdict is None else _verdict_as_json(verdict),
+        "checks": [_as_json(result) for result in diagnosis.results],
+    }
+
+
+def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
+    return {"id": verdict.id, "summary": verdict.summary, "action": verdict.action, "retryable": verdict.retryable}
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    check, finding = result.check, result.finding
+    return {
+        "id": check.id,
+        "group": check.group,
+        "title": check.title,
+        "state": finding.state.value,
+        "evidence": finding.evidence,
+        "hint": finding.hint,
+        "docs": anchor(finding.code or check.id),
+        "durationMs": result.duration_ms,
+    }
+
+
+class Lines:
+    """Makes lines of results as they come: a heading for each group, skipped checks of one reason in one line."""
+
+    def __init__(self, *, verbose: bool = False, unicode: bool = True, wide: int = 34) -> None:
+        self._verbose = verbose
+        self._symbols = SYMBOLS if unicode else PLAIN_SYMBOLS
+        self._wide = wide
+        self._group = ""
+        self._skipped: list[Result] = []
+
+    def add(self, result: Result) -> Iterator[Line]:
+        state, reason = result.finding.state, result.finding.evidence
+        if self._skipped and (state is not State.SKIPPED or reason != self._skipped[0].finding.evidence):
+            yield from self.flush()
+        if state is State.SKIPPED and not self._verbose:
+            self._skipped.append(result)
+            return
+        yield from self._heading(result)
+        yield from self._lines_of(result)
+
+    def flush(self) -> Iterator[Line]:
+        """What is still held back; call it at the end."""
+        held, self._skipped = self._skipped, []
+        if len(held) == 1:
+            yield from self._heading(held[0])
+            yield from self._lines_of(held[0])
+        elif held:
+            ids = ", ".join(result.check.id for result in held)
+            self._group = ""
+            yield "", ""
+            symbol = self._symbols[State.SKIPPED]
+            yield f"{symbol} {len(held)} checks skipped {held[0].finding.evidence}: {ids}", "dim"
+
+    def _heading(self, result: Result) -> Iterator[Line]:
+        if result.check.group != self._group:
+            self._group = result.check.group
+            yield "", ""
+            yield self._group, "bold"
+
+    def _lines_of(self, result: Result) -> Iterator[Line]:
+        check, finding = result.check, result.finding
+        took = f"  [{result.duration_ms} ms]" if self._verbose and finding.state is not State.SKIPPED else ""
+        evidence = f"  {finding.evidence}" if finding.evidence else ""
+        yield f"  {self._symbols[finding.state]} {check.title:<{self._wide}}{evidence}{took}", _STYLES[finding.state]
+        if finding.state is State.WARNING or (finding.state in {State.FAILED, State.CRASHED} and self._verbose):
+            if finding.hint:
+                yield f"      {finding.hint}", ""
+            yield f"      oxcart explain {finding.code}", "dim"
+        if finding.raw and self._verbose:
+            yield f"      raw: {finding.raw}", "dim"
+
+
+def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
+    """What to do, at the end, where the eye is; then what else failed."""
+    counts = {state: sum(result.finding.state is state for result in diagnosis.results) for state in State}
+    verdict = diagnosis.verdict
+    yield "", ""
+    if verdict is None:
+        warnings = counts[State.WARNING]
+        said = "" if not warnings else f", {warnings} warning{'s' if warnings > 1 else ''}"
+        yield f"All is well: {counts[State.OK]} checks ok{said}.", "bold green"
+        return
+    cause = next((result for result in diagnosis.results if result.is_bad), None)
+    yield f"{verdict.id}: {verdict.summary}", "bold red"
+    if cause is not None and cause.check.matters:
+        yield f"  Why it matters  {cause.check.matters}", ""
+    yield f"  What to do      {verdict.action}", "bold"
+    again = "may pass by itself; the worker goes on trying" if verdict.retryable else "does not help, change it first"
+    yield f"  Trying again    {again}", ""
+    yield f"  More            oxcart explain {verdict.id}", ""
+    yield from _others(diagnosis, verdict, cause)
+
+
+def _others(diagnosis: Diagnosis, verdict: Verdict, cause: Result | None) -> Iterator[Line]:
+    others = [result for result in diagnosis.results if result.is_bad and result is not cause]
+    for result in others:
+        finding = result.finding
+        if finding.code != verdict.id:
+            yield "", ""
+            yield f"Also {finding.code}: {finding.summary}", "red"
+            yield f"  What to do      {finding.hint}", ""
+
+
+def to_paste(diagnosis: Diagnosis, facts: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Markdown without host names and secrets: `facts` are about the installation, and as harmless."""
+    verdict = diagnosis.verdict
+    yield "### oxcart doctor"
+    yield ""
+    for name, value in facts:
+        yield f"- {name}: {value}"
+    yield f"- verdict: {verdict.id if verdict else 'none, all is well'}"
+    yield ""
+    yield "| check | state | code | ms | evidence |"
+    yield "|---|---|---|---|---|"
+    for result in diagnosis.results:
+        finding = result.finding
+        seen = finding.raw if finding.raw and result.is_bad else finding.evidence
+        cell = " ".join(seen.split()).replace("|", "\\|")
+        yield f"| {result.check.id} | {finding.state} | {finding.code} | {result.duration_ms} | {cell} |"

@@ -1,0 +1,177 @@
+"""How are checks run? In order, each with a deadline; what needs a failed one is skipped, and a bug is no traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from redis.exceptions import RedisError
+
+from oxcart.checks import Check, Finding, State, Unanswerable, Verdict, failed_by
+from oxcart.connection.failures import classify, failure_for, scrub
+from oxcart.connection.target import RedisTarget
+from oxcart.errors import InvalidInput, OxcartError, ServerRefused, SettingsError, Unavailable
+
+Context = TypeVar("Context")
+
+CRASHED = "CHECK_CRASHED"
+_GOOD = frozenset({State.OK, State.WARNING})
+_BAD = frozenset({State.FAILED, State.CRASHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check and what it found."""
+
+    check: Check[object]
+    finding: Finding
+    duration_ms: int
+
+    @property
+    def is_bad(self) -> bool:
+        return self.finding.state in _BAD
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Every result in order; `verdict` is None exactly when no check failed or crashed."""
+
+    results: tuple[Result, ...]
+    verdict: Verdict | None
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict is None
+
+    @property
+    def exit_code(self) -> int:
+        """That of the first check that failed: it is nearest to the cause."""
+        return next((result.check.exit_code for result in self.results if result.is_bad), 0)
+
+    def has(self, state: State) -> bool:
+        return any(result.finding.state is state for result in self.results)
+
+
+def choose(checks: Sequence[Check[Context]], only: Sequence[str]) -> list[Check[Context]]:
+    """The checks with these ids or groups, and what they need, in order; all of them if `only` is empty.
+
+    Raises InvalidInput for a name that is neither.
+    """
+    names = named(checks, only)
+    if not names:
+        return list(checks)
+    by_id = {check.id: check for check in checks}
+    waiting = list(names)
+    while waiting:
+        more = set(by_id[waiting.pop()].needs) - names
+        names |= more
+        waiting += more
+    return [check for check in checks if check.id in names]
+
+
+def named(checks: Iterable[Check[Context]], given: Sequence[str]) -> set[str]:
+    """Ids of the checks that these ids and groups name. Raises InvalidInput with a guess."""
+    import difflib
+
+    known = {check.id: {check.id} for check in checks}
+    for check in checks:
+        known.setdefault(check.group, set()).add(check.id)
+    found: set[str] = set()
+    for name in given:
+        if name not in known:
+            guesses = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            guess = f" Did you mean {guesses[0]}?" if guesses else ""
+            raise InvalidInput(f'There is no check or group "{name}".{guess} oxcart doctor --list shows them all.')
+        found |= known[name]
+    return found
+
+
+async def run_checks(
+    checks: Sequence[Check[Context]],
+    context: Context,
+    *,
+    target: Callable[[], RedisTarget | None],
+    left_out: frozenset[str] = frozenset(),
+    on_result: Callable[[Result], None] = lambda _: None,
+) -> tuple[Result, ...]:
+    """Run them one after the other. `left_out` are skipped on request, which stops nothing that needs them.
+
+    `target` gives the Redis that raw errors are about, as soon as it is known: its password is taken out of them.
+    """
+    states: dict[str, State] = {}
+    results = []
+    for check in checks:
+        began = time.monotonic()
+        missing = next((need for need in check.needs if states.get(need, State.OK) not in _GOOD), None)
+        if check.id in left_out:
+            finding = Finding(State.SKIPPED, "left out on request (--skip)")
+        elif missing is not None:
+            finding = Finding(State.SKIPPED, f"because {missing} {_became(states[missing])}")
+        else:
+            finding = await _run(check, context, target)
+        states[check.id] = State.OK if check.id in left_out else finding.state
+        result = Result(check, finding, round((time.monotonic() - began) * 1000))  # type: ignore[arg-type]
+        results.append(result)
+        on_result(result)
+    return tuple(results)
+
+
+def _became(state: State) -> str:
+    return "was skipped" if state is State.SKIPPED else state.value
+
+
+async def _run(check: Check[Context], context: Context, target: Callable[[], RedisTarget | None]) -> Finding:
+    try:
+        async with asyncio.timeout(check.deadline_seconds) as limit:
+            return await check.run(context)
+    except Unanswerable as reason:
+        return Finding(State.SKIPPED, str(reason))
+    except (Unavailable, ServerRefused) as error:
+        return failed_by(error.failure, evidence=error.failure.summary, raw=raw_text(error, target()))
+    except SettingsError as error:
+        text = scrub(" ".join(error.problems), target())
+        return Finding(State.FAILED, text, "Correct what the sentence names.", "SETTINGS", text)
+    except TimeoutError as error:
+        if not limit.expired():
+            return failed_by(classify(error, target=target()), raw=raw_text(error, target()))
+        failure = failure_for("READ_TIMEOUT", target())
+        return failed_by(failure, evidence=f"no end after {check.deadline_seconds:g} s")
+    except (RedisError, OSError) as error:
+        return failed_by(classify(error, target=target()), raw=raw_text(error, target()))
+    except OxcartError as error:
+        text = scrub(str(error), target())
+        return Finding(State.FAILED, text, "Run oxcart doctor -v, and report what it shows.", CRASHED, text)
+    except Exception as error:  # noqa: BLE001 - one check with a bug must not hide what the others see
+        return _crashed(error, target())
+
+
+def _crashed(error: Exception, target: RedisTarget | None) -> Finding:
+    kind = type(error).__name__
+    summary = f"The check itself met an error that it did not expect ({kind})."
+    hint = "Please report it in the project's issue tracker, with the output of oxcart doctor --report -v."
+    return Finding(State.CRASHED, kind, hint, CRASHED, summary, raw=raw_text(error, target))
+
+
+def raw_text(error: BaseException, target: RedisTarget | None) -> str:
+    """The error and what it came from, one after the other, without arguments of commands and the password."""
+    parts: list[str] = []
+    link: BaseException | None = error.__cause__ if isinstance(error, OxcartError) and error.__cause__ else error
+    while link is not None and len(parts) < 4:
+        text = f"{type(link).__name__}: {scrub(str(link), target)}".rstrip(": ")
+        if text not in parts:
+            parts.append(text)
+        link = link.__cause__ or link.__context__
+    return " <- ".join(" ".join(part.split())[:300] for part in parts)
+
+
+def first_cause(results: Sequence[Result]) -> Verdict | None:
+    """The first failure is the cause: what depends on it was skipped. A crash counts if nothing has failed."""
+    bad = [result for result in results if result.is_bad]
+    first = next((result for result in bad if result.finding.state is State.FAILED), bad[0] if bad else None)
+    if first is None:
+        return None
+    finding = first.finding
+    return Verdict(finding.code, finding.summary, finding.hint, finding.retryable)
