@@ -85,6 +85,7 @@ class Service:
             self.bus.emit(WarningRaised("SETTINGS", warning))
         if settings.sentry_dsn:
             self._report_to_sentry(settings.sentry_dsn)
+        self._start_alerts(stack)
         self.server = Server(target, self.bus.emit)
         stack.push_async_callback(self.server.close)
         worker_settings = settings.worker
@@ -109,6 +110,21 @@ class Service:
             self.bus.emit(WarningRaised("SENTRY", sentry.MISSING))
         else:
             self.bus.subscribe(subscriber)
+
+    def _start_alerts(self, stack: AsyncExitStack) -> None:
+        settings = self.plan.settings
+        if settings.alert_url is None:
+            return
+        from oxcart.telemetry.alert_sender import AlertSender
+        from oxcart.telemetry.alerts import AlertLimits
+
+        queues = ",".join(queue.name for queue in settings.worker.queues)
+        about = {"service": "worker", "queueName": queues, "release": settings.release}
+        limits = AlertLimits(settings.alert_failed_jobs, settings.commands_per_month)
+        alerts = AlertSender(settings.alert_url, self.bus.emit, about=about, limits=limits)
+        self.bus.subscribe(alerts)
+        alerts.start()
+        stack.callback(alerts.close)
 
     # -------------------------------------------------------------------------------------------- schedules
     def _notice_reconnect(self, event: Event) -> None:

@@ -241,10 +241,28 @@ class Settings:
     )
     sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
     alert_url: Secret | None = knob(
-        "OXCART_ALERT_URL", SECRET_URL, "Receives a POST when the state changes: Redis lost, Redis back, …", secret=True
+        "OXCART_ALERT_URL",
+        SECRET_URL,
+        "Receives a POST when the state changes: Redis away for a minute, Redis back, … (docs/alerts.md)",
+        secret=True,
+    )
+    alert_failed_jobs: int = knob(
+        "OXCART_ALERT_FAILED_JOBS",
+        whole(1, 1_000_000),
+        "So many failed jobs within five minutes are an alert.",
+        default="10",
+        unit="jobs",
+    )
+    commands_per_month: int | None = knob(
+        "OXCART_COMMANDS_PER_MONTH",
+        whole(1, 10**15),
+        "What the Redis plan includes (Upstash Free: 500000): an alert comes when four fifths of it will be needed.",
+        unit="commands",
     )
     release: str | None = knob(
-        "RAILWAY_GIT_COMMIT_SHA", TEXT, "The deployed commit, shown by /health; Railway sets it for GitHub deploys."
+        ("RAILWAY_GIT_COMMIT_SHA", "OXCART_RELEASE"),
+        TEXT,
+        "The deployed commit, shown by /health. Railway sets the first for GitHub deploys; set the second for others.",
     )
     railway_draining_seconds: float | None = knob(
         "RAILWAY_DEPLOYMENT_DRAINING_SECONDS",
