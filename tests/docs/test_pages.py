@@ -98,6 +98,17 @@ def test_every_setting_on_a_page_exists(page: Path) -> None:
     assert named <= known, f"{name_of(page)} names {', '.join(sorted(named - known))}"
 
 
+def test_the_files_that_how_it_works_names_exist() -> None:
+    page = page_named("docs/how-it-works.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b((?:[a-z_]+/)*[a-z_]+\.py)\b", page)) - {"test_equivalence.py"}
+    missing = [
+        name for name in named if not (ROOT / "src" / "oxcart" / name).exists() and not name.startswith("tests/")
+    ]
+
+    assert len(named) > 20
+    assert missing == []
+
+
 def test_the_codes_of_troubleshooting_are_those_of_the_failure_table() -> None:
     page = page_named("docs/troubleshooting.md").read_text(encoding="utf-8")
     section = page.partition("### /health says 503")[2].partition("###")[0]
