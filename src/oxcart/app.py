@@ -79,6 +79,7 @@ class Oxcart:
         name: str | None = None,
         queue: str = OWN_QUEUE,
         attempts: int | None = None,
+        backoff: str | Backoff | None = None,
         timeout_seconds: float | None = None,
     ) -> Callable[[Function], Function]:
         """Run a function again and again: by `cron` (5 fields, or 6 with seconds first) in `tz`, or every so often.
@@ -91,7 +92,9 @@ class Oxcart:
         def declare(function: Function) -> Function:
             job_name = name or str(getattr(function, "__name__", ""))
             repeat.check(f'@app.schedule of "{job_name}"', 0)
-            self.handlers.add(describe(job_name, function, attempts=attempts, timeout_seconds=timeout_seconds))
+            self.handlers.add(
+                describe(job_name, function, attempts=attempts, backoff=backoff, timeout_seconds=timeout_seconds)
+            )
             self.schedules.append(DeclaredSchedule(job_name, repeat, queue))
             return function
 

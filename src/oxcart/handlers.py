@@ -16,8 +16,8 @@ Handler = Callable[[Job[Any]], Any]
 KeepSetting = bool | int | Mapping[str, int]
 CustomBackoff = Callable[[int, str, BaseException, Job[Any]], float]
 
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$")
-_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, None: 1000}
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,16 @@ class Backoff:
     delay_ms: float
     jitter: float = 0.0
 
+    def to_wire(self) -> dict[str, Any]:
+        """As a job's `opts` have it."""
+        wire: dict[str, Any] = {"type": self.kind, "delay": round(self.delay_ms)}
+        if self.jitter:
+            wire["jitter"] = self.jitter
+        return wire
+
 
 def parse_duration_ms(text: str) -> float:
-    """`5s`, `200ms`, `1.5m`; a bare number is seconds. Raises InvalidInput."""
+    """`5s`, `200ms`, `1.5m`, with its unit. Raises InvalidInput."""
     match = _DURATION.match(text.strip())
     if match is None:
         raise InvalidInput(f'"{text}" is no duration; write 200ms, 5s, 2m, 1h or 1d.')
@@ -50,11 +57,25 @@ def parse_backoff(value: str | Backoff | None) -> Backoff | None:
         share = float(jitter) if jitter else 0.0
     except ValueError:
         share = -1.0
-    if not kind or not 0 <= share <= 1:
-        raise InvalidInput(f'backoff="{value}": write "exponential:5s", "fixed:30s", or with jitter "fixed:30s:0.5".')
-    if kind in {"fixed", "exponential"} and not delay:
-        raise InvalidInput(f'backoff="{value}": {kind} needs a delay, as in "{kind}:5s".')
+    is_built_in = kind in {"fixed", "exponential"}
+    if not kind or not 0 <= share <= 1 or (rest and not is_built_in):
+        raise InvalidInput(
+            f'the backoff "{value}" is not known: write it like "exponential:5s", "fixed:30s", with jitter '
+            '"fixed:30s:0.5" (a share from 0 to 1), or the name of a strategy alone.'
+        )
+    if is_built_in and not delay:
+        raise InvalidInput(f'the backoff "{value}" needs a delay, as in "{kind}:5s".')
     return Backoff(kind, parse_duration_ms(delay) if delay else 0.0, share)
+
+
+def check_keep(what: str, value: KeepSetting | None) -> None:
+    """True keeps all finished jobs, False none, a number that many, or {"age": seconds, "count": n}."""
+    numbers = value.values() if isinstance(value, Mapping) else () if value is None else (value,)
+    known = not isinstance(value, Mapping) or (value and not set(value) - {"age", "count", "limit"})
+    if not known or not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise InvalidInput(
+            f'{what}={value!r}: give True (all), False (none), a number of jobs, or {{"age": seconds, "count": n}}.'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +140,8 @@ def describe(  # the arguments are those of @app.job
         raise InvalidInput(f"{where}: attempts={attempts!r} must be a whole number from 1 on.")
     if timeout_seconds is not None and not timeout_seconds > 0:
         raise InvalidInput(f"{where}: timeout_seconds={timeout_seconds!r} must be above 0.")
+    for option, keep in (("keep_completed", keep_completed), ("keep_failed", keep_failed)):
+        check_keep(f"{where}: {option}", keep)
     try:
         parsed_backoff = parse_backoff(backoff)
     except InvalidInput as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, TypeVar, overload
@@ -91,11 +91,18 @@ async def running_worker(
 
 
 async def run_handler(
-    app: Oxcart, name: str, data: Any = None, *, attempts_made: int = 0, job_id: str = "test-1"
+    app: Oxcart,
+    name: str,
+    data: Any = None,
+    *,
+    attempts_made: int = 0,
+    job_id: str = "test-1",
+    children: Mapping[str, Any] | None = None,
 ) -> HandlerRun:
     """Run one handler without a server: what it returned or raised, its progress and its log.
 
-    `data` goes through JSON and the handler's model, as on the wire. What the handler raises is raised here.
+    `data` goes through JSON and the handler's model, as on the wire; `children` is what job.children_values() gives.
+    What the handler raises is raised here.
     Raises InvalidInput for a name the app does not handle and for data that its model refuses.
 
         run = await run_handler(app, "greet", {"name": "Ann"})
@@ -106,6 +113,7 @@ async def run_handler(
         raise InvalidInput(f'The app has no handler for "{name}". Known here: {", ".join(app.handlers.names)}.')
     value = decode(encode(data if data is not None else {}, "data"))
     run = HandlerRun()
+    run.children = dict(children or {})
     job: Job[Any] = Job(
         job_id,
         name,

@@ -42,7 +42,7 @@ async def test_the_last_line_is_the_id_of_the_job_that_was_added(oxcart: Oxcart,
     assert (job.name, job.data, job.priority) == ("greet", {"name": "Ann"}, 3)
     assert job.options.attempts == 4
     assert job.options.backoff is not None
-    assert (job.options.backoff.type, job.options.backoff.delay_ms) == ("fixed", 2000)
+    assert (job.options.backoff.kind, job.options.backoff.delay_ms) == ("fixed", 2000)
     assert done.err == ""
 
 
@@ -175,7 +175,7 @@ async def test_a_long_line_is_shown_around_the_place_where_it_breaks(oxcart: Oxc
         (("--delay", "nan"), "no number"),
         (("--priority", "99999999"), "priority"),
         (("--attempts", "0"), "--attempts"),
-        (("--backoff", "sometimes"), "exponential:5s"),
+        (("--backoff", "linear:5s"), "exponential:5s"),
         (("--wait", "0"), "above 0"),
         (("--wait", "inf"), "above 0"),
         (("--queue", "a:b"), '":"'),

@@ -58,8 +58,11 @@ def test_a_backoff_can_be_written_as_text(text: str, expected: Backoff) -> None:
         ({"attempts": 0}, r'@app.job\("greet"\): attempts=0 must be a whole number from 1 on'),
         ({"attempts": True}, "attempts=True"),
         ({"timeout_seconds": 0}, "timeout_seconds=0 must be above 0"),
-        ({"backoff": "exponential"}, 'exponential needs a delay, as in "exponential:5s"'),
+        ({"backoff": "exponential"}, 'needs a delay, as in "exponential:5s"'),
         ({"backoff": "fixed:soon"}, '"soon" is no duration'),
+        ({"backoff": "linear:5s"}, "the name of a strategy alone"),
+        ({"keep_completed": {"days": 3}}, "give True \\(all\\), False"),
+        ({"keep_failed": -1}, "keep_failed=-1: give True"),
         ({"backoff": "fixed:5s:2"}, "with jitter"),
     ],
 )

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from oxcart.errors import InvalidInput
-from oxcart.protocol.job_options import Backoff, Deduplication, JobOptions, KeepJobs, Parent, from_wire, parse_options
+from oxcart.handlers import Backoff
+from oxcart.protocol.job_options import Deduplication, JobOptions, KeepJobs, Parent, from_wire, parse_options
 from oxcart.queue.options import JobArguments, build_options, parse_backoff
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from oxcart.errors import InvalidInput
+from oxcart.handlers import Backoff
 from oxcart.protocol import codec
 
 OnFailure = Literal["fail_parent", "continue_parent", "ignore_dependency", "remove_dependency"]
@@ -32,21 +33,6 @@ _ON_FAILURE: dict[OnFailure, str] = {
     "ignore_dependency": "ignoreDependencyOnFailure",
     "remove_dependency": "removeDependencyOnFailure",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before the next attempt. `jitter` 0..1 is the share of the delay that is drawn at random."""
-
-    type: str
-    delay_ms: int
-    jitter: float = 0.0
-
-    def to_wire(self) -> dict[str, Any]:
-        wire: dict[str, Any] = {"type": self.type, "delay": self.delay_ms}
-        if self.jitter:
-            wire["jitter"] = self.jitter
-        return wire
 
 
 @dataclass(frozen=True, slots=True)

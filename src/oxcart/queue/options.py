@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, get_args
 
 from oxcart.errors import InvalidInput
-from oxcart.protocol.job_options import Backoff, Deduplication, JobOptions, KeepJobs, OnFailure, Parent
+from oxcart.handlers import Backoff
+from oxcart.handlers import parse_backoff as read_backoff
+from oxcart.protocol.job_options import Deduplication, JobOptions, KeepJobs, OnFailure, Parent
 
 HIGHEST_PRIORITY_NUMBER = 2**21 - 1
 """BullMQ keeps the priority in the upper bits of a score, 32 bits above a counter; a double has 53."""
@@ -92,37 +94,27 @@ def check_job_id(job_id: str) -> str:
 
 
 def parse_backoff(name: str, value: Any) -> Backoff:
-    """The `backoff` of a job or of a decorator. Raises InvalidInput."""
-    if isinstance(value, Backoff):
-        kind, delay, jitter = value.type, float(value.delay_ms), value.jitter
+    """The `backoff` of a job: milliseconds, a text as @app.job takes it, BullMQ's mapping. Raises InvalidInput."""
+    if isinstance(value, str | Backoff):
+        try:
+            parsed = read_backoff(value)
+        except InvalidInput as error:
+            raise InvalidInput(f"{name}: {error}") from error
+        assert parsed is not None
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        kind, delay, jitter = "fixed", float(value), 0.0
-    elif isinstance(value, str):
-        kind, delay, jitter = _backoff_text(name, value)
+        parsed = Backoff("fixed", float(value))
     elif isinstance(value, Mapping) and isinstance(value.get("type"), str):
-        kind = value["type"]
         delay = _number(f"{name}.delay", value.get("delay", 0))
-        jitter = _number(f"{name}.jitter", value.get("jitter", 0))
+        parsed = Backoff(value["type"], delay, _number(f"{name}.jitter", value.get("jitter", 0)))
     else:
         raise InvalidInput(f'{name}: give milliseconds, a text such as "exponential:5s", or {{"type", "delay"}}.')
-    if not 0 <= delay <= LONGEST_DELAY_MS:
-        raise InvalidInput(f"{name}: a delay of {delay:g} ms is out of range; 0 to {LONGEST_DELAY_MS} ms are allowed.")
-    if not 0 <= jitter <= 1:
-        raise InvalidInput(f"{name}: a jitter of {jitter:g} is out of range; it is a share from 0 to 1.")
-    return Backoff(kind, int(delay), jitter)
-
-
-def _backoff_text(name: str, text: str) -> tuple[str, float, float]:
-    kind, _, rest = text.partition(":")
-    delay, _, jitter = rest.partition(":")
-    match = _DURATION.match(delay)
-    if kind not in {"fixed", "exponential"} or not match:
-        raise InvalidInput(f'{name} "{text}": write it like "exponential:5s", "fixed:30s" or "exponential:5s:0.5".')
-    try:
-        share = float(jitter or 0)
-    except ValueError as error:
-        raise InvalidInput(f'{name} "{text}": the jitter "{jitter}" is no number from 0 to 1.') from error
-    return kind, float(match[1]) * _UNITS_MS[match[2] or "ms"], share
+    if not 0 <= parsed.delay_ms <= LONGEST_DELAY_MS:
+        raise InvalidInput(
+            f"{name}: a delay of {parsed.delay_ms:g} ms is out of range; 0 to {LONGEST_DELAY_MS} ms are allowed."
+        )
+    if not 0 <= parsed.jitter <= 1:
+        raise InvalidInput(f"{name}: a jitter of {parsed.jitter:g} is out of range; it is a share from 0 to 1.")
+    return parsed
 
 
 def parse_keep(name: str, value: Any) -> KeepJobs:

@@ -51,6 +51,7 @@ class Exchanger:
         lock_duration_ms: int,
         keep: tuple[Policy, Policy],
         allow_plain: bool,
+        worker_name: str,
         emit: Emit,
         take: Take,
         give_up: GiveUp,
@@ -62,6 +63,7 @@ class Exchanger:
         self._lock_ms = lock_duration_ms
         self._keep = keep
         self._allow_plain = allow_plain
+        self._worker_name = worker_name
         self._emit = emit
         self._take = take
         self._give_up = give_up
@@ -95,6 +97,7 @@ class Exchanger:
             items=items,
             policies=policies.in_order,
             allow_plain=self._allow_plain,
+            worker_name=self._worker_name,
         )
         asked_at = time.monotonic()
         try:

@@ -52,6 +52,8 @@ def _declared(spec: HandlerSpec | None, kind: str) -> Policy | None:
     if spec is None:
         return None
     setting: KeepSetting | None = spec.keep_completed if kind == "c" else spec.keep_failed
+    if isinstance(setting, bool):
+        setting = not setting  # the decorator says what stays, BullMQ's removeOnComplete what goes
     return read_keep(setting) if setting is not None else None
 
 

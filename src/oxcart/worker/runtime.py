@@ -55,6 +55,7 @@ class Worker:
         version: str,
     ) -> None:
         self.worker_id = uuid.uuid4().hex
+        self.name = f"oxcart-{self.worker_id[:8]}"
         self.failed = False
         self._server = server
         self._handlers = handlers
@@ -109,6 +110,7 @@ class Worker:
                 lock_duration_ms=settings.lock_duration_ms,
                 keep=keep,
                 allow_plain=settings.exchange == "own",
+                worker_name=self.name,
                 emit=emit,
                 take=self._intake.take,
                 give_up=self._adopter.expect,
@@ -136,7 +138,7 @@ class Worker:
     def _client_name(self, queue: ServedQueue) -> str:
         """How Node's getWorkers and bull-board find the workers of a queue in CLIENT LIST."""
         encoded = base64.b64encode(queue.name.encode()).decode()
-        return f"{queue.keys.prefix}:{encoded}:w:oxcart-{self.worker_id[:8]}"
+        return f"{queue.keys.prefix}:{encoded}:w:{self.name}"
 
     # -------------------------------------------------------------------------------------------- start
     async def start(self) -> None:
