@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import say, say_json, say_table
+from oxcart.cli.output import say, say_json, say_pairs
 
 
 @click.command()
@@ -28,4 +28,4 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
         return
     say(f"Queue {queue.name}{' (paused)' if paused else ''}")
     say()
-    say_table(("STATE", "JOBS"), [(state, str(number)) for state, number in numbers.items()])
+    say_pairs([(state, f"{number:>8}") for state, number in numbers.items()])
