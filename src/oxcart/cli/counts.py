@@ -28,4 +28,5 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
         return
     say(f"Queue {queue.name}{' (paused)' if paused else ''}")
     say()
-    say_pairs([(state, f"{number:>8}") for state, number in numbers.items()])
+    digits = max(4, *(len(str(number)) for number in numbers.values()))
+    say_pairs([(state, f"{number:>{digits}}") for state, number in numbers.items()])
