@@ -31,7 +31,7 @@ async def test_counts_for_people_name_the_queue_and_that_it_is_paused(oxcart: Ox
 
     assert done.code == 0
     assert done.out.splitlines()[0] == f"Queue {queue.name} (paused)"
-    assert {line.split()[0] for line in done.out.splitlines()[3:]} == STATES
+    assert {line.split()[0] for line in done.out.splitlines()[2:]} == STATES
 
 
 async def test_another_queue_can_be_named(oxcart: Oxcart, queue: Queue) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -71,6 +73,32 @@ async def test_list_for_people_is_a_line_a_job_with_its_reason(oxcart: Oxcart, q
     assert line.split()[:2] == [job_id, "fails"]
     assert "+05:30" in line
     assert line.endswith("no such invoice")
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+async def test_a_terminal_of_any_width_shows_ids_whole_and_cuts_only_the_reason(
+    oxcart: Oxcart, queue: Queue, redis_url: str, columns: int
+) -> None:
+    [job_id] = await failed_jobs(queue, redis_url, "invoice " + "x" * 300)
+    terminal, end = os.openpty()
+
+    process = await asyncio.create_subprocess_exec(
+        *oxcart.command,
+        "jobs",
+        "list",
+        cwd=oxcart.folder,
+        env={**os.environ, **oxcart.environ, "COLUMNS": str(columns)},
+        stdout=end,
+    )
+    assert await process.wait() == 0
+    lines = os.read(terminal, 65536).decode().splitlines()
+    os.close(terminal)
+    os.close(end)
+
+    assert any(line.startswith(job_id) for line in lines)
+    [reason] = [line for line in lines if "no such invoice" in line]
+    assert reason.endswith("…")
+    assert len(reason) <= columns
 
 
 async def test_list_shows_a_state_up_to_a_limit(oxcart: Oxcart, queue: Queue) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import say, say_json, say_table
+from oxcart.cli.output import say, say_json, say_pairs
 
 
 @click.command()
@@ -28,4 +28,5 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
         return
     say(f"Queue {queue.name}{' (paused)' if paused else ''}")
     say()
-    say_table(("STATE", "JOBS"), [(state, str(number)) for state, number in numbers.items()])
+    digits = max(4, *(len(str(number)) for number in numbers.values()))
+    say_pairs([(state, f"{number:>{digits}}") for state, number in numbers.items()])

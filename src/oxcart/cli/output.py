@@ -6,13 +6,17 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_WIDTH_WITHOUT_TERMINAL = 10_000  # whoever reads a pipe cuts lines as they like
+_NUMBER = re.compile(r"-?[\d.]+")
+_WIDTH_WITHOUT_TERMINAL = 1_000_000  # whoever reads a pipe cuts lines as they like
+_GAP, _INDENT = "  ", "    "
+_LEAST_ROOM = 30  # in which a last column can be read
 
 
 class ReaderGone(Exception):  # noqa: N818 - `| head` has seen enough
@@ -62,19 +66,29 @@ def is_terminal() -> bool:
 
 
 def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns with a heading; numbers are right-aligned. Only the last column breaks: ids are there to be copied."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+    """Columns with a heading, numbers right-aligned.
 
-    table = Table(box=SIMPLE_HEAD if is_terminal() else None, pad_edge=False, header_style="bold")
-    for position, heading in enumerate(headings):
-        numeric = bool(rows) and all(re.fullmatch(r"-?[\d.]+", row[position]) for row in rows)
-        may_break = position == len(headings) - 1
-        table.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold", no_wrap=not may_break)
-    for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
-    say_rich(table)
+    On a terminal the last column is cut where the line ends, or gets a line of its own where it would have no room;
+    nothing else is: ids are there to be copied.
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    lines = [list(headings), *([one_line(cell) for cell in row] for row in rows)]
+    *widths, last_width = (max(map(cell_len, column)) for column in zip(*lines, strict=True))
+    *are_numbers, _ = (all(map(_NUMBER.fullmatch, column[1:])) for column in zip(*lines, strict=True))
+    terminal_width = shutil.get_terminal_size().columns if is_terminal() else _WIDTH_WITHOUT_TERMINAL
+    left = terminal_width - sum(widths) - len(_GAP) * len(widths)
+    has_own_line = left < min(last_width, _LEAST_ROOM)
+    room = min(last_width, terminal_width - len(_INDENT) if has_own_line else left)
+
+    for number, (*cells, last) in enumerate(lines):
+        padded = [
+            cell.rjust(width) if is_number else set_cell_size(cell, width)
+            for cell, width, is_number in zip(cells, widths, are_numbers, strict=True)
+        ]
+        cut = last if cell_len(last) <= room else set_cell_size(last, room - 1) + "…"
+        text = _GAP.join(padded) + (f"\n{_INDENT}{cut}" if has_own_line else f"{_GAP}{cut}")
+        say(f"\x1b[1m{text}\x1b[0m" if number == 0 and is_terminal() else text.rstrip())
 
 
 def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
@@ -83,19 +97,6 @@ def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     for name, value in pairs:
         if value:
             say(f"{name:<{width}}  {one_line(value)}")
-
-
-def say_rich(renderable: Any) -> None:
-    """Rendered first and written after: rich would answer a closed pipe with an exit of its own."""
-    from rich.console import Console
-
-    console = Console(width=None if is_terminal() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
-    with console.capture() as captured:
-        console.print(renderable)
-    lines = [line.rstrip() for line in captured.get().splitlines()]
-    while lines and not lines[0]:
-        del lines[0]
-    say("\n".join(lines).rstrip("\n"))
 
 
 def printable(text: str) -> str:
