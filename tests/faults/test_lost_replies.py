@@ -192,7 +192,8 @@ async def test_a_finish_that_was_sent_twice_counts_once(
             await wait_until(lambda: late_copies(proxy) == 0, describe="the late command has been executed")
 
         assert effects.started[added.id] == runs
-        assert watched.told(JobAbandoned) == []
+        if runs == 1:  # else our own next claim of it may be there before the finish is repeated
+            assert watched.told(JobAbandoned) == []
         store.assert_ended_once([added.id], state, attempts=attempts)
 
 

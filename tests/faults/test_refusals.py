@@ -6,7 +6,7 @@ import pytest
 from support.effects import Effects
 from support.server import PrivateServer
 from support.store import Store
-from support.watched import Watched, watched_worker
+from support.watched import watched_worker
 
 from oxcart import Oxcart, Queue
 from oxcart.errors import ServerRefused
@@ -44,11 +44,6 @@ def scripts_run(store: Store) -> int:
     return int(store.client.info("commandstats")["cmdstat_evalsha"]["calls"])
 
 
-def is_told(watched: Watched, code: str) -> bool:
-    failure = watched.status.redis.failure
-    return failure is not None and failure.code == code
-
-
 async def test_running_jobs_go_on_while_writes_are_refused(
     app: Oxcart, effects: Effects, fresh_server: PrivateServer, queue: Queue, store: Store, refusal: Refusal
 ) -> None:
@@ -81,7 +76,7 @@ async def test_a_success_is_written_when_writes_are_accepted_again(
         effects.go.set()
         await wait_until(lambda: len(effects.done) == 5, describe="all are done")
         if refusal.code == "READONLY":  # in OOM a finish, which frees more than it takes, is let through
-            await wait_until(lambda: is_told(watched, refusal.code), describe="the status says why")
+            await wait_until(lambda: watched.failure_code == refusal.code, describe="the status says why")
         refusal.end()
         await wait_until(lambda: store.ended(held), describe="all have ended")
 
@@ -99,7 +94,7 @@ async def test_claiming_goes_on_when_writes_are_accepted_again(
         refusal.begin()
         if refusal.code == "OOM":
             await queue.resume()
-        await wait_until(lambda: is_told(watched, refusal.code), describe="the status says why")
+        await wait_until(lambda: watched.failure_code == refusal.code, describe="the status says why")
         refusal.end()
         if refusal.code == "READONLY":
             await queue.resume()
@@ -120,7 +115,7 @@ async def test_a_refusal_is_forgotten_when_nothing_is_left_to_claim(
         await queue.add("quick")
         refusal.begin()
         await queue.resume()
-        await wait_until(lambda: is_told(watched, "OOM") and not watched.status.healthy, describe="it is refused")
+        await wait_until(lambda: watched.failure_code == "OOM" and not watched.status.healthy, describe="it is refused")
         await queue.drain()
         refusal.end()
 

@@ -35,6 +35,11 @@ class Watched:
     def status(self) -> WorkerStatus:
         return self.worker.status()
 
+    @property
+    def failure_code(self) -> str | None:
+        failure = self.status.redis.failure
+        return failure.code if failure is not None else None
+
     def told(self, kind: type[Kind]) -> list[Kind]:
         return [event for event in self.events if isinstance(event, kind)]
 

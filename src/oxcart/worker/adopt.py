@@ -45,6 +45,7 @@ class Adopter:
         self._take = take
         self._given_up: dict[bytes, _GivenUp] = {}
         self._expected = asyncio.Event()
+        self._scanning = asyncio.Lock()
 
     def expect(self, queue: ServedQueue, token: str) -> None:
         """Look for what an unanswered exchange may have claimed, now and for one lock duration."""
@@ -64,7 +65,14 @@ class Adopter:
             self._given_up = {token: given_up for token, given_up in self._given_up.items() if given_up.until > now}
 
     async def scan(self) -> int:
-        """Adopt what is there now; returns how many. An unreachable server is not an error: the next scan looks."""
+        """Adopt what is there now; returns how many. An unreachable server is not an error: the next scan looks.
+
+        One scan at a time: what another one has adopted may have ended before this one looks at what it has read.
+        """
+        async with self._scanning:
+            return await self._scan()
+
+    async def _scan(self) -> int:
         adopted = 0
         for queue in {given_up.queue for given_up in self._given_up.values()}:
             expected = [given_up for given_up in self._given_up.values() if given_up.queue is queue]

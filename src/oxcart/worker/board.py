@@ -16,6 +16,7 @@ from oxcart.worker.outbox import LARGEST_BYTES
 from oxcart.worker.served_queue import ServedQueue
 
 MOST_JOBS = 500  # in one exchange
+STUCK_SECONDS = 1.0  # fast jobs in few slots fill the outbox within one round trip: that is no news
 OUTBOX_PER_SLOT = 10  # verdicts waiting for the server per slot, above which claiming stops (design, promise 4)
 
 
@@ -112,9 +113,11 @@ class Board:
         verdicts = sum(len(queue.outbox) for queue in self.queues)
         size = sum(queue.outbox.bytes for queue in self.queues)
         is_full = verdicts >= OUTBOX_PER_SLOT * self.concurrency or size >= LARGEST_BYTES
-        if is_full and not self._outbox_was_full:
+        if not is_full:
+            self._outbox_was_full = False
+        elif not self._outbox_was_full and (self.trouble or time.monotonic() - self.last_answer_at > STUCK_SECONDS):
+            self._outbox_was_full = True
             self._emit(OutboxFull(verdicts, size))
-        self._outbox_was_full = is_full
         return is_full
 
     async def wait_for_work(self) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link, Server
-from oxcart.errors import OxcartError, Unavailable
+from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.protocol.scripts import ours, run_script, upstream
 from oxcart.telemetry.bus import Emit
-from oxcart.telemetry.events import JobsStalled
+from oxcart.telemetry.events import JobsStalled, WarningRaised
 from oxcart.worker.board import Board
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.waiting import note_next_due
@@ -46,11 +46,19 @@ class Caretaker:
             try:
                 await self._probe_if_silent()
                 for queue in self._board.queues:
-                    await self._care_for(queue)
+                    await self._care_for_this_one(queue)
             except Unavailable:
                 await self._server.wait_until_ready()
-            except OxcartError:
-                continue  # refused: the exchange meets the same, and says so
+            except ServerRefused:
+                continue  # a probe: whoever fetches meets the same, and says so
+
+    async def _care_for_this_one(self, queue: ServedQueue) -> None:
+        """What is refused for one queue harms no other. Trouble of the whole server is what the exchange reports."""
+        try:
+            await self._care_for(queue)
+        except ServerRefused as error:
+            if error.failure.kind is Kind.PERMANENT:
+                self._emit(WarningRaised("STALLED_CHECK", f"Looking after queue {queue.name}: {error}"))
 
     async def _probe_if_silent(self) -> None:
         if time.monotonic() - self._board.last_answer_at > PROBE_AFTER_SECONDS and self._has_no_room():

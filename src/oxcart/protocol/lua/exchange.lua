@@ -72,6 +72,15 @@ end
 --- @include "exchange_retention"
 --- @include "exchange_settle"
 
+-- A job whose key became something else cannot be ended; left in `active` it would break the stalled checks.
+local function take_out_if_unreadable(item)
+  local kind = call('TYPE', prefix .. item[1]).ok
+  if kind == 'hash' or kind == 'none' then return end
+  call('LREM', active, -1, item[1])
+  call('SREM', KEYS[5], item[1])
+  call('DEL', prefix .. item[1] .. ':lock')
+end
+
 local last_run                              -- the policy and state that the last kept finish was under
 local function begins_new_run(item)
   if item[6] ~= 'c' and item[6] ~= 'f' then return false end
@@ -89,6 +98,7 @@ if #items > 0 then
     if begins_new_run(item) then flush() end
     local ok, status = pcall(settle, i, item)
     statuses[i] = ok and status or text_of(status)
+    if not ok then pcall(take_out_if_unreadable, item) end
   end
   flush()
   announce_if_drained()
