@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from oxcart import Discard, Job, JobFailed, Oxcart, Queue, Snooze
+from oxcart import Discard, Job, JobFailed, Oxcart, Queue, Snooze, StateConflict
 from oxcart.testing import running_worker, wait_until
 
 
@@ -123,3 +123,25 @@ async def test_a_stopped_worker_gives_running_jobs_back(redis_url: str, queue_na
 
 async def _is_active(queue: Queue, number: int) -> bool:
     return (await queue.counts())["active"] == number
+
+
+async def test_a_running_job_can_be_cancelled_from_anywhere(redis_url: str, queue_name: str) -> None:
+    app = Oxcart()
+
+    @app.job("endless", attempts=3)
+    async def endless(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    async with (
+        running_worker(app, url=redis_url, queue=queue_name, lock_duration_ms=1000),
+        Queue(queue_name, redis_url) as queue,
+    ):
+        added = await queue.add("endless", {})
+        await wait_until(lambda: _is_active(queue, 1), describe="it runs")
+
+        await queue.cancel(added.id)
+
+        with pytest.raises(JobFailed, match="cancelled on request"):
+            await added.result(timeout_seconds=10)
+        with pytest.raises(StateConflict, match="it is failed, not being run"):
+            await queue.cancel(added.id)

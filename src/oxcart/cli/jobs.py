@@ -116,6 +116,17 @@ def promote_jobs(job_ids: tuple[str, ...], queue: str | None, as_json: bool) -> 
     run_async(_each(job_ids, "promoted", lambda q, i: q.promote(i), queue, as_json))
 
 
+@jobs.command("cancel")
+@_ids_argument
+@queue_option
+@json_option
+def cancel_jobs(job_ids: tuple[str, ...], queue: str | None, as_json: bool) -> None:
+    """Stop running jobs: each ends as failed when its worker next renews its lock, within seconds."""
+    from oxcart.cli.session import run_async
+
+    run_async(_each(job_ids, "asked to cancel", lambda q, i: q.cancel(i), queue, as_json))
+
+
 async def _list(state: str, limit: int, queue_name: str | None, as_json: bool) -> None:
     from oxcart.cli.job_view import job_summary, say_jobs
     from oxcart.cli.session import open_queue

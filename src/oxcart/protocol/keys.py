@@ -51,6 +51,11 @@ class QueueKeys:
         """The queue as other queues refer to it, in `parent` and flows: `bull:crm`."""
         return self.base[:-1]
 
+    @property
+    def cancellations(self) -> str:
+        """Ours: a set of the ids that someone asked to cancel, for the next renewal of their locks."""
+        return self.base + "oxcart:cancel"
+
     def job(self, job_id: str) -> str:
         return self.base + job_id
 

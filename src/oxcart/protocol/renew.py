@@ -10,7 +10,7 @@ from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, eval_command, ours
 
 MOST_PER_CALL = 500
-RENEWED, TAKEN_BACK, LOST = 0, 1, -6
+RENEWED, TAKEN_BACK, TO_BE_CANCELLED, LOST = 0, 1, 2, -6
 
 
 class HeldLock(NamedTuple):
@@ -22,9 +22,9 @@ class HeldLock(NamedTuple):
 
 
 def renew_command(keys: QueueKeys, locks: Sequence[HeldLock], lock_ms: int) -> Command:
-    """At most MOST_PER_CALL locks of one queue; the reply has RENEWED, TAKEN_BACK or LOST for each."""
+    """At most MOST_PER_CALL locks of one queue; the reply has one of the numbers above for each."""
     return eval_command(
         ours("renew"),
-        (keys.active, keys.stalled, keys.wait, keys.paused),
+        (keys.active, keys.stalled, keys.wait, keys.paused, keys.cancellations),
         (keys.base, lock_ms, pack(list(locks))),
     )

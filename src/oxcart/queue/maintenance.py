@@ -7,10 +7,11 @@ from typing import Any
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
 from oxcart.protocol.scripts import upstream
 from oxcart.queue.channel import Channel, ScriptCall
-from oxcart.queue.inspect import check_state, get, text
+from oxcart.queue.inspect import check_state, get, state_of, text
 
 _CLEANABLE = ("completed", "failed", "delayed", "prioritized", "waiting", "active", "paused")
 _CLEAN_BATCH = 1000
+_CANCELLATION_SECONDS = 3600  # a job of a worker that does not listen must not be cancelled another day
 _OBLITERATE_BATCH = 1000
 _MISSING_JOB, _MISSING_LOCK, _OTHER_STATE, _LOCK_MISMATCH, _OWNED_BY_SCHEDULER = -1, -2, -3, -6, -8
 
@@ -28,6 +29,21 @@ async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
     if code == _OWNED_BY_SCHEDULER:
         raise StateConflict(f"{doing}: it is the next run of a schedule. Remove the schedule instead.")
     _check(doing, code)
+
+
+async def cancel(channel: Channel, job_id: str) -> None:
+    """Ask the worker that runs a job to stop its handler; it does so when it next renews the lock, within seconds.
+
+    The job ends as failed, "cancelled on request". Only Oxcart's workers listen. Raises JobNotFound; StateConflict if
+    it is not being run.
+    """
+    keys = channel.keys
+    doing = f"Cancelling job {job_id} of queue {keys.name}"
+    state = await state_of(channel, job_id)
+    if state != "active":
+        raise StateConflict(f"{doing}: it is {state}, not being run. Remove it instead, if it shall not run.")
+    ask = ("SADD", keys.cancellations, job_id)
+    await channel.commands(doing, [ask, ("EXPIRE", keys.cancellations, _CANCELLATION_SECONDS)])
 
 
 async def retry(channel: Channel, job_id: str, state: str, *, reset_attempts: bool) -> None:

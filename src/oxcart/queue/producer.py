@@ -189,6 +189,10 @@ class Queue:
         """Raises JobNotFound; StateConflict while a worker holds it."""
         await maintenance.remove(self._channel, job_id, children=children)
 
+    async def cancel(self, job_id: str) -> None:
+        """Ask the Oxcart worker that runs a job to stop it, within seconds. Raises JobNotFound or StateConflict."""
+        await maintenance.cancel(self._channel, job_id)
+
     async def retry(self, job_id: str, *, state: str = "failed", reset_attempts: bool = False) -> None:
         """Put a failed (or completed) job back. Raises JobNotFound or StateConflict."""
         await maintenance.retry(self._channel, job_id, state, reset_attempts=reset_attempts)

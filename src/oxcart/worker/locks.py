@@ -20,11 +20,11 @@ from redis.exceptions import ResponseError
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.errors import OxcartError, ServerRefused
-from oxcart.protocol.renew import LOST, MOST_PER_CALL, HeldLock, renew_command
+from oxcart.protocol.renew import LOST, MOST_PER_CALL, TO_BE_CANCELLED, HeldLock, renew_command
 from oxcart.protocol.scripts import ours
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import LoopBlocked
-from oxcart.worker.attempt import Attempt
+from oxcart.worker.attempt import Attempt, CancelReason
 from oxcart.worker.served_queue import ServedQueue
 
 LOOP_GIVEN_UP_AFTER_SECONDS = 300.0  # design, decision 8
@@ -59,7 +59,7 @@ class LockRenewer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread_id = 0
         self.loop_ticked_at = time.monotonic()
-        self._blocked_reported = False
+        self._blocked_reports = 0
 
     @property
     def interval_seconds(self) -> float:
@@ -92,7 +92,7 @@ class LockRenewer:
 
     def _tick(self) -> None:
         self.loop_ticked_at = time.monotonic()
-        self._blocked_reported = False
+        self._blocked_reports = 0
         if not self._stopping and self._loop is not None:
             self._loop.call_later(1.0, self._tick)
 
@@ -113,11 +113,14 @@ class LockRenewer:
         self._resolve(self._asked, answered=False)
 
     def _loop_is_gone(self) -> bool:
+        """Report a blocked loop once it outlasts a lock, and again when its jobs are given up."""
         lag = self.loop_lag_seconds
-        if lag > self._lock_ms / 1000 and not self._blocked_reported:
-            self._blocked_reported = True
+        is_gone = lag > LOOP_GIVEN_UP_AFTER_SECONDS
+        worth_reports = is_gone + (lag > self._lock_ms / 1000)
+        if worth_reports > self._blocked_reports:
+            self._blocked_reports = worth_reports
             self._emit(LoopBlocked(lag, self._stack_of_loop()))
-        return lag > LOOP_GIVEN_UP_AFTER_SECONDS
+        return is_gone
 
     def _stack_of_loop(self) -> str:
         frame = sys._current_frames().get(self._loop_thread_id)  # noqa: SLF001 - the documented way to see a stuck thread
@@ -159,6 +162,8 @@ class LockRenewer:
             else:
                 attempt.renewed_at = asked_at
                 attempt.lock_uncertain = False
+            if status == TO_BE_CANCELLED:
+                self._in_loop(attempt.cancel, CancelReason.REQUESTED)
         return True
 
     def _look_elsewhere_if_useless(self, error: bytes) -> None:

@@ -1,9 +1,9 @@
 --[[
   Renew the locks of jobs whose handlers run here, and take back those that lapsed while we were away.
 
-  KEYS   1 active  2 stalled  3 wait  4 paused
+  KEYS   1 active  2 stalled  3 wait  4 paused  5 ids that someone asked to cancel
   ARGV   1 key prefix  2 lock ms  3 msgpack [{id, token, ats, processedOn, atm} …]
-  Reply  for each: 0 renewed, 1 taken back, -6 another claim exists or the job is gone: its handler must stop,
+  Reply  for each: 0 renewed, 1 taken back, 2 renewed, and to be cancelled on request, -6 another claim exists or the job is gone: its handler must stop,
          or the text of an error (a replica, memory full): nothing is known of this lock, it may still be ours
   Source: BullMQ extendLocks-1; the second half is decision 6 of the design.
 ]]
@@ -25,13 +25,18 @@ local function take_back(claim)
   return 1
 end
 
+local has_requests = call('EXISTS', KEYS[5]) == 1
+local function was_asked_to_cancel(id)
+  return has_requests and call('SREM', KEYS[5], id) == 1
+end
+
 for i, claim in ipairs(cmsgpack.unpack(ARGV[3])) do
   local lock = prefix .. claim[1] .. ':lock'
   local ok, status = pcall(function()
     local token = call('GET', lock)
     if token == claim[2] then
       call('PEXPIRE', lock, lock_ms)       -- unlike SET allowed when the memory is full
-      return 0
+      return was_asked_to_cancel(claim[1]) and 2 or 0
     end
     if token then return -6 end
     return take_back(claim)
