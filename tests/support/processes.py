@@ -81,6 +81,9 @@ class Fleet:
         """How many notes begin with this word."""
         return sum(number for note, number in self.effects().items() if note.split(" ", 1)[0] == what)
 
+    def has_started(self, number: int) -> bool:
+        return self.count("started") >= number
+
     def has_done(self, number: int) -> bool:
         return self.count("done") >= number
 

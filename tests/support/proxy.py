@@ -10,6 +10,7 @@
     proxy.cut() / proxy.reset()         close every connection with FIN / with RST
     proxy.lose_replies(b"marker")       forward the command, swallow its reply once the server has sent it, then cut
     proxy.execute_late(b"marker", 2)    cut the client now, forward the command 2 s later
+    proxy.refusal = b"-ERR no"          every command is answered with this line and not forwarded; None: no more
     proxy.commands                      how often each command passed, by its name in upper case
 
 A match is bytes that occur in a command as it is on the wire, or a function of those bytes. TLS and anything else that
@@ -56,6 +57,7 @@ class FaultProxy:
         self.port = 0
         self.delay_ms = 0.0
         self.blackhole = False
+        self.refusal: bytes | None = None
         self.commands: Counter[str] = Counter()
         self.connections_accepted = 0
         self.bytes_to_server = 0
@@ -265,6 +267,9 @@ class _Pair:
             passed: list[bytes] = []
             for command in commands:
                 self.proxy.commands[command_name(command)] += 1
+                if self.proxy.refusal is not None:
+                    self.client[1].write(self.proxy.refusal + b"\r\n")
+                    continue
                 fault = next((fault for fault in self.proxy.faults if fault.takes(command)), None)
                 if fault is not None:
                     self.fault = fault
