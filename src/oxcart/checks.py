@@ -12,6 +12,7 @@ from oxcart.errors import Failure
 Context = TypeVar("Context")
 
 PAGE = "docs/doctor.md"
+VERIFY_PAGE = "docs/verify.md"
 
 # What a failed check ends the command with (design 3.2); they are sysexits.h's.
 FAILS, UNREACHABLE, BAD_SETTINGS = 1, 69, 78
@@ -96,5 +97,6 @@ def failed_by(failure: Failure, *, evidence: str = "", raw: str = "") -> Finding
 
 
 def anchor(name: str) -> str:
-    """Where docs/doctor.md explains a check or a code."""
-    return f"{PAGE}#{name.lower()}"
+    """Where a check or a code is explained; those of `oxcart verify` have a page of their own."""
+    page = VERIFY_PAGE if name.lower().startswith("verify") else PAGE
+    return f"{page}#{name.lower()}"

@@ -20,8 +20,9 @@ from oxcart.cli.jobs import jobs
 from oxcart.cli.options import Group
 from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
+from oxcart.cli.verify import verify
 
-COMMANDS = (run, demo, enqueue, counts, jobs, schedules, pause, resume, drain, clean, limit, env, bench)
+COMMANDS = (run, demo, enqueue, counts, jobs, schedules, pause, resume, drain, clean, limit, env, verify, bench)
 
 
 def build_command() -> Group:
