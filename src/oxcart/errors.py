@@ -13,6 +13,7 @@
   x ResultGone             it has finished, but its result is no longer kept
   x ResultTimeout          it has not finished in time
   x StateConflict          the job is not in a state that allows this
+  x KommoError             Kommo did not do as asked; kommo/failures.py has one class for each way on
 * Control flow, raised by a handler:
   Snooze, Discard (also as UnrecoverableError), RateLimited, WaitForChildren
 

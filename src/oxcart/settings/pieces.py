@@ -22,6 +22,7 @@ from oxcart.settings.values import (
     ENCRYPTION_KEYS,
     HTTP_TOKENS,
     KEEP,
+    LOOPBACK_URL,
     PATH,
     PREFIX,
     PUBLIC_URL,
@@ -252,6 +253,12 @@ class Settings:
     )
     kommo_webhook_secret: Secret | None = knob(
         "KOMMO_WEBHOOK_SECRET", SECRET, "The last part of the webhook's path, known to Kommo alone."
+    )
+    kommo_base_url: str | None = knob(
+        "OXCART_KOMMO_BASE_URL",
+        LOOPBACK_URL,
+        "Sends every Kommo request to this address instead, with the account in the Host header: for the sandbox "
+        "(`oxcart kommo sandbox`) and for tests.",
     )
     sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
     alert_url: Secret | None = knob(

@@ -163,6 +163,16 @@ def _parse_public_url(text: str) -> str:
     return _parse_url(text if "://" in text else f"https://{text}").rstrip("/")
 
 
+def _parse_loopback_url(text: str) -> str:
+    """Its host may be this machine's own name or address, so that no token can leave it by this way."""
+    parts = urlsplit(_parse_url(text))
+    if parts.hostname not in {"localhost", "127.0.0.1", "::1"} or parts.path not in {"", "/"} or "@" in parts.netloc:
+        raise ValueError
+    if parts.query or parts.fragment:
+        raise ValueError
+    return text.rstrip("/")
+
+
 def _parse_tokens(text: str) -> tuple[Secret, ...]:
     tokens = [token.strip() for token in text.split(",")]
     if len(tokens) > 2 or not all(token.isascii() and token.isprintable() and token for token in tokens):
@@ -224,6 +234,7 @@ KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma betw
 PREFIX = Form(_parse_prefix, "text without spaces, as the producers have it")
 SECRET_URL = Form(lambda text: Secret(_parse_url(text)), "a URL that starts with https:// or http://")
 PUBLIC_URL = Form(_parse_public_url, "a URL that starts with https:// or http://")
+LOOPBACK_URL = Form(_parse_loopback_url, "a URL of this machine without a path, as in http://127.0.0.1:8321")
 HTTP_TOKENS = Form(_parse_tokens, "one token, or two with a comma between, in printable ASCII")
 ENCRYPTION_KEY = Form(_parse_encryption_key, "32 bytes in base64, or 64 hex digits (openssl rand -base64 32 makes one)")
 ENCRYPTION_KEYS = Form(

@@ -1,0 +1,91 @@
+"""How is a whole list read? Page by page, or by the time of the last change, which edits and deletions cannot shift."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from oxcart.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from oxcart.kommo.client import Answer, Query
+
+Row = dict[str, Any]
+Get = Callable[[str, "Query"], Awaitable["Answer"]]
+
+LARGEST_PAGE = 250
+"""Kommo answers 422 to more (facts/kommo.md 2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`number` counts from 1. `broke_off`: a next page had been promised, and was empty; the list moved under us."""
+
+    number: int
+    rows: list[Row]
+    has_more: bool
+    server_time: int | None
+    broke_off: bool = False
+
+
+async def walk(get: Get, path: str, key: str, query: Query = (), *, limit: int = LARGEST_PAGE) -> AsyncIterator[Page]:
+    """Every page until Kommo links no next one, or answers 204. A short page is no end.
+
+    The link's own address is not used: it drops parameters. While others edit, rows can shift over the edge between two
+    pages; `walk_changes` is safe from that. Raises what `get` raises, InvalidInput for a limit Kommo would refuse.
+    """
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidInput(f"Reading {path}: {limit} rows a page; Kommo allows 1 to {LARGEST_PAGE}.")
+    number, was_promised = 1, False
+    while True:
+        answer = await get(path, [*query, ("page", number), ("limit", limit)])
+        rows = rows_of(answer.body, key)
+        has_more = answer.body is not None and has_next(answer.body)
+        yield Page(number, rows, has_more, answer.server_time, broke_off=answer.body is None and was_promised)
+        if not has_more:
+            return
+        number, was_promised = number + 1, True
+
+
+async def walk_changes(
+    get: Get, path: str, key: str, query: Query = (), *, since: int, until: int | None = None, limit: int = LARGEST_PAGE
+) -> AsyncIterator[Page]:
+    """All rows with since <= updated_at (<= until), oldest change first; a row may come twice, none is missed.
+
+    Each request begins at the last second seen and asks for page 1, so that a row that is edited or deleted behind us
+    shifts nothing. Only within one second with more rows than a page are pages counted. Needs a list that Kommo can
+    filter and order by updated_at. Page.number counts the requests.
+    """
+    start, within, requests = since, 1, 0
+    seen: frozenset[Any] = frozenset()
+    while True:
+        window: list[tuple[str, str | int]] = [("filter[updated_at][from]", start)]
+        if until is not None:
+            window.append(("filter[updated_at][to]", until))
+        order = ("order[updated_at]", "asc")
+        answer = await get(path, [*query, *window, order, ("page", within), ("limit", limit)])
+        rows = rows_of(answer.body, key)
+        requests += 1
+        has_more = bool(rows) and has_next(answer.body)
+        yield Page(requests, [row for row in rows if row["id"] not in seen], has_more, answer.server_time)
+        if not has_more:
+            return
+        last = max(int(row["updated_at"]) for row in rows)
+        seen = frozenset(row["id"] for row in rows if row["updated_at"] == last)
+        if last > start:
+            start, within = last, 1
+        else:
+            within += 1
+
+
+def rows_of(body: Any, key: str) -> list[Row]:
+    """The rows of a list's answer. PHP writes an empty object as [], and an absent list as null."""
+    embedded = body.get("_embedded") if isinstance(body, dict) else None
+    rows = embedded.get(key) if isinstance(embedded, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def has_next(body: Any) -> bool:
+    links = body.get("_links") if isinstance(body, dict) else None
+    return isinstance(links, dict) and bool(links.get("next"))
