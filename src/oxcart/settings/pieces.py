@@ -19,6 +19,7 @@ from oxcart.settings.values import (
     CA_FILE,
     DATABASE_URL,
     ENCRYPTION_KEY,
+    ENCRYPTION_KEYS,
     HTTP_TOKENS,
     KEEP,
     LOOPBACK_URL,
@@ -28,6 +29,7 @@ from oxcart.settings.values import (
     QUEUES,
     SECRET,
     SECRET_URL,
+    SQL_NAME,
     TEXT,
     KeepPolicy,
     QueueShare,
@@ -233,6 +235,18 @@ class Settings:
     )
     database_url: Secret | None = knob(
         "DATABASE_URL", DATABASE_URL, "The SQL database of the CRM data; needed once Kommo is used.", secret=True
+    )
+    database_schema: str | None = knob(
+        "OXCART_DATABASE_SCHEMA",
+        SQL_NAME,
+        "The PostgreSQL schema of the CRM tables; it must exist. Unset: the user's own, mostly `public`.",
+    )
+    old_encryption_keys: tuple[Secret, ...] = knob(
+        "OXCART_ENCRYPTION_KEYS_OLD",
+        ENCRYPTION_KEYS,
+        "Earlier values of ENCRYPTION_KEY with commas between: they open what was written then, and write nothing.",
+        without=(),
+        secret=True,
     )
     supabase_url: str | None = knob(
         "SUPABASE_URL", TEXT, "Not used; with it and no DATABASE_URL the error says where to copy the right string."

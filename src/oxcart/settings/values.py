@@ -185,6 +185,16 @@ def _parse_encryption_key(text: str) -> Secret:
     return Secret(text)
 
 
+def _parse_encryption_keys(text: str) -> tuple[Secret, ...]:
+    return tuple(_parse_encryption_key(item.strip()) for item in text.split(",") if item.strip())
+
+
+def _parse_sql_name(text: str) -> str:
+    if not re.fullmatch(r"[^\W\d]\w{0,62}", text):
+        raise ValueError
+    return text
+
+
 def encryption_key_bytes(key: Secret) -> bytes:
     """The 32 bytes of a key; raises ValueError. 64 hex digits are valid base64 too, so they are looked for first."""
     text = key.reveal()
@@ -227,5 +237,9 @@ PUBLIC_URL = Form(_parse_public_url, "a URL that starts with https:// or http://
 LOOPBACK_URL = Form(_parse_loopback_url, "a URL of this machine without a path, as in http://127.0.0.1:8321")
 HTTP_TOKENS = Form(_parse_tokens, "one token, or two with a comma between, in printable ASCII")
 ENCRYPTION_KEY = Form(_parse_encryption_key, "32 bytes in base64, or 64 hex digits (openssl rand -base64 32 makes one)")
+ENCRYPTION_KEYS = Form(
+    _parse_encryption_keys, "one or more keys with commas between, each 32 bytes in base64 or 64 hex digits"
+)
+SQL_NAME = Form(_parse_sql_name, "a name of letters, digits and _, as it is in the database")
 DATABASE_URL = Form(_parse_database_url, "a URL that starts with postgresql:// or sqlite:///")
 CA_FILE = Form(_parse_readable_pem, "the path of a readable file with CA certificates in PEM form")

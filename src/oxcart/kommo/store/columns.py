@@ -1,0 +1,80 @@
+"""How does each kind of value lie in SQLite and in PostgreSQL? In Python both give str, int, UTC datetimes and JSON."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+# PostgreSQL stores no U+0000, and neither database takes half of a surrogate pair; Kommo's users can type both.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+UUID = Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+"""Text with hyphens: readable in SQLite, native in PostgreSQL."""
+
+BIG = BigInteger()
+
+JSON_VALUE = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+
+TEXTS = JSON(none_as_null=True).with_variant(postgresql.ARRAY(Text()), "postgresql")
+"""A list of texts: text[] in PostgreSQL, JSON in SQLite."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, in and out, always in UTC; SQLite keeps it as "2026-11-22 09:30:00.000000"."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A time without a zone cannot be stored; give it one, as in datetime.now(UTC).")
+        in_utc = value.astimezone(UTC)
+        return in_utc if dialect.name == "postgresql" else in_utc.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class random_uuid(FunctionElement[str]):  # noqa: N801 - a function of SQL
+    """The default of a primary key for whoever inserts without one."""
+
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(random_uuid, "postgresql")
+def _postgresql_uuid(*_: Any, **__: Any) -> str:
+    return "gen_random_uuid()"
+
+
+@compiles(random_uuid, "sqlite")
+def _sqlite_uuid(*_: Any, **__: Any) -> str:
+    return "(lower(hex(randomblob(16))))"
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def storable(value: Any) -> Any:
+    """A JSON value with every character that a database refuses replaced by U+FFFD."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value) if _UNSTORABLE.search(value) else value
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value

@@ -1,0 +1,144 @@
+"""How do we reach the database? One `Database` per process: short transactions, over SQLite or PostgreSQL alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from oxcart.errors import Unavailable
+from oxcart.kommo.store.database_url import DatabaseTarget, connect_arguments
+from oxcart.kommo.store.failures import translate
+
+Answer = TypeVar("Answer")
+
+_WRITES = "oxcart_writes"
+_BUSY_SECONDS = 30
+# Beside the job loop a few short transactions at a time; Supabase's smallest pooler has 15 connections for everyone.
+_POOL = {"pool_size": 4, "max_overflow": 2, "pool_timeout": 30, "pool_pre_ping": True, "pool_recycle": 300}
+_TRIES = 4
+
+
+class Database:
+    """Open with `open_database`; `close` returns when every connection is closed."""
+
+    def __init__(self, target: DatabaseTarget) -> None:
+        self.target = target
+        self._engine = _engine(target)
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.target.dialect == "postgresql"
+
+    @property
+    def engine(self) -> AsyncEngine:
+        return self._engine
+
+    @asynccontextmanager
+    async def reading(self, doing: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads. `doing` begins the message of an error: "Reading the cursors"."""
+        async with self._transaction(doing, writes=False) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self, doing: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes, committed at the end of the block. In SQLite it is the only one meanwhile.
+
+        Raises SettingsError, StoreRefused, or Unavailable; with `outcome_unknown` it may have been committed.
+        """
+        async with self._transaction(doing, writes=True) as connection:
+            yield connection
+
+    async def write(self, doing: str, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+        """`work` in a transaction, again when another one was in the way. It must be safe to run twice."""
+        for attempt in range(_TRIES):
+            try:
+                async with self.writing(doing) as connection:
+                    return await work(connection)
+            except Unavailable as error:
+                if error.failure.code != "DB_BUSY" or attempt == _TRIES - 1:
+                    raise
+                await asyncio.sleep(0.05 * 2**attempt)
+        raise AssertionError("the loop returns or raises")
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self, doing: str, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+        with _ours(self.target, doing):
+            async with self._engine.connect() as connection:
+                await connection.execution_options(**{_WRITES: writes})
+                async with connection.begin():
+                    yield connection
+
+
+class _ours:  # noqa: N801 - used as a statement
+    """Turns the driver's exceptions into ours on the way out, and leaves every other as it is."""
+
+    def __init__(self, target: DatabaseTarget, doing: str) -> None:
+        self._target, self._doing = target, doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if isinstance(error, SQLAlchemyError | OSError | TimeoutError):
+            found = translate(error, self._target, self._doing)
+            if found is not None:
+                raise found from error
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """By the database's clock where several machines share it; by ours where the file is our own."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    found = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    assert isinstance(found, datetime)
+    return found.astimezone(UTC)
+
+
+def _engine(target: DatabaseTarget) -> AsyncEngine:
+    """Schema-qualified names and no search_path: poolers in transaction mode keep no setting of a session."""
+    translated = {"schema_translate_map": {None: target.schema}} if target.schema else {}
+    if target.dialect == "sqlite":
+        url = URL.create("sqlite+aiosqlite", database=str(target.path))
+        engine = create_async_engine(url, connect_args={"timeout": _BUSY_SECONDS}, execution_options=translated)
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    return create_async_engine(
+        URL.create("postgresql+asyncpg"),
+        connect_args=connect_arguments(target),
+        execution_options=translated,
+        hide_parameters=True,
+        **_POOL,
+    )
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    """WAL lets readers pass a writer; the driver's own BEGIN would come too late to be IMMEDIATE."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {_BUSY_SECONDS * 1000}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A transaction that reads first and then writes may otherwise meet "database is locked" in its middle."""
+    writes = connection.get_execution_options().get(_WRITES, True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

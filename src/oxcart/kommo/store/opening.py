@@ -1,0 +1,86 @@
+"""How is the store opened? SQLite's tables appear by themselves; PostgreSQL's must be there, and be visible."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.connection.embedded import prepare_folder
+from oxcart.errors import SettingsError
+from oxcart.kommo.store.database import Database
+from oxcart.kommo.store.database_url import DatabaseTarget, choose_database
+from oxcart.kommo.store.platform_tables import METADATA
+from oxcart.settings import Settings
+
+
+def database_of(settings: Settings) -> DatabaseTarget:
+    """Raises SettingsError, as for a hosting platform without DATABASE_URL."""
+    return choose_database(
+        settings.database_url,
+        schema=settings.database_schema,
+        data_dir=settings.data_dir,
+        platform=settings.platform,
+        has_supabase_url=bool(settings.supabase_url),
+    )
+
+
+@asynccontextmanager
+async def open_database(target: DatabaseTarget) -> AsyncIterator[Database]:
+    """Ready for work. Raises SettingsError for missing tables (with the command that makes them), Unavailable."""
+    async with reach_database(target) as database:
+        if database.is_postgresql:
+            async with database.reading("Looking for the tables") as connection:
+                await _check(connection, target.schema)
+        else:
+            from oxcart.kommo.store.migrate import migrate
+
+            await migrate(database)
+        yield database
+
+
+@asynccontextmanager
+async def reach_database(target: DatabaseTarget) -> AsyncIterator[Database]:
+    """As it is, whatever tables it has: for `migrate`."""
+    if target.path is not None and target.is_ours:
+        prepare_folder(target.path.parent)
+    database = Database(target)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _check(connection: AsyncConnection, schema: str | None) -> None:
+    from oxcart.kommo.store import own_tables  # noqa: F401 - declares its tables in METADATA
+
+    preparer = connection.dialect.identifier_preparer
+    prefix = f"{preparer.quote(schema)}." if schema else ""
+    names = [f"{prefix}{name}" for name in METADATA.tables]
+    query = text(
+        "SELECT name, to_regclass(name) IS NOT NULL AS found, "
+        "CASE WHEN to_regclass(name) IS NULL THEN false ELSE row_security_active(to_regclass(name)::oid) END AS hidden "
+        "FROM unnest(CAST(:names AS text[])) AS name"
+    )
+    rows = (await connection.execute(query, {"names": names})).all()
+    lacking = [row.name for row in rows if not row.found]
+    if lacking:
+        message = (
+            f"The database lacks {_some(lacking)}. Run `oxcart kommo migrate` once; it only adds, and "
+            "`oxcart kommo migrate --sql` prints what it would do."
+        )
+        raise SettingsError([message])
+    hidden = [row.name for row in rows if row.hidden]
+    if hidden:
+        message = (
+            f"Row level security hides {_some(hidden)} from the user of DATABASE_URL: it would see no rows. Use "
+            "the tables' owner (postgres, on Supabase), or give the user BYPASSRLS."
+        )
+        raise SettingsError([message])
+
+
+def _some(names: Iterable[str]) -> str:
+    every = sorted(names)
+    return ", ".join(every[:3]) + (f" and {len(every) - 3} more tables" if len(every) > 3 else "")

@@ -1,0 +1,194 @@
+"""Which tables do we bring along? The mirror of the account, and what keeps it current.
+
+No foreign key leads into the platform's tables: its own deletes must never wait for ours, and `migrate` must leave
+its tables as they are. Keys begin with `connection_id`, so that one connection can be erased as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Index, Integer, Numeric, Table, Text
+
+from oxcart.kommo.store.columns import BIG, JSON_VALUE, UUID, Moment, new_id
+from oxcart.kommo.store.platform_tables import METADATA
+
+
+def _connection() -> Column[Any]:
+    return Column("connection_id", UUID, primary_key=True)
+
+
+def _versioned() -> tuple[Column[Any], ...]:
+    """What every mirrored row carries; rows.py says how they decide whether a newer state is written."""
+    return (
+        Column("remote_created_at", Moment),
+        Column("remote_updated_at", Moment),
+        Column("fetched_at", Moment, nullable=False),  # when the server said so, by its own clock
+        Column("changed_at", Moment, nullable=False),  # when the content here last became another
+        Column("deleted_at", Moment),
+        Column("deleted_source", Text),  # hook, event, list or sweep
+        Column("seen_run", Text),  # the last sweep that met this row
+        Column("content_hash", Text),
+        Column("raw", JSON_VALUE),
+    )
+
+
+def _entity(name: str, *columns: Column[Any]) -> Table:
+    return Table(
+        name,
+        METADATA,
+        _connection(),
+        Column("external_id", Text, primary_key=True),
+        Column("name", Text),
+        *columns,
+        *_versioned(),
+        Index(f"ix_{name}_updated", "connection_id", "remote_updated_at"),
+        Index(f"ix_{name}_changed", "changed_at"),
+    )
+
+
+def _owner() -> tuple[Column[Any], ...]:
+    return (Column("responsible_user_id", BIG), Column("group_id", BIG))
+
+
+crm_leads = _entity(
+    "crm_leads",
+    Column("pipeline_id", BIG),
+    Column("status_id", BIG),
+    Column("price", Numeric(20, 4, asdecimal=False)),
+    Column("loss_reason_id", BIG),
+    Column("closed_at", Moment),
+    *_owner(),
+)
+crm_contacts = _entity("crm_contacts", Column("first_name", Text), Column("last_name", Text), *_owner())
+crm_companies = _entity("crm_companies", *_owner())
+crm_users = _entity(
+    "crm_users", Column("email", Text), Column("is_admin", Boolean), Column("is_active", Boolean), Column("lang", Text)
+)
+crm_notes = _entity(
+    "crm_notes",
+    Column("entity_type", Text),
+    Column("entity_id", Text),
+    Column("note_type", Text),
+    Column("created_by", BIG),
+    *_owner(),
+)
+crm_tags = _entity("crm_tags", Column("entity_type", Text), Column("color", Text))
+crm_events = _entity(
+    "crm_events",
+    Column("type", Text),
+    Column("entity_type", Text),
+    Column("entity_id", Text),
+    Column("created_by", BIG),
+)
+
+crm_row_versions = Table(
+    "crm_row_versions",  # the mirror's columns of rows that lie in a table of the platform
+    METADATA,
+    _connection(),
+    Column("entity", Text, primary_key=True),  # pipelines, stages, tasks, custom_fields
+    Column("external_id", Text, primary_key=True),  # of a stage: pipeline:stage, for 142 and 143 are in every one
+    Column("name", Text),
+    Column("local_id", UUID),
+    *_versioned(),
+    Index("ix_crm_row_versions_local", "local_id"),
+)
+
+crm_links = Table(
+    "crm_links",
+    METADATA,
+    _connection(),
+    Column("from_type", Text, primary_key=True),
+    Column("from_id", Text, primary_key=True),
+    Column("to_type", Text, primary_key=True),
+    Column("to_id", Text, primary_key=True),
+    Column("is_main", Boolean),
+    Index("ix_crm_links_to", "connection_id", "to_type", "to_id"),
+)
+
+crm_connection_states = Table(
+    "crm_connection_states",  # what crm_connections has no column for
+    METADATA,
+    _connection(),
+    Column("token_version", BIG, nullable=False, default=0),
+    Column("api_domain", Text),
+    Column("reauth_reason", Text),  # not null: Kommo refused these tokens; jobs are parked
+    Column("reauth_at", Moment),
+    Column("refused_fingerprint", Text),  # of the tokens that were refused: others are tried again
+    Column("refreshed_at", Moment),
+    Column("webhook_secret", Text),
+    Column("old_webhook_secret", Text),
+    Column("old_webhook_secret_until", Moment),
+    Column("settings", JSON_VALUE),  # time zone, rights, whether filters work: what the account told
+)
+
+crm_cursors = Table(
+    "crm_cursors",
+    METADATA,
+    _connection(),
+    Column("entity", Text, primary_key=True),
+    Column("cursor_at", Moment),  # everything that changed before this is here
+    Column("checkpoint", JSON_VALUE),  # where an unfinished walk stands; null between walks
+    Column("full_walk_at", Moment),
+    Column("swept_at", Moment),
+    Column("last_run_at", Moment),
+    Column("last_error", Text),
+    Column("rows_written", BIG, nullable=False, default=0),
+    Column("requests", BIG, nullable=False, default=0),
+)
+
+crm_dirty = Table(
+    "crm_dirty",
+    METADATA,
+    _connection(),
+    Column("entity", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("hinted_at", Moment),
+    Column("marked_at", Moment, nullable=False),
+    Column("mark", Text, nullable=False),  # another one with each marking: a mark made meanwhile is not cleared
+    Index("ix_crm_dirty_marked", "connection_id", "entity", "marked_at"),
+)
+
+crm_hooks = Table(
+    "crm_hooks",
+    METADATA,
+    _connection(),
+    Column("body_hash", Text, primary_key=True),
+    Column("received_at", Moment, nullable=False),
+    Column("content_type", Text),
+    Column("body", Text, nullable=False),
+    Column("expanded_at", Moment),
+    Column("error", Text),
+    Index("ix_crm_hooks_received", "received_at"),
+)
+
+crm_outbox = Table(
+    "crm_outbox",
+    METADATA,
+    Column("id", UUID, primary_key=True, default=new_id),
+    Column("connection_id", UUID, nullable=False),
+    Column("key", Text, nullable=False),  # what may be posted once only
+    Column("kind", Text, nullable=False),
+    Column("entity_type", Text),
+    Column("entity_id", Text),
+    Column("payload", JSON_VALUE, nullable=False),
+    Column("state", Text, nullable=False, default="pending"),  # pending, sent (perhaps), confirmed, failed
+    Column("marker", Text, nullable=False),  # found again in the account after a lost answer
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("remote_id", Text),
+    Column("error", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("sent_at", Moment),
+    Column("finished_at", Moment),
+    Index("uq_crm_outbox_key", "connection_id", "key", unique=True),
+    Index("ix_crm_outbox_state", "connection_id", "state", "created_at"),
+)
+
+crm_leases = Table(
+    "crm_leases",
+    METADATA,
+    Column("scope", Text, primary_key=True),  # as in refresh:CONNECTION or sync:CONNECTION:leads
+    Column("holder", Text, nullable=False),
+    Column("held_until", Moment, nullable=False),
+)

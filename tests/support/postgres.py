@@ -1,0 +1,107 @@
+"""How do tests get a PostgreSQL? Debian's, as a cluster of the test process's own, with a database per test.
+
+PostgreSQL refuses to run as root: there another user owns the cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import asyncpg
+
+LIMIT_SECONDS = 60
+
+
+def find_binary(name: str) -> Path | None:
+    """Debian keeps all but the client's programs out of PATH."""
+    found = shutil.which(name)
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    return Path(found) if found else next(reversed(versions), None)
+
+
+class PostgresCluster:
+    """`url(database)` is for the superuser `postgres`, whose password is random."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="oxcart-postgres-"))
+        self.port = _free_port()
+        self.password = uuid.uuid4().hex
+        self._owner = _unprivileged_user()
+
+    def start(self) -> None:
+        secret = self.folder / "password"
+        secret.write_text(self.password)
+        if self._owner is not None:
+            entry = pwd.getpwnam(self._owner)
+            for path in (self.folder, secret):
+                os.chown(path, entry.pw_uid, entry.pw_gid)
+        data = ["-D", str(self.folder / "data")]
+        login = ["--username=postgres", f"--pwfile={secret}", "--auth=scram-sha-256"]
+        self._run("initdb", *data, *login, "--no-sync", "--encoding=UTF8", "--locale=C")
+        options = (
+            f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60 "
+            "-c shared_buffers=16MB"
+        )
+        self._run("pg_ctl", *data, "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        try:
+            self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    async def make_database(self) -> str:
+        name = f"t{uuid.uuid4().hex[:12]}"
+        await self._execute(f"CREATE DATABASE {name}")
+        return name
+
+    async def drop_database(self, name: str) -> None:
+        await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url())
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        binary = find_binary(program)
+        assert binary is not None
+        as_owner = ["runuser", "-u", self._owner, "--"] if self._owner else []
+        done = subprocess.run(
+            [*as_owner, str(binary), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT_SECONDS,
+            cwd=self.folder,
+            text=True,
+            check=False,
+        )
+        log = self.folder / "log"
+        said = log.read_text() if done.returncode and log.exists() else ""
+        assert done.returncode == 0, f"{program} failed: {done.stdout}{said}"
+
+
+def _unprivileged_user() -> str | None:
+    if os.getuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
