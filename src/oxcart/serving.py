@@ -92,7 +92,14 @@ class Service:
         if worker_settings.unknown_jobs is None:
             is_embedded = planned.report.target is None
             worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "return")
-        self.worker = Worker(self.server, self.app.handlers, worker_settings, self.bus.emit, version=version("oxcart"))
+        self.worker = Worker(
+            self.server,
+            self.app.handlers,
+            worker_settings,
+            self.bus.emit,
+            version=version("oxcart"),
+            announces_starts=settings.log.level == "debug",
+        )
         if http:
             self._start_http(stack, loopback_only=loopback_only)
         await self.worker.start()

@@ -1,4 +1,4 @@
-"""Is nothing lost while BullMQ 5 has paused the queue? It renames `wait`, and renames it back over whatever is there."""
+"""Is nothing lost while BullMQ 5 has paused the queue? It renames `wait`, and renames it back over what is there."""
 
 from __future__ import annotations
 

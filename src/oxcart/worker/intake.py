@@ -16,7 +16,7 @@ from oxcart.protocol.exchange import ClaimedJob
 from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
-from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobNameUnknown, WarningRaised
+from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobNameUnknown, JobsStarted, WarningRaised
 from oxcart.verdicts import Abandoned, Failed, Interrupted, Returned
 from oxcart.worker.attempt import Attempt, CancelReason
 from oxcart.worker.board import Board
@@ -35,6 +35,7 @@ RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles (design 3.1
 class Intake:
     """Starts claimed jobs and routes their verdicts.
 
+    `announces_starts`: someone reads JobsStarted (a log at debug); building it costs each job a little.
     `renew_locks` tells whether the server answered; `too_many_deaf` is called when half of the slots are lost.
     """
 
@@ -46,6 +47,7 @@ class Intake:
         link: Link,
         *,
         emit: Emit,
+        announces_starts: bool,
         renew_locks: Callable[[], Awaitable[bool]],
         too_many_deaf: Callable[[], None],
     ) -> None:
@@ -56,6 +58,7 @@ class Intake:
         self._settings = settings
         self._link = link
         self._emit = emit
+        self._announces_starts = announces_starts
         self._renew_locks = renew_locks
         self._too_many_deaf = too_many_deaf
         self._deaf: set[Attempt] = set()
@@ -185,8 +188,11 @@ class Intake:
     def _start(self, queue: ServedQueue, attempt: Attempt) -> None:
         if attempt.spec is None and attempt.claim.deferred_failure is None:
             self._handle_unknown(queue, attempt)
-        else:
-            attempt.start(queue.name)
+            return
+        if self._announces_starts:
+            job_id = attempt.claim.job_id.decode("utf-8", "replace")
+            self._emit(JobsStarted(queue.name, [(job_id, attempt.claim.name)]))
+        attempt.start(queue.name)
 
     async def _advance(self, queue: ServedQueue, attempt: Attempt) -> None:
         """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""

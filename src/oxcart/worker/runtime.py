@@ -53,6 +53,7 @@ class Worker:
         emit: Emit,
         *,
         version: str,
+        announces_starts: bool = False,
     ) -> None:
         self.worker_id = uuid.uuid4().hex
         self.name = f"oxcart-{self.worker_id[:8]}"
@@ -62,6 +63,7 @@ class Worker:
         self._settings = settings
         self._emit = emit
         self._version = version
+        self._announces_starts = announces_starts
         self._started_at = time.monotonic()
         self._state = "starting"
         self._hurry = asyncio.Event()
@@ -97,6 +99,7 @@ class Worker:
             settings,
             self._link,
             emit=emit,
+            announces_starts=self._announces_starts,
             renew_locks=lambda: self._locks.renew_now(),  # noqa: PLW0108 - it is made below
             too_many_deaf=self._stop_half_deaf,
         )
