@@ -85,7 +85,7 @@ CATALOG = """
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace
     UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
     UNION ALL SELECT 'trigger ' || tgrelid::regclass || ' ' || tgfoid::regproc || ' ' || tgtype || ' '
-        || tgenabled::text || ' ' || coalesce(nullif(tgisinternal, true)::text, 'internal') || ' ' || tgconstrrelid::regclass
+        || tgenabled::text || ' ' || tgisinternal::text || ' ' || tgconstrrelid::regclass
         FROM pg_trigger
     UNION ALL SELECT 'policy ' || tablename || ' ' || policyname || ' ' || cmd || ' ' || coalesce(qual, '-')
         FROM pg_policies WHERE schemaname = 'public'

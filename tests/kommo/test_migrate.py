@@ -18,9 +18,9 @@ from kommo.platform_schema import ORG, catalog, make_platform
 from oxcart.errors import SettingsError
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import choose_database, parse_database_url
+from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.migrate import migrate, missing
 from oxcart.kommo.store.opening import open_database, reach_database
-from oxcart.kommo.store.own_tables import crm_leads
 from oxcart.kommo.store.platform_tables import METADATA, PLATFORM, crm_connections
 from oxcart.secret import Secret
 from oxcart.settings import Platform
@@ -181,7 +181,7 @@ async def test_tables_may_lie_in_a_schema_of_their_own(postgres_url: str) -> Non
         assert not await missing(database)
 
     async with open_database(target) as database, database.reading("Counting") as connection:
-        assert (await connection.execute(select(crm_leads))).all() == []
+        assert (await connection.execute(select(ENTITY_TABLES["crm_leads"]))).all() == []
 
 
 async def test_a_schema_that_is_not_there_is_a_problem_with_its_cure(postgres_url: str) -> None:
@@ -202,7 +202,7 @@ async def test_sqlite_gets_its_tables_by_being_opened(sqlite_url: str) -> None:
         open_database(parse_database_url(Secret(sqlite_url))) as database,
         database.reading("Counting") as connection,
     ):
-        assert (await connection.execute(select(crm_leads))).all() == []
+        assert (await connection.execute(select(ENTITY_TABLES["crm_leads"]))).all() == []
 
 
 async def test_our_own_file_is_in_a_folder_that_is_closed(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ async def test_our_own_file_is_in_a_folder_that_is_closed(tmp_path: Path) -> Non
 async def test_postgresql_without_our_tables_names_the_command(postgres_url: str) -> None:
     await make_platform(postgres_url)
 
-    with pytest.raises(SettingsError, match=r"lacks crm_companies, .* and .* more tables\. Run `oxcart kommo migrate`"):
+    with pytest.raises(SettingsError, match=r"lacks crm_accounts, .* and .* more tables\. Run `oxcart kommo migrate`"):
         async with open_database(parse_database_url(Secret(postgres_url))):
             raise AssertionError
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,6 +24,10 @@ _BUSY_SECONDS = 30
 # Beside the job loop a few short transactions at a time; Supabase's smallest pooler has 15 connections for everyone.
 _POOL = {"pool_size": 4, "max_overflow": 2, "pool_timeout": 30, "pool_pre_ping": True, "pool_recycle": 300}
 _TRIES = 4
+_JSON: dict[str, Any] = {
+    "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+    "json_deserializer": msgspec.json.decode,
+}
 
 
 class Database:
@@ -111,13 +116,16 @@ def _engine(target: DatabaseTarget) -> AsyncEngine:
     translated = {"schema_translate_map": {None: target.schema}} if target.schema else {}
     if target.dialect == "sqlite":
         url = URL.create("sqlite+aiosqlite", database=str(target.path))
-        engine = create_async_engine(url, connect_args={"timeout": _BUSY_SECONDS}, execution_options=translated)
+        engine = create_async_engine(
+            url, connect_args={"timeout": _BUSY_SECONDS}, execution_options=translated, **_JSON
+        )
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     return create_async_engine(
         URL.create("postgresql+asyncpg"),
         connect_args=connect_arguments(target),
+        **_JSON,
         execution_options=translated,
         hide_parameters=True,
         **_POOL,

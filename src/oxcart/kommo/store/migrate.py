@@ -18,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, UniqueConstraint, inspect, text
 
 from oxcart.errors import SettingsError
-from oxcart.kommo.store import own_tables  # noqa: F401 - declares its tables in METADATA
+from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.platform_tables import METADATA, PLATFORM
 

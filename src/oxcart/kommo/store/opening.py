@@ -54,7 +54,7 @@ async def reach_database(target: DatabaseTarget) -> AsyncIterator[Database]:
 
 
 async def _check(connection: AsyncConnection, schema: str | None) -> None:
-    from oxcart.kommo.store import own_tables  # noqa: F401 - declares its tables in METADATA
+    from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 
     preparer = connection.dialect.identifier_preparer
     prefix = f"{preparer.quote(schema)}." if schema else ""

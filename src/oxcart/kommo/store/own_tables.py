@@ -1,4 +1,4 @@
-"""Which tables do we bring along? The mirror of the account, and what keeps it current.
+"""Which tables do we bring along beside the mirror? What keeps it current; entity_tables.py has the mirror itself.
 
 No foreign key leads into the platform's tables: its own deletes must never wait for ours, and `migrate` must leave
 its tables as they are. Keys begin with `connection_id`, so that one connection can be erased as a whole.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, Integer, Numeric, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, Table, Text
 
 from oxcart.kommo.store.columns import BIG, JSON_VALUE, UUID, Moment, new_id
 from oxcart.kommo.store.platform_tables import METADATA
@@ -18,69 +18,22 @@ def _connection() -> Column[Any]:
     return Column("connection_id", UUID, primary_key=True)
 
 
-def _versioned() -> tuple[Column[Any], ...]:
-    """What every mirrored row carries; rows.py says how they decide whether a newer state is written."""
+def versioned() -> tuple[Column[Any], ...]:
+    """What every mirrored row carries; rows.py says how these decide what is written."""
     return (
         Column("remote_created_at", Moment),
         Column("remote_updated_at", Moment),
-        Column("fetched_at", Moment, nullable=False),  # when the server said so, by its own clock
-        Column("changed_at", Moment, nullable=False),  # when the content here last became another
+        Column("fetched_at", Moment),  # when the content here was read, by the server's clock
+        Column("seen_at", Moment),  # the last time that the account had this row
+        Column("gone_at", Moment),  # the last time that it had not
         Column("deleted_at", Moment),
         Column("deleted_source", Text),  # hook, event, list or sweep
+        Column("changed_at", Moment, nullable=False),  # when what this row says last became another, by our clock
         Column("seen_run", Text),  # the last sweep that met this row
         Column("content_hash", Text),
         Column("raw", JSON_VALUE),
     )
 
-
-def _entity(name: str, *columns: Column[Any]) -> Table:
-    return Table(
-        name,
-        METADATA,
-        _connection(),
-        Column("external_id", Text, primary_key=True),
-        Column("name", Text),
-        *columns,
-        *_versioned(),
-        Index(f"ix_{name}_updated", "connection_id", "remote_updated_at"),
-        Index(f"ix_{name}_changed", "changed_at"),
-    )
-
-
-def _owner() -> tuple[Column[Any], ...]:
-    return (Column("responsible_user_id", BIG), Column("group_id", BIG))
-
-
-crm_leads = _entity(
-    "crm_leads",
-    Column("pipeline_id", BIG),
-    Column("status_id", BIG),
-    Column("price", Numeric(20, 4, asdecimal=False)),
-    Column("loss_reason_id", BIG),
-    Column("closed_at", Moment),
-    *_owner(),
-)
-crm_contacts = _entity("crm_contacts", Column("first_name", Text), Column("last_name", Text), *_owner())
-crm_companies = _entity("crm_companies", *_owner())
-crm_users = _entity(
-    "crm_users", Column("email", Text), Column("is_admin", Boolean), Column("is_active", Boolean), Column("lang", Text)
-)
-crm_notes = _entity(
-    "crm_notes",
-    Column("entity_type", Text),
-    Column("entity_id", Text),
-    Column("note_type", Text),
-    Column("created_by", BIG),
-    *_owner(),
-)
-crm_tags = _entity("crm_tags", Column("entity_type", Text), Column("color", Text))
-crm_events = _entity(
-    "crm_events",
-    Column("type", Text),
-    Column("entity_type", Text),
-    Column("entity_id", Text),
-    Column("created_by", BIG),
-)
 
 crm_row_versions = Table(
     "crm_row_versions",  # the mirror's columns of rows that lie in a table of the platform
@@ -90,7 +43,7 @@ crm_row_versions = Table(
     Column("external_id", Text, primary_key=True),  # of a stage: pipeline:stage, for 142 and 143 are in every one
     Column("name", Text),
     Column("local_id", UUID),
-    *_versioned(),
+    *versioned(),
     Index("ix_crm_row_versions_local", "local_id"),
 )
 
