@@ -11,6 +11,7 @@ from oxcart.cli.bench import bench
 from oxcart.cli.control import clean, drain, limit, pause, resume
 from oxcart.cli.counts import counts
 from oxcart.cli.demo import demo
+from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
 from oxcart.cli.jobs import jobs
@@ -28,7 +29,7 @@ def build_command() -> Any:
     _add(program, run, demo, enqueue, counts)
     program.add_typer(jobs, name="jobs")
     program.add_typer(schedules, name="schedules")
-    _add(program, pause, resume, drain, clean, limit, env, bench)
+    _add(program, pause, resume, drain, clean, limit, env, doctor, explain, bench)
     return typer.main.get_command(program)
 
 
