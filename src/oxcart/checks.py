@@ -95,7 +95,7 @@ def failed(
 
 
 def failed_by(failure: Failure, *, evidence: str = "", raw: str = "") -> Finding:
-    """The finding for a failure of the connection's table. The worker tries again whatever it is; it helps with some."""
+    """The finding for a failure of the connection's table. `retryable`: whether that helps."""
     helps = failure.kind not in {Kind.CONFIGURATION, Kind.PERMANENT}
     return failed(failure.code, failure.summary, failure.advice, evidence=evidence, retryable=helps, raw=raw)
 

@@ -90,9 +90,15 @@ def explain(
     name: Annotated[str, typer.Argument(metavar="ID", help="A verdict, a failure code or a check.")],
 ) -> None:
     """Print what the documentation says about a code or a check."""
+    import shutil
+    import textwrap
+
     from oxcart.doctor.pages import explain as explain_page
 
-    say(explain_page(name).rstrip())
+    width = min(shutil.get_terminal_size().columns, 120) if is_terminal() else 120
+    for line in explain_page(name).rstrip().splitlines():
+        indent = "  " if line.startswith("- ") else ""
+        say(textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
 def _names(given: list[str] | None) -> list[str]:

@@ -77,9 +77,10 @@ async def tcp(visit: Visit) -> Finding:
     addresses = visit.addresses or await in_thread(
         "dns", lambda: reach.look_up(target.host, target.port, FAMILIES[target.family])
     )
-    tried = await asyncio.gather(*(_connect(address) for address in addresses))
+    seconds = min(_CONNECT_SECONDS, target.connect_timeout_seconds)
+    tried = await asyncio.gather(*(_connect(address, seconds) for address in addresses))
     told = "; ".join(
-        f"{address} {outcome:.0f} ms" if isinstance(outcome, float) else f"{address} {_in_words(outcome)}"
+        f"{address} {outcome:.0f} ms" if isinstance(outcome, float) else f"{address} {_in_words(outcome, seconds)}"
         for address, outcome in zip(addresses, tried, strict=True)
     )
     errors = [outcome for outcome in tried if isinstance(outcome, OSError)]
@@ -96,17 +97,17 @@ async def tcp(visit: Visit) -> Finding:
     return failed_by(failure, evidence=f"{where}{told}", raw=raw_text(telling, target))
 
 
-async def _connect(address: Address) -> float | OSError:
+async def _connect(address: Address, seconds: float) -> float | OSError:
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS + 1):
-            return await in_thread("tcp", lambda: reach.connect(address, _CONNECT_SECONDS))
+        async with asyncio.timeout(seconds + 1):
+            return await in_thread("tcp", lambda: reach.connect(address, seconds))
     except OSError as error:  # TimeoutError is one
         return error
 
 
-def _in_words(error: OSError) -> str:
+def _in_words(error: OSError, seconds: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer in {_CONNECT_SECONDS:g} s"
+        return f"no answer in {seconds:g} s"
     return (error.strerror or type(error).__name__).lower()
 
 

@@ -61,9 +61,9 @@ async def _shake_hands(visit: Visit, target: RedisTarget) -> Handshake:
     """With the first address that has accepted a connection."""
     if not visit.addresses:
         raise Unanswerable("there is no address to try")
-    address = visit.addresses[0]
-    async with asyncio.timeout(_HANDSHAKE_SECONDS + 2):
-        return await in_thread("tls", lambda: reach.shake_hands(target, address, _HANDSHAKE_SECONDS))
+    address, seconds = visit.addresses[0], min(_HANDSHAKE_SECONDS, target.connect_timeout_seconds)
+    async with asyncio.timeout(seconds + 2):
+        return await in_thread("tls", lambda: reach.shake_hands(target, address, seconds))
 
 
 async def _certificate(visit: Visit, target: RedisTarget) -> Certificate | None:
