@@ -48,8 +48,8 @@ class Finding:
 class Check(Generic[Context]):
     """`id` is stable; `title` is a claim that holds when all is well; `matters` is why jobs depend on it.
 
-    It is skipped when a check that it `needs` has failed, or was skipped for such a cause. `exit_code` is what its
-    failure ends the command with.
+    It is skipped when a check that it `needs` has failed, or was skipped for such a cause; those that it comes `after`
+    it only wants to have been tried. `exit_code` is what its failure ends the command with.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Check(Generic[Context]):
     run: Callable[[Context], Awaitable[Finding]]
     matters: str
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     deadline_seconds: float = 10.0
     exit_code: int = FAILS
 

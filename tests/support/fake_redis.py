@@ -63,8 +63,6 @@ class FakeRedis:
     def answer(self, command: bytes) -> str:
         reader = hiredis.Reader()
         reader.feed(command)
-        words = reader.gets()
-        if not isinstance(words, list):  # an inline command
-            words = command.split()
+        words: list[bytes] = reader.gets() if command.startswith(b"*") else command.split()
         reply = self.replies.get(words[0].decode(errors="replace").upper(), "+OK")
         return (reply if isinstance(reply, str) else reply(words)) + "\r\n"

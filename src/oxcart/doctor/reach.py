@@ -89,8 +89,9 @@ def shake_hands(target: RedisTarget, address: Address, seconds: float) -> Handsh
         try:
             with context.wrap_socket(plain, server_hostname=target.host) as secured:
                 milliseconds = (time.perf_counter() - began) * 1000
+                seen = Handshake(secured.version() or "TLS", _certificate(secured.getpeercert() or {}), milliseconds)
                 _hear_late_alert(secured)
-                return Handshake(secured.version() or "TLS", _certificate(secured.getpeercert() or {}), milliseconds)
+                return seen
         except TimeoutError as error:
             if answers_plain_text(address):
                 raise PlainTextServer from error

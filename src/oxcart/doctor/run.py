@@ -65,7 +65,8 @@ def choose(checks: Sequence[Check[Context]], only: Sequence[str]) -> list[Check[
     by_id = {check.id: check for check in checks}
     waiting = list(names)
     while waiting:
-        more = set(by_id[waiting.pop()].needs) - names
+        check = by_id[waiting.pop()]
+        more = {*check.needs, *check.after} - names
         names |= more
         waiting += more
     return [check for check in checks if check.id in names]

@@ -210,6 +210,7 @@ CHECKS: tuple[Check[Visit], ...] = (
         upstash,
         "Which of token, provider and network is at fault shows only from several sides.",
         needs=("redis-url", "token"),
+        after=("permissions",),
         deadline_seconds=20,
     ),
     Check(

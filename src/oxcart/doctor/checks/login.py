@@ -112,7 +112,7 @@ async def _user(visit: Visit) -> str:
     try:
         reply: Any = await visit.known_link.request("ACL", "WHOAMI", deadline_seconds=CONNECT_SECONDS)
     except ServerRefused:
-        return ""
+        return f"user {visit.known_target.username or 'default'} "
     return f"user {text(reply)} "
 
 
