@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from oxcart.errors import Failure
+from oxcart.errors import Failure, Kind
 
 Context = TypeVar("Context")
 
@@ -30,8 +30,9 @@ class State(StrEnum):
 class Finding:
     """What a check saw. `evidence` is the observation, `hint` the exact step to take; neither holds a secret.
 
-    A warning or failure has a `code` with a section in docs/doctor.md, and a `summary` in one sentence; `raw` is the
-    foreign error behind it, shown on demand.
+    A warning or failure has a `code` with a section in docs/doctor.md, and a `summary` in one sentence; `retryable` is
+    whether trying again helps; `raw` is the foreign error behind it, shown on demand. `quiet`: not worth a line,
+    unless someone asks for every line.
     """
 
     state: State
@@ -41,14 +42,15 @@ class Finding:
     summary: str = ""
     retryable: bool = False
     raw: str = ""
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Context]):
     """`id` is stable; `title` is a claim that holds when all is well; `matters` is why jobs depend on it.
 
-    It runs when the checks that it `needs` were ok or warned, else it is skipped for their sake. `exit_code` is what
-    its failure ends the command with.
+    It is skipped when a check that it `needs` has failed, or was skipped for such a cause; those that it comes `after`
+    it only wants to have been tried. `exit_code` is what its failure ends the command with.
     """
 
     id: str
@@ -57,13 +59,14 @@ class Check(Generic[Context]):
     run: Callable[[Context], Awaitable[Finding]]
     matters: str
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     deadline_seconds: float = 10.0
     exit_code: int = FAILS
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The one thing that is wrong: the cause, not what follows from it."""
+    """The one thing that is wrong: the cause, not what follows from it. `retryable`: it may pass by itself."""
 
     id: str
     summary: str
@@ -73,6 +76,10 @@ class Verdict:
 
 class Unanswerable(Exception):  # noqa: N818 - no error: the check cannot say anything here
     """Raise in a check to have it skipped, with the reason as half a sentence: "this server has no INFO"."""
+
+
+class NotApplicable(Unanswerable):
+    """As Unanswerable, where there is nothing to be checked: a person is not told unless they ask."""
 
 
 def ok(evidence: str) -> Finding:
@@ -90,10 +97,9 @@ def failed(
 
 
 def failed_by(failure: Failure, *, evidence: str = "", raw: str = "") -> Finding:
-    """The finding for a failure of the connection's table."""
-    return failed(
-        failure.code, failure.summary, failure.advice, evidence=evidence, retryable=failure.retryable, raw=raw
-    )
+    """The finding for a failure of the connection's table. `retryable`: whether that helps."""
+    helps = failure.kind not in {Kind.CONFIGURATION, Kind.PERMANENT}
+    return failed(failure.code, failure.summary, failure.advice, evidence=evidence, retryable=helps, raw=raw)
 
 
 def anchor(name: str) -> str:

@@ -14,6 +14,7 @@ from oxcart.cli.bench import bench
 from oxcart.cli.control import clean, drain, limit, pause, resume
 from oxcart.cli.counts import counts
 from oxcart.cli.demo import demo
+from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
 from oxcart.cli.jobs import jobs
@@ -22,7 +23,24 @@ from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
 from oxcart.cli.verify import verify
 
-COMMANDS = (run, demo, enqueue, counts, jobs, schedules, pause, resume, drain, clean, limit, env, verify, bench)
+COMMANDS = (
+    run,
+    demo,
+    enqueue,
+    counts,
+    jobs,
+    schedules,
+    pause,
+    resume,
+    drain,
+    clean,
+    limit,
+    env,
+    doctor,
+    explain,
+    verify,
+    bench,
+)
 
 
 def build_command() -> Group:

@@ -13,6 +13,7 @@ class Provider(StrEnum):
     ELASTICACHE = "elasticache"
     HEROKU = "heroku"
     AZURE = "azure"
+    RENDER = "render"
     OTHER = "other"
 
 
@@ -29,6 +30,7 @@ _SUFFIXES = (
     (".cache.amazonaws.com.cn", Provider.ELASTICACHE),
     (".compute-1.amazonaws.com", Provider.HEROKU),
     (".compute.amazonaws.com", Provider.HEROKU),
+    (".render.com", Provider.RENDER),
     (".redis.cache.windows.net", Provider.AZURE),
     (".redis.azure.net", Provider.AZURE),
     (".redisenterprise.cache.azure.net", Provider.AZURE),

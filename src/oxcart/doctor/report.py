@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from oxcart.checks import State, Verdict, anchor
-from oxcart.doctor.run import Diagnosis, Result
+from oxcart.doctor.run import Diagnosis, Result, because_of
 
 SCHEMA = 1
 
@@ -53,37 +53,32 @@ def _as_json(result: Result) -> dict[str, Any]:
 
 
 class Lines:
-    """Makes lines of results as they come: a heading for each group, skipped checks of one reason in one line."""
+    """Makes lines of results as they come: a heading for each group; what was skipped for a failure is only counted."""
 
-    def __init__(self, *, verbose: bool = False, unicode: bool = True, wide: int = 34) -> None:
+    def __init__(self, *, verbose: bool = False, unicode: bool = True, wide: int = 38) -> None:
         self._verbose = verbose
         self._symbols = SYMBOLS if unicode else PLAIN_SYMBOLS
         self._wide = wide
         self._group = ""
-        self._skipped: list[Result] = []
+        self._causes: list[str] = []
+        self._skipped = 0
 
     def add(self, result: Result) -> Iterator[Line]:
-        state, reason = result.finding.state, result.finding.evidence
-        if self._skipped and (state is not State.SKIPPED or reason != self._skipped[0].finding.evidence):
-            yield from self.flush()
-        if state is State.SKIPPED and not self._verbose:
-            self._skipped.append(result)
+        finding = result.finding
+        if not self._verbose and finding.state is State.SKIPPED and (finding.quiet or finding.evidence in self._causes):
+            self._skipped += not finding.quiet
             return
+        if result.is_bad:
+            self._causes.append(because_of(result))
         yield from self._heading(result)
         yield from self._lines_of(result)
 
     def flush(self) -> Iterator[Line]:
-        """What is still held back; call it at the end."""
-        held, self._skipped = self._skipped, []
-        if len(held) == 1:
-            yield from self._heading(held[0])
-            yield from self._lines_of(held[0])
-        elif held:
-            ids = ", ".join(result.check.id for result in held)
-            self._group = ""
+        """What was held back; call it at the end."""
+        if self._skipped:
             yield "", ""
             symbol = self._symbols[State.SKIPPED]
-            yield f"{symbol} {len(held)} checks skipped {held[0].finding.evidence}: {ids}", "dim"
+            yield f"{symbol} {self._skipped} checks that need these were skipped (-v lists them)", "dim"
 
     def _heading(self, result: Result) -> Iterator[Line]:
         if result.check.group != self._group:

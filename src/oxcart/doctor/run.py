@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from oxcart.checks import Check, Finding, State, Unanswerable, Verdict, failed_by
+from oxcart.checks import Check, Finding, NotApplicable, State, Unanswerable, Verdict, failed_by
 from oxcart.connection.failures import classify, failure_for, scrub
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import InvalidInput, OxcartError, ServerRefused, SettingsError, Unavailable
@@ -18,7 +18,6 @@ from oxcart.errors import InvalidInput, OxcartError, ServerRefused, SettingsErro
 Context = TypeVar("Context")
 
 CRASHED = "CHECK_CRASHED"
-_GOOD = frozenset({State.OK, State.WARNING})
 _BAD = frozenset({State.FAILED, State.CRASHED})
 
 
@@ -66,7 +65,8 @@ def choose(checks: Sequence[Check[Context]], only: Sequence[str]) -> list[Check[
     by_id = {check.id: check for check in checks}
     waiting = list(names)
     while waiting:
-        more = set(by_id[waiting.pop()].needs) - names
+        check = by_id[waiting.pop()]
+        more = {*check.needs, *check.after} - names
         names |= more
         waiting += more
     return [check for check in checks if check.id in names]
@@ -97,30 +97,34 @@ async def run_checks(
     left_out: frozenset[str] = frozenset(),
     on_result: Callable[[Result], None] = lambda _: None,
 ) -> tuple[Result, ...]:
-    """Run them one after the other. `left_out` are skipped on request, which stops nothing that needs them.
+    """Run them one after the other. What needs a failed check is skipped, and so is what needs that; a check that
+    could not say anything, or is in `left_out`, stops nothing.
 
     `target` gives the Redis that raw errors are about, as soon as it is known: its password is taken out of them.
     """
-    states: dict[str, State] = {}
+    blocked: dict[str, str] = {}
     results = []
     for check in checks:
         began = time.monotonic()
-        missing = next((need for need in check.needs if states.get(need, State.OK) not in _GOOD), None)
+        reason = next((blocked[need] for need in check.needs if need in blocked), None)
         if check.id in left_out:
             finding = Finding(State.SKIPPED, "left out on request (--skip)")
-        elif missing is not None:
-            finding = Finding(State.SKIPPED, f"because {missing} {_became(states[missing])}")
+        elif reason is not None:
+            finding = Finding(State.SKIPPED, reason)
+            blocked[check.id] = reason
         else:
             finding = await _run(check, context, target)
-        states[check.id] = State.OK if check.id in left_out else finding.state
         result = Result(check, finding, round((time.monotonic() - began) * 1000))  # type: ignore[arg-type]
+        if result.is_bad:
+            blocked[check.id] = because_of(result)
         results.append(result)
         on_result(result)
     return tuple(results)
 
 
-def _became(state: State) -> str:
-    return "was skipped" if state is State.SKIPPED else state.value
+def because_of(result: Result) -> str:
+    """Why a check that needs this one was skipped."""
+    return f"because {result.check.id} {result.finding.state.value}"
 
 
 async def _run(check: Check[Context], context: Context, target: Callable[[], RedisTarget | None]) -> Finding:
@@ -128,12 +132,12 @@ async def _run(check: Check[Context], context: Context, target: Callable[[], Red
         async with asyncio.timeout(check.deadline_seconds) as limit:
             return await check.run(context)
     except Unanswerable as reason:
-        return Finding(State.SKIPPED, str(reason))
+        return Finding(State.SKIPPED, str(reason), quiet=isinstance(reason, NotApplicable))
     except (Unavailable, ServerRefused) as error:
         return failed_by(error.failure, evidence=error.failure.summary, raw=raw_text(error, target()))
     except SettingsError as error:
         text = scrub(" ".join(error.problems), target())
-        return Finding(State.FAILED, text, "Correct what the sentence names.", "SETTINGS", text)
+        return Finding(State.FAILED, text, "Correct what the sentence names.", "SETTINGS_PROBLEM", text)
     except TimeoutError as error:
         if not limit.expired():
             return failed_by(classify(error, target=target()), raw=raw_text(error, target()))

@@ -1,0 +1,237 @@
+"""What is wrong, and what is to be done? `doctor` examines the way to Redis and the queue, `explain` tells more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oxcart.cli.exits import BAD_SETTINGS, FAILED, Refused
+from oxcart.cli.options import json_option
+from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from oxcart.doctor.report import Line
+    from oxcart.doctor.run import Diagnosis, Result
+    from oxcart.doctor.visit import Visit
+
+_AGAIN_SECONDS = 2.0
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0}
+
+
+@click.command()
+@click.argument("app", metavar="[MODULE:APP]", required=False)
+@click.option("--only", metavar="ID", multiple=True, help="Only these checks or groups, and what they need.")
+@click.option("--skip", metavar="ID", multiple=True, help="Leave these checks or groups out.")
+@click.option("--list", "list_checks", is_flag=True, help="List the checks, and run none.")
+@click.option("--wait", metavar="60s", default="0s", help="Look again until all is well, at most so long (60s, 2m).")
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
+@click.option("--report", is_flag=True, help="Print a redacted report to paste into an issue.")
+@click.option("--verbose", "-v", is_flag=True, help="Show raw errors, times and every skipped check.")
+@click.option("--worker", metavar="URL", help="Compare with the worker that answers there.")
+@click.option("--control-host", metavar="NAME", help="A name that resolves if names are resolved at all.")
+@json_option
+def doctor(  # noqa: PLR0917 - click hands them over by name
+    app: str | None,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    list_checks: bool,
+    wait: str,
+    strict: bool,
+    report: bool,
+    verbose: bool,
+    worker: str | None,
+    control_host: str | None,
+    as_json: bool,
+) -> None:
+    """Find out what keeps jobs from running, and say what to do. Changes nothing, and leaves nothing behind."""
+    from oxcart.cli.session import run_async
+    from oxcart.doctor.examine import CHECKS, visitor
+    from oxcart.doctor.run import choose, named
+
+    chosen = choose(CHECKS, _names(only))
+    left_out = frozenset(named(CHECKS, _names(skip)))
+    if list_checks:
+        _list(chosen, as_json)
+        return
+    patience = _seconds(wait)
+    make_visit = visitor(
+        dict(os.environ),
+        known_names=_known_names(app),
+        app_is_given=app is not None,
+        worker_url=worker,
+        control_host=control_host,
+    )
+    teller = _Teller(quiet=as_json or report, verbose=verbose)
+    diagnosis = run_async(_examine(make_visit, chosen, left_out, patience, teller))
+    if as_json:
+        from oxcart.doctor.report import to_json
+
+        say_json(to_json(diagnosis))
+    elif report:
+        _say_report(diagnosis, make_visit)
+    else:
+        teller.conclude(diagnosis)
+    click.get_current_context().exit(_exit_code(diagnosis, strict))
+
+
+@click.command()
+@click.argument("name", metavar="ID")
+def explain(name: str) -> None:
+    """Print what the documentation says about ID: a verdict, a failure code or a check."""
+    import shutil
+    import textwrap
+
+    from oxcart.doctor.pages import explain as explain_page
+
+    width = min(shutil.get_terminal_size().columns, 120) if is_terminal() else 120
+    for line in explain_page(name).rstrip().splitlines():
+        indent = "  " if line.startswith("- ") else ""
+        say(textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
+
+
+def _names(given: tuple[str, ...]) -> list[str]:
+    """Also with commas: --only dns,tcp."""
+    return [name.strip().lower() for text in given for name in text.split(",") if name.strip()]
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([sm]?)", text.strip())
+    if found is None:
+        raise Refused(f'--wait "{printable(text)[:40]}" is no time. Write 60s or 2m.')
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _known_names(app_name: str | None) -> frozenset[str]:
+    from oxcart.serving import with_built_ins
+
+    app = None
+    if app_name is not None:
+        from oxcart.cli.loading import AppFailed, load_app
+
+        try:
+            app = load_app(app_name)
+        except AppFailed as failed:
+            note(failed.report)
+            raise Refused(str(failed), FAILED) from failed
+    return frozenset(with_built_ins(app).handlers.names)
+
+
+def _list(checks: Iterable[Any], as_json: bool) -> None:
+    if as_json:
+        say_json([{"id": check.id, "group": check.group, "title": check.title} for check in checks])
+        return
+    say_table(("CHECK", "GROUP", "TITLE"), [(check.id, check.group, check.title) for check in checks])
+
+
+async def _examine(
+    make_visit: Callable[[], Visit], checks: Any, left_out: frozenset[str], patience_seconds: float, teller: _Teller
+) -> Diagnosis:
+    """Once, or again and again until all is well or the time is up; what is told is the last look."""
+    from oxcart.doctor.examine import examine
+
+    until = time.monotonic() + patience_seconds
+    while True:
+        is_last = patience_seconds == 0
+        diagnosis = await examine(
+            make_visit, checks=checks, left_out=left_out, on_result=teller.tell if is_last else lambda _: None
+        )
+        left = until - time.monotonic()
+        if is_last or diagnosis.ok or diagnosis.exit_code == BAD_SETTINGS or left <= 0:
+            if not is_last:
+                for result in diagnosis.results:
+                    teller.tell(result)
+            return diagnosis
+        assert diagnosis.verdict is not None
+        note(f"{diagnosis.verdict.id}: {diagnosis.verdict.summary} Looking again for {left:.0f} s.")
+        await asyncio.sleep(min(_AGAIN_SECONDS, left))
+
+
+def _exit_code(diagnosis: Diagnosis, strict: bool) -> int:
+    from oxcart.checks import State
+
+    return diagnosis.exit_code or (FAILED if strict and diagnosis.has(State.WARNING) else 0)
+
+
+class _Teller:
+    """Prints each result as it comes, in colours at a terminal; silent for --json and --report."""
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        from oxcart.doctor.report import Lines
+
+        encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+        self._quiet = quiet
+        self._lines = Lines(verbose=verbose, unicode=encoding == "utf8")
+
+    def tell(self, result: Result) -> None:
+        self._say(self._lines.add(result))
+
+    def conclude(self, diagnosis: Diagnosis) -> None:
+        from oxcart.doctor.report import conclusion
+
+        self._say(self._lines.flush())
+        self._say(conclusion(diagnosis))
+
+    def _say(self, lines: Iterable[Line]) -> None:
+        for text, style in lines:
+            if not self._quiet:
+                _say_line(printable(text), style)
+
+
+def _say_line(text: str, style: str) -> None:
+    if not is_terminal() or os.environ.get("NO_COLOR"):
+        say(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    indent = len(text) - len(text.lstrip()) + (4 if style.startswith(("green", "yellow", "bold red")) else 16)
+    with console.capture() as captured:
+        console.print(_wrapped(Text(text, style=style), console, indent))
+    say(captured.get(), end="")
+
+
+def _wrapped(text: Any, console: Any, indent: int) -> Any:
+    """Long lines go on below their own beginning."""
+    from rich.padding import Padding
+
+    lines = text.wrap(console, console.width)
+    if len(lines) < 2:
+        return text
+    first, rest = lines[0], text[len(lines[0].plain) :]
+    rest.rstrip()
+    return _stack(first, Padding(rest, (0, 0, 0, min(indent, console.width // 2))))
+
+
+def _stack(*parts: Any) -> Any:
+    from rich.console import Group
+
+    return Group(*parts)
+
+
+def _say_report(diagnosis: Diagnosis, make_visit: Callable[[], Visit]) -> None:
+    """No host, user or address of the database: an issue is public."""
+    import platform
+    from importlib.metadata import version
+
+    from oxcart.doctor.redact import redactor
+    from oxcart.doctor.report import to_paste
+
+    visit = make_visit()
+    facts = [
+        ("oxcart", version("oxcart")),
+        ("python", platform.python_version()),
+        ("system", f"{platform.system()} {platform.machine()}"),
+        ("provider", visit.provider.value),
+    ]
+    hide = redactor(visit, diagnosis)
+    for line in to_paste(diagnosis, facts):
+        say(printable(hide(line)))

@@ -1,0 +1,277 @@
+"""Is the queue in order? What is in it, what waits too long, and whether a job gets through from end to end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from oxcart.checks import Check, Finding, Unanswerable, failed, failed_by, ok, warning
+from oxcart.connection.failures import failure_for
+from oxcart.doctor.scratch import StepFailed, exercise, in_one_line, scratch_queue
+from oxcart.doctor.visit import Visit
+from oxcart.errors import ServerRefused
+from oxcart.protocol.scripts import Command
+from oxcart.queue.inspect import pairs, text
+
+GROUP = "queue"
+
+_LONG_WAIT_SECONDS = 300.0
+_MOST_LOOKED_AT = 200
+_SCRATCH_SECONDS = 25.0
+
+
+async def layout(visit: Visit) -> Finding:
+    """`meta` says who made the queue; its keys must be of BullMQ's types."""
+    told = []
+    for name in visit.queue_names:
+        keys = visit.keys(name)
+        wanted = {keys.wait: "list", keys.active: "list", keys.delayed: "zset", keys.completed: "zset"}
+        commands: list[Command] = [("TYPE", key) for key in wanted]
+        meta, *types = await visit.known_link.requests([("HGETALL", keys.meta), *commands])
+        if isinstance(meta, Exception):
+            return failed_by(failure_for("WRONGTYPE", visit.target), evidence=keys.meta)
+        for (key, kind), reply in zip(wanted.items(), types, strict=True):
+            if text(reply) not in {kind, "none"}:
+                return failed_by(failure_for("WRONGTYPE", visit.target), evidence=f"{key} is a {text(reply)}")
+        library = pairs(meta).get("version", "")
+        told.append(f"{name}: {library or ('made by ' + 'a producer' if meta else 'no job was ever added')}")
+    return ok("; ".join(told))
+
+
+async def counts(visit: Visit) -> Finding:
+    told = []
+    for name in visit.queue_names:
+        numbers = await (await visit.queue(name)).counts()
+        shown = ", ".join(f"{count} {state}" for state, count in numbers.items() if count)
+        told.append(f"{name}: {shown or 'empty'}")
+    return ok("; ".join(told))
+
+
+async def paused(visit: Visit) -> Finding:
+    names = [name for name in visit.queue_names if await (await visit.queue(name)).is_paused()]
+    if not names:
+        return ok("not paused")
+    return warning(
+        "QUEUE_PAUSED",
+        f"No worker fetches from {', '.join(names)}: paused by someone.",
+        f"Resume it when it is time: oxcart resume --queue {names[0]}",
+        evidence=", ".join(names),
+    )
+
+
+async def oldest(visit: Visit) -> Finding:
+    """The job whose turn is next, and how long ago it was added."""
+    longest, where = 0.0, ""
+    for name in visit.queue_names:
+        for job in await (await visit.queue(name)).jobs("waiting", 0, 0):
+            age = time.time() - (job.timestamp_ms + job.delay_ms) / 1000
+            if job.timestamp_ms and age > longest:
+                longest, where = age, f"job {job.id} ({job.name}) of {name}"
+    if not where:
+        return ok("nothing waits")
+    evidence = f"{where} waits since {_span(longest)}"
+    if longest > _LONG_WAIT_SECONDS:
+        return warning(
+            "WAIT_LONG",
+            f"Jobs wait long: {evidence}.",
+            "See that a worker serves this queue (the check workers), and raise JOB_CONCURRENCY or run another worker "
+            "if it cannot keep up.",
+            evidence=evidence,
+        )
+    return ok(evidence)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+async def lockless(visit: Visit) -> Finding:
+    """An active job without a lock has lost its worker; the stalled check of any worker takes it back."""
+    lost: list[str] = []
+    active = 0
+    for name in visit.queue_names:
+        keys = visit.keys(name)
+        ids = [text(job_id) for job_id in await visit.known_link.request("LRANGE", keys.active, 0, _MOST_LOOKED_AT - 1)]
+        active += len(ids)
+        replies = await visit.known_link.requests([("EXISTS", keys.lock(job_id)) for job_id in ids])
+        lost += [job_id for job_id, held in zip(ids, replies, strict=True) if held == 0]
+    if not lost:
+        return ok(f"{active} running, each with its lock" if active else "nothing runs")
+    return warning(
+        "ACTIVE_LOST",
+        f"{len(lost)} of {active} active jobs have no worker any more.",
+        "A running worker takes them back within a minute by its stalled check; start one. It costs each of them one "
+        "stall credit.",
+        evidence=", ".join(lost[:5]),
+    )
+
+
+async def handlers(visit: Visit) -> Finding:
+    names: Counter[str] = Counter()
+    for queue_name in visit.queue_names:
+        for job in await (await visit.queue(queue_name)).jobs("waiting", 0, _MOST_LOOKED_AT - 1):
+            names[job.name] += 1
+    unknown = {name: number for name, number in names.items() if name not in visit.known_names}
+    if not unknown:
+        return ok(f"{len(names)} names among the waiting jobs, all known" if names else "nothing waits")
+    shown = ", ".join(f"{name} ({number})" for name, number in sorted(unknown.items())[:10])
+    cure = (
+        "Declare a handler for each, or leave them to another worker of the same queue: they are returned untouched."
+        if visit.app_is_given
+        else "Only the built-in names were looked at: name your app, as in oxcart doctor MODULE:APP."
+    )
+    return warning("NO_HANDLER", f"Waiting jobs have names that no handler takes: {shown}.", cure, evidence=shown)
+
+
+async def parents(visit: Visit) -> Finding:
+    """A parent all of whose children have ended, and which still waits for them."""
+    stuck: list[str] = []
+    waiting = 0
+    for name in visit.queue_names:
+        keys = visit.keys(name)
+        reply = await visit.known_link.request("ZRANGE", keys.waiting_children, 0, _MOST_LOOKED_AT - 1)
+        ids = [text(job_id) for job_id in reply]
+        waiting += len(ids)
+        replies = await visit.known_link.requests([("SCARD", keys.dependencies(job_id)) for job_id in ids])
+        stuck += [job_id for job_id, left in zip(ids, replies, strict=True) if left == 0]
+    if not stuck:
+        return ok(f"{waiting} parents wait for children that are on their way" if waiting else "no parent waits")
+    return warning(
+        "PARENT_STUCK",
+        f"{len(stuck)} parent jobs wait for children that do not exist any more.",
+        "Look at each with oxcart jobs show ID; then remove it and add its flow again.",
+        evidence=", ".join(stuck[:5]),
+    )
+
+
+async def legacy_repeat(visit: Visit) -> Finding:
+    found = [
+        schedule.name
+        for name in visit.queue_names
+        for schedule in await (await visit.queue(name)).schedules()
+        if schedule.legacy
+    ]
+    if not found:
+        return ok("none")
+    return warning(
+        "REPEAT_LEGACY",
+        f"{len(found)} repeatable jobs were made by BullMQ 5's old API, which BullMQ 6 and Oxcart do not serve.",
+        "Create each again with upsertJobScheduler (Node) or upsert_schedule, then remove the old one.",
+        evidence=", ".join(found[:5]),
+    )
+
+
+async def mixed(visit: Visit) -> Finding:
+    """`paused` as a list of its own is how BullMQ 5 pauses; version 6 leaves the jobs in `wait`."""
+    found = []
+    for name in visit.queue_names:
+        keys = visit.keys(name)
+        is_paused, aside = await visit.known_link.requests([("HEXISTS", keys.meta, "paused"), ("EXISTS", keys.paused)])
+        if aside == 1 and not is_paused:
+            found.append(name)
+    if not found:
+        return ok("nothing left over")
+    return warning(
+        "PAUSED_LEFT_OVER",
+        f"Jobs of {', '.join(found)} are in the list of a paused queue, but the queue is not paused.",
+        f"A pause and a resume of different BullMQ versions crossed: oxcart pause -q {found[0]} and then oxcart resume "
+        f"-q {found[0]} brings them back.",
+        evidence=", ".join(found),
+    )
+
+
+async def workers(visit: Visit) -> Finding:
+    told = []
+    for name in visit.queue_names:
+        try:
+            seen = await (await visit.queue(name)).workers()
+        except ServerRefused as error:
+            raise Unanswerable("this server does not list its clients") from error
+        told.append(f"{name}: {len({worker.name or worker.address for worker in seen}) or 'none'}")
+    return ok(f"connected to {'; '.join(told)}")
+
+
+async def scratch(visit: Visit) -> Finding:
+    async with scratch_queue(visit.known_server, visit.settings.worker.prefix) as queue:
+        try:
+            await exercise(queue)
+        except StepFailed as outcome:
+            return failed(
+                "SCRIPTS_ODD",
+                f'A job of our own did not get through: at the step "{outcome.step}" {outcome}.',
+                "Please report this with the output of oxcart doctor --report; until then OXCART_EXCHANGE=upstream "
+                "uses BullMQ's scripts alone.",
+                evidence=f"{outcome.step}: {outcome}",
+            )
+        except TimeoutError:
+            failure = failure_for("READ_TIMEOUT", visit.target)
+            return failed_by(failure, evidence=f"no answer after {in_one_line(queue.took_ms)}")
+        return ok(in_one_line(queue.took_ms))
+
+
+_READ = ("permissions", "settings")
+
+CHECKS: tuple[Check[Visit], ...] = (
+    Check(
+        "scratch",
+        GROUP,
+        "a job gets through from end to end",
+        scratch,
+        "This is what a worker does all day: add, claim, lock, renew, finish, events, delays and schedules.",
+        needs=("lua", "blocking"),
+        deadline_seconds=_SCRATCH_SECONDS,
+    ),
+    Check(
+        "layout", GROUP, "the queue has BullMQ's layout", layout, "Foreign data under a queue's keys stops it.", _READ
+    ),
+    Check("counts", GROUP, "jobs can be counted", counts, "It shows at a glance where jobs pile up.", ("layout",)),
+    Check("paused", GROUP, "the queue is not paused", paused, "A paused queue runs no job.", ("layout",)),
+    Check(
+        "oldest", GROUP, "nothing waits too long", oldest, "The age of the next job is what users feel.", ("layout",)
+    ),
+    Check(
+        "lockless",
+        GROUP,
+        "each running job has a worker",
+        lockless,
+        "A job whose worker vanished waits for the next stalled check.",
+        ("layout",),
+    ),
+    Check(
+        "handlers",
+        GROUP,
+        "each waiting job has a handler",
+        handlers,
+        "A job without a handler comes back every minute, and is never done.",
+        ("layout",),
+    ),
+    Check(
+        "parents", GROUP, "no parent waits for nothing", parents, "A parent runs only after its children.", ("layout",)
+    ),
+    Check(
+        "legacy-repeat",
+        GROUP,
+        "all schedules are job schedulers",
+        legacy_repeat,
+        "Old repeatable jobs end when the last worker of BullMQ 5 does.",
+        ("layout",),
+    ),
+    Check(
+        "mixed",
+        GROUP,
+        "BullMQ 5 and 6 left nothing behind",
+        mixed,
+        "Both pause in different ways; what falls between is fetched by nobody.",
+        ("layout",),
+    ),
+    Check(
+        "workers",
+        GROUP,
+        "workers can be listed",
+        workers,
+        "Jobs of a queue that no worker is connected to just wait.",
+        ("layout",),
+    ),
+)

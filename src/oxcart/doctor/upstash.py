@@ -1,0 +1,205 @@
+"""What is wrong with an Upstash database? Decided from independent probes: REST, TCP, names, the token's shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from oxcart.checks import Verdict
+from oxcart.errors import Failure
+
+_CONSOLE = "on the database page of the Upstash console (Connect, REST)"
+
+
+class Rest(StrEnum):
+    """What the REST API said to the token."""
+
+    ACCEPTED = "accepted"  # 200
+    UNAUTHORIZED = "unauthorized"  # 401
+    FAILING = "failing"  # 5xx
+    OTHER = "other"  # any other answer
+    SILENT = "silent"  # not reached, or no answer
+    UNTRIED = "untried"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShape:
+    """All that may be told of a token. `ending` is its last 4 characters, empty for a short one."""
+
+    length: int
+    alphabet: str
+    ending: str
+    needs_stripping: bool
+    length_is_off: bool
+    is_management_key: bool
+
+    def __str__(self) -> str:
+        ending = f", ends in …{self.ending}" if self.ending else ""
+        return f"{self.length} characters, {self.alphabet}{ending}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the probes saw. `tcp` is None if the login worked; `tcp_answered` if anything at all came back."""
+
+    token: TokenShape
+    rest: Rest = Rest.UNTRIED
+    rest_said: str = ""
+    whoami: str | None = None
+    tcp: Failure | None = None
+    tcp_answered: bool = True
+    read_only_accepted: bool = False
+    host_resolves: bool = True
+    control_resolves: bool = True
+    is_ip_literal: bool = False
+
+
+def shape_of(token: str, *, needs_stripping: bool) -> TokenShape:
+    """`token` as the worker uses it. Base64 has a length that 4 divides; one character lost shows."""
+    bare = token.rstrip("=")
+    if re.fullmatch(r"[0-9a-fA-F]+", token):
+        alphabet = "hexadecimal"
+    elif re.fullmatch(r"[A-Za-z0-9+/]+", bare):
+        alphabet = "base64"
+    elif re.fullmatch(r"[A-Za-z0-9_-]+", bare):
+        alphabet = "URL-safe base64"
+    else:
+        alphabet = "not only base64"
+    is_key = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", token, re.IGNORECASE) is not None
+    return TokenShape(
+        length=len(token),
+        alphabet=alphabet,
+        ending=token[-4:] if len(token) >= 16 else "",
+        needs_stripping=needs_stripping,
+        length_is_off=alphabet != "not only base64" and not is_key and len(token) % 4 != 0,
+        is_management_key=is_key or re.match(r"[^@\s:]+@[^@\s:]+:", token) is not None,
+    )
+
+
+# -------------------------------------------------------------------------------------------- the table
+def _quota_used(seen: Evidence) -> bool:
+    """The provider's words about used-up commands, whichever side said them."""
+    by_tcp = seen.tcp is not None and seen.tcp.code in {"Q_DAY", "Q_MONTH"}
+    return by_tcp or re.search(r"max (daily )?requests? limit", seen.rest_said) is not None
+
+
+def _is_refused(seen: Evidence) -> bool:
+    return seen.rest is Rest.UNAUTHORIZED or _wrong_password(seen)
+
+
+def _wrong_password(seen: Evidence) -> bool:
+    return seen.tcp is not None and seen.tcp.code == "AUTH_BAD"
+
+
+def _token_damaged(seen: Evidence) -> bool:
+    return seen.token.needs_stripping or (_is_refused(seen) and seen.token.length_is_off)
+
+
+def _token_wrong(seen: Evidence) -> bool:
+    return seen.rest is Rest.UNAUTHORIZED and _wrong_password(seen)
+
+
+def _token_kind(seen: Evidence) -> bool:
+    other_user = seen.whoami is not None and seen.whoami != "default"
+    is_accepted = seen.rest is Rest.ACCEPTED or seen.tcp is None
+    return seen.read_only_accepted or other_user or (seen.token.is_management_key and not is_accepted)
+
+
+def _provider_failing(seen: Evidence) -> bool:
+    return seen.rest is Rest.FAILING and seen.tcp is not None
+
+
+def _port_blocked(seen: Evidence) -> bool:
+    answers = seen.rest not in {Rest.SILENT, Rest.UNTRIED}
+    return answers and seen.tcp is not None and seen.tcp.code in {"TCP_TIMEOUT", "TCP_REFUSED"}
+
+
+def _deleted(seen: Evidence) -> bool:
+    return seen.control_resolves and not seen.host_resolves
+
+
+def _network_down(seen: Evidence) -> bool:
+    nothing = seen.rest in {Rest.SILENT, Rest.UNTRIED} and not seen.tcp_answered and not seen.control_resolves
+    return nothing and seen.tcp is not None and not seen.is_ip_literal
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `fits` decides; the first that fits is the verdict."""
+
+    code: str
+    fits: Callable[[Evidence], bool]
+    summary: str
+    action: str
+    retryable: bool = False
+
+
+# The order is the meaning: what is more special stands first. A test has the same table as its specification.
+ROWS: tuple[Row, ...] = (
+    Row(
+        "QUOTA_USED",
+        _quota_used,
+        "The database has used up its commands; the token and the network are fine.",
+        "Upgrade the plan in the Upstash console (a fixed plan has no limit of commands), or stop other users of this "
+        "database. The worker goes on by itself as soon as commands are allowed again.",
+        retryable=True,
+    ),
+    Row(
+        "UPSTASH_TOKEN_DAMAGED",
+        _token_damaged,
+        "UPSTASH_REDIS_REST_TOKEN was damaged when it was copied: it has something around or inside it, or a piece is "
+        "missing.",
+        f"Copy the token again with the copy button {_CONSOLE}, and paste it without quotation marks, spaces or line "
+        "breaks. Oxcart takes off what surrounds it; Node uses the variable literally.",
+    ),
+    Row(
+        "UPSTASH_TOKEN_WRONG",
+        _token_wrong,
+        "Both sides of the database refuse the token: it is wrong, was changed, or belongs to another database.",
+        f"Copy URL and token together again {_CONSOLE} into the variables of this service, then redeploy it.",
+    ),
+    Row(
+        "UPSTASH_TOKEN_KIND",
+        _token_kind,
+        "The token is not that of the user default: it is the read-only token, that of an ACL user, or a key of the "
+        "management API.",
+        f'Copy the standard token {_CONSOLE}, with "Read-Only Token" switched off.',
+    ),
+    Row(
+        "PROVIDER_FAILING",
+        _provider_failing,
+        "Upstash itself is failing: its REST API answers with a server error, and TCP does not work either.",
+        "Look at status.upstash.com and at the state of the database in the console. Nothing to change here: the "
+        "worker goes on by itself.",
+        retryable=True,
+    ),
+    Row(
+        "PORT_BLOCKED",
+        _port_blocked,
+        "The database answers over HTTPS, but its Redis port cannot be reached from here.",
+        "Allow outgoing TCP to the port of Redis (6379) in the firewall of this network; if the port was changed with "
+        "OXCART_REDIS_PORT, remove that. With an IP allowlist, add this machine's IPv4 address.",
+    ),
+    Row(
+        "UPSTASH_DELETED",
+        _deleted,
+        "The name of the database does not exist, though names are resolved here: it was deleted, or archived after 30 "
+        "days without use, or the URL is mistyped.",
+        "Find the database in the Upstash console: restore it there or make a new one, and copy URL and token again.",
+    ),
+    Row(
+        "NETWORK_DOWN",
+        _network_down,
+        "Nothing answers: neither the database, nor the name of another host. This machine has no working network.",
+        "Check network and name server of this machine or container; nothing needs to be changed in Upstash.",
+        retryable=True,
+    ),
+)
+
+
+def diagnose(seen: Evidence) -> Verdict | None:
+    """None if no row fits: then the code of the failure itself is the verdict."""
+    row = next((row for row in ROWS if row.fits(seen)), None)
+    return None if row is None else Verdict(row.code, row.summary, row.action, row.retryable)
