@@ -27,6 +27,7 @@ from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, Warnin
 from oxcart.worker.runtime import Worker
 
 CANARY_SECONDS = 20.0
+SCHEDULES_AGAIN_SECONDS = 5.0  # after a refusal, as when the memory is full: no reconnect will follow
 LINGER_SECONDS = 0.3  # for Python's own end; a part of the 2 s that a process may take beyond the grace
 
 
@@ -150,6 +151,7 @@ class Service:
                     await self._ensure(declared.queue_name, declared.schedule_id)
             except OxcartError as error:
                 self.bus.emit(WarningRaised("SCHEDULE", f"Setting up a schedule: {error}"))
+                asyncio.get_running_loop().call_later(SCHEDULES_AGAIN_SECONDS, self._scheduled.set)
 
     async def _ensure(self, queue_name: str, schedule_id: str) -> None:
         """Leave a schedule that is stored as declared alone: replacing it would move its next run."""

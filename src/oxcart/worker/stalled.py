@@ -12,7 +12,7 @@ from typing import Any
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link, Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
-from oxcart.protocol.scripts import ours, run_script, upstream
+from oxcart.protocol.scripts import ours, run_script
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobsStalled, WarningRaised
 from oxcart.worker.board import Board
@@ -103,7 +103,7 @@ class Caretaker:
         keys = queue.keys
         stalled: list[bytes] = await run_script(
             self._link,
-            upstream("moveStalledJobsToWait"),
+            ours("check_stalled"),
             (
                 keys.stalled,
                 keys.wait,
@@ -120,7 +120,6 @@ class Caretaker:
         if not queue.held:
             queue.has_active = _count(await self._link.request("LLEN", keys.active)) > 0
         if stalled:
-            await run_script(self._link, ours("follow_pause"), (keys.wait, keys.paused, keys.meta), ("RPUSH", *stalled))
             self._emit(JobsStalled(queue.name, tuple(job_id.decode("utf-8", "replace") for job_id in stalled)))
             self._board.wake(queue)
 
