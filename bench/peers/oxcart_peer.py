@@ -1,0 +1,62 @@
+"""Oxcart, as its users run it: `oxcart run MODULE:APP` with HTTP side and log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from order import ORDER, become, run, stamp, timed_async
+
+from oxcart import Job, Oxcart, Queue
+
+app = Oxcart()
+
+
+@app.job("noop")
+async def noop(_job: Job[Any]) -> None:
+    return
+
+
+@app.job("nap")
+async def nap(job: Job[Any]) -> None:
+    await asyncio.sleep(job.data["milliseconds"] / 1000)
+
+
+@app.job("block")
+def block(job: Job[Any]) -> None:
+    time.sleep(job.data["milliseconds"] / 1000)
+
+
+@app.job("stamp")
+async def stamped(job: Job[Any]) -> None:
+    stamp(job.data["sentNs"])
+
+
+async def _add() -> float:
+    keep = {"keep_completed": ORDER.keep or False}
+    async with Queue("bench") as queue:
+        return await timed_async(
+            lambda data: queue.add(ORDER.job, data, **keep),
+            lambda many: queue.add_many([(ORDER.job, data, keep) for data in many]),
+        )
+
+
+def work() -> None:
+    os.environ["OXCART_PREFIX"] = "bull"
+    become(
+        "oxcart",
+        "run",
+        "oxcart_peer:app",
+        "--queue",
+        "bench",
+        "--concurrency",
+        str(ORDER.concurrency),
+        "--port",
+        "0",
+    )
+
+
+if __name__ == "__main__":
+    run(lambda: asyncio.run(_add()), work)
