@@ -61,5 +61,5 @@ async def examined(environ: Mapping[str, str], *, only: Sequence[str] = (), **op
 
 def secrets_of(environ: Mapping[str, str]) -> set[str]:
     """The token as it is, and as it stands in the variables."""
-    found = {value for name, value in environ.items() if name.endswith(("TOKEN", "PASSWORD"))}
+    found = {value for name, value in environ.items() if value and name.endswith(("TOKEN", "PASSWORD"))}
     return {TOKEN, TOKEN[:-4], *found}
