@@ -85,7 +85,7 @@ async def test_a_bug_in_a_check_is_told_without_a_traceback_or_a_secret() -> Non
     diagnosis = Diagnosis(results, first_cause(results))
 
     told = str(to_json(diagnosis)) + "\n".join(
-        text for result in results for text, _ in Lines(verbose=True).add(result)
+        line.text for result in results for line in Lines(verbose=True).add(result)
     )
 
     assert [result.finding.state for result in results] == [State.CRASHED, State.OK]
@@ -122,4 +122,4 @@ async def test_what_does_not_apply_is_shown_only_on_request() -> None:
     results = await run_checks([check("a", elsewhere)], object(), target=lambda: None)
 
     assert list(Lines().add(results[0])) == []
-    assert any("not on this planet" in text for text, _ in Lines(verbose=True).add(results[0]))
+    assert any("not on this planet" in line.text for line in Lines(verbose=True).add(results[0]))

@@ -48,9 +48,9 @@ async def examined(environ: Mapping[str, str], *, only: Sequence[str] = (), **op
     forms = [json.dumps(content), *map(hide, to_paste(diagnosis, [("provider", "x")]))]
     for verbose in (False, True):
         lines = Lines(verbose=verbose)
-        forms += [text for result in diagnosis.results for text, _ in lines.add(result)]
-        forms += [text for text, _ in lines.flush()]
-    forms += [text for text, _ in conclusion(diagnosis)]
+        forms += [line.text for result in diagnosis.results for line in lines.add(result)]
+        forms += [line.text for line in lines.flush()]
+    forms += [line.text for line in conclusion(diagnosis)]
     text = "\n".join(forms)
     for secret in secrets_of(environ):
         assert secret not in text, f"the secret is shown: {text}"
