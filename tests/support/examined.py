@@ -48,9 +48,9 @@ async def examined(environ: Mapping[str, str], *, only: Sequence[str] = (), **op
     forms = [json.dumps(content), *map(hide, to_paste(diagnosis, [("provider", "x")]))]
     for verbose in (False, True):
         lines = Lines(verbose=verbose)
-        forms += [text for result in diagnosis.results for text, _ in lines.add(result)]
-        forms += [text for text, _ in lines.flush()]
-    forms += [text for text, _ in conclusion(diagnosis)]
+        forms += [line.text for result in diagnosis.results for line in lines.add(result)]
+        forms += [line.text for line in lines.flush()]
+    forms += [line.text for line in conclusion(diagnosis)]
     text = "\n".join(forms)
     for secret in secrets_of(environ):
         assert secret not in text, f"the secret is shown: {text}"
@@ -61,5 +61,5 @@ async def examined(environ: Mapping[str, str], *, only: Sequence[str] = (), **op
 
 def secrets_of(environ: Mapping[str, str]) -> set[str]:
     """The token as it is, and as it stands in the variables."""
-    found = {value for name, value in environ.items() if name.endswith(("TOKEN", "PASSWORD"))}
+    found = {value for name, value in environ.items() if value and name.endswith(("TOKEN", "PASSWORD"))}
     return {TOKEN, TOKEN[:-4], *found}

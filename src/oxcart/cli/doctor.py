@@ -13,7 +13,7 @@ import click
 
 from oxcart.cli.exits import BAD_SETTINGS, FAILED, Refused
 from oxcart.cli.options import json_option
-from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_table
+from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_rich, say_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -180,41 +180,26 @@ class _Teller:
         self._say(conclusion(diagnosis))
 
     def _say(self, lines: Iterable[Line]) -> None:
-        for text, style in lines:
+        for line in lines:
             if not self._quiet:
-                _say_line(printable(text), style)
+                _say_line(line)
 
 
-def _say_line(text: str, style: str) -> None:
-    if not is_terminal() or os.environ.get("NO_COLOR"):
+def _say_line(line: Line) -> None:
+    text = printable(line.text)
+    if not is_terminal():
         say(text)
         return
-    from rich.console import Console
+    import shutil
+    import textwrap
+
     from rich.text import Text
 
-    console = Console(highlight=False)
-    indent = len(text) - len(text.lstrip()) + (4 if style.startswith(("green", "yellow", "bold red")) else 16)
-    with console.capture() as captured:
-        console.print(_wrapped(Text(text, style=style), console, indent))
-    say(captured.get(), end="")
-
-
-def _wrapped(text: Any, console: Any, indent: int) -> Any:
-    """Long lines go on below their own beginning."""
-    from rich.padding import Padding
-
-    lines = text.wrap(console, console.width)
-    if len(lines) < 2:
-        return text
-    first, rest = lines[0], text[len(lines[0].plain) :]
-    rest.rstrip()
-    return _stack(first, Padding(rest, (0, 0, 0, min(indent, console.width // 2))))
-
-
-def _stack(*parts: Any) -> Any:
-    from rich.console import Group
-
-    return Group(*parts)
+    width = max(shutil.get_terminal_size().columns, 40)
+    hang = " " * min(line.hang, width // 2)
+    wrapped = textwrap.wrap(text, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+    for piece in wrapped or [""]:
+        say_rich(Text(piece, style=line.style)) if piece else say()
 
 
 def _say_report(diagnosis: Diagnosis, make_visit: Callable[[], Visit]) -> None:

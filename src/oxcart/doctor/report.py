@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from oxcart.checks import State, Verdict, anchor
 from oxcart.doctor.run import Diagnosis, Result, because_of
@@ -20,8 +20,17 @@ _STYLES = {
     State.CRASHED: "bold magenta",
 }
 
-Line = tuple[str, str]
-"""A text and the rich style of it; a program without colours leaves the style out."""
+
+class Line(NamedTuple):
+    """One line, its style in rich's words, and where it goes on if it is longer than the terminal is wide."""
+
+    text: str
+    style: str = ""
+    hang: int = 6
+
+
+_BLANK = Line("")
+_LABEL_WIDTH = 18
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -76,58 +85,63 @@ class Lines:
     def flush(self) -> Iterator[Line]:
         """What was held back; call it at the end."""
         if self._skipped:
-            yield "", ""
+            yield _BLANK
             symbol = self._symbols[State.SKIPPED]
-            yield f"{symbol} {self._skipped} checks that need these were skipped (-v lists them)", "dim"
+            yield Line(f"{symbol} {self._skipped} checks that need these were skipped (-v lists them)", "dim")
 
     def _heading(self, result: Result) -> Iterator[Line]:
         if result.check.group != self._group:
+            if self._group:
+                yield _BLANK
             self._group = result.check.group
-            yield "", ""
-            yield self._group, "bold"
+            yield Line(self._group, "bold")
 
     def _lines_of(self, result: Result) -> Iterator[Line]:
         check, finding = result.check, result.finding
         took = f"  [{result.duration_ms} ms]" if self._verbose and finding.state is not State.SKIPPED else ""
         evidence = f"  {finding.evidence}" if finding.evidence else ""
-        yield f"  {self._symbols[finding.state]} {check.title:<{self._wide}}{evidence}{took}", _STYLES[finding.state]
-        if finding.state is State.WARNING or (finding.state in {State.FAILED, State.CRASHED} and self._verbose):
+        told = f"  {self._symbols[finding.state]} {check.title:<{self._wide}}{evidence}{took}".rstrip()
+        yield Line(told, _STYLES[finding.state], self._wide + 6)
+        if finding.state is State.WARNING or (result.is_bad and self._verbose):
             if finding.hint:
-                yield f"      {finding.hint}", ""
-            yield f"      oxcart explain {finding.code}", "dim"
+                yield Line(f"      {finding.hint}")
+            yield Line(f"      oxcart explain {finding.code}", "dim")
         if finding.raw and self._verbose:
-            yield f"      raw: {finding.raw}", "dim"
+            yield Line(f"      raw: {finding.raw}", "dim", 11)
 
 
 def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
     """What to do, at the end, where the eye is; then what else failed."""
     counts = {state: sum(result.finding.state is state for result in diagnosis.results) for state in State}
     verdict = diagnosis.verdict
-    yield "", ""
+    yield _BLANK
     if verdict is None:
         warnings = counts[State.WARNING]
         said = "" if not warnings else f", {warnings} warning{'s' if warnings > 1 else ''}"
-        yield f"All is well: {counts[State.OK]} checks ok{said}.", "bold green"
+        yield Line(f"All is well: {counts[State.OK]} checks ok{said}.", "bold green")
         return
     cause = next((result for result in diagnosis.results if result.is_bad), None)
-    yield f"{verdict.id}: {verdict.summary}", "bold red"
+    yield Line(f"{verdict.id}: {verdict.summary}", "bold red", 2)
     if cause is not None and cause.check.matters:
-        yield f"  Why it matters  {cause.check.matters}", ""
-    yield f"  What to do      {verdict.action}", "bold"
+        yield _labelled("Why it matters", cause.check.matters)
+    yield _labelled("What to do", verdict.action, "bold")
     again = "may pass by itself; the worker goes on trying" if verdict.retryable else "does not help, change it first"
-    yield f"  Trying again    {again}", ""
-    yield f"  More            oxcart explain {verdict.id}", ""
+    yield _labelled("Trying again", again)
+    yield _labelled("More", f"oxcart explain {verdict.id}")
     yield from _others(diagnosis, verdict, cause)
 
 
 def _others(diagnosis: Diagnosis, verdict: Verdict, cause: Result | None) -> Iterator[Line]:
-    others = [result for result in diagnosis.results if result.is_bad and result is not cause]
-    for result in others:
+    for result in diagnosis.results:
         finding = result.finding
-        if finding.code != verdict.id:
-            yield "", ""
-            yield f"Also {finding.code}: {finding.summary}", "red"
-            yield f"  What to do      {finding.hint}", ""
+        if result.is_bad and result is not cause and finding.code != verdict.id:
+            yield _BLANK
+            yield Line(f"Also {finding.code}: {finding.summary}", "red", 2)
+            yield _labelled("What to do", finding.hint)
+
+
+def _labelled(label: str, text: str, style: str = "") -> Line:
+    return Line(f"  {label:<{_LABEL_WIDTH - 2}}{text}", style, _LABEL_WIDTH)
 
 
 def to_paste(diagnosis: Diagnosis, facts: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -1,0 +1,71 @@
+"""Has everything that the doctor can say a section in docs/doctor.md, and is that page fresh?"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import oxcart.doctor
+from oxcart.connection.failures import BY_CODE
+from oxcart.connection.link import CLOSED
+from oxcart.doctor import upstash
+from oxcart.doctor.examine import CHECKS
+from oxcart.doctor.pages import explain, render_page
+from oxcart.http.health import FETCH_LATE
+
+PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
+SOURCE = Path(next(iter(oxcart.doctor.__path__)))
+
+
+def written_codes() -> Iterator[str]:
+    """Every code that stands as the first argument of failed(…) or warning(…) in the doctor's source."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"failed", "warning"}:
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    yield str(first.value)
+
+
+CODES = sorted(
+    {
+        *BY_CODE,
+        *written_codes(),
+        *(row.code for row in upstash.ROWS),
+        *("ENV_NONE", "ENV_HALF", "ENV_REFERENCE", "ENV_SWAPPED", "URL_SCHEME", "URL_NEST", "URL_ESCAPE", "URL_BAD"),
+        *("EMBEDDED_SERVER", "CHECK_CRASHED", FETCH_LATE, CLOSED.code),
+    }
+)
+
+
+def test_the_page_is_fresh() -> None:
+    assert PAGE.read_text(encoding="utf-8") == render_page(), "run python -m oxcart.doctor > docs/doctor.md"
+
+
+@pytest.mark.parametrize("name", [*CODES, *(check.id for check in CHECKS)])
+def test_everything_has_a_section(name: str) -> None:
+    text = explain(name)
+
+    assert text.startswith(f"## {name}\n")
+    assert len(text.split()) > 15
+    assert f"\n## {name}\n" in render_page()
+
+
+def test_a_code_that_only_the_doctor_has_is_found_in_the_source() -> None:
+    assert {"EVICTION_ON", "DRAINING_ZERO", "WORKER_STALE"} <= set(written_codes())
+
+
+def test_no_two_sections_have_the_same_anchor() -> None:
+    headings = [heading.lower() for heading in re.findall(r"^#+ (.+)$", render_page(), re.MULTILINE)]
+
+    assert sorted(headings) == sorted(set(headings))
+
+
+def test_every_section_is_about_something_that_exists() -> None:
+    sections = set(re.findall(r"^## (\S+)$", render_page(), re.MULTILINE))
+
+    assert sections == {*CODES, *(check.id for check in CHECKS)}
