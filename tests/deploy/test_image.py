@@ -1,4 +1,4 @@
-"""Does the image start, say that it is alive, and stop as it should? Its commands are run as written, without Docker."""
+"""Does the image start, say that it lives, and stop as it should? Its commands are run as written, without Docker."""
 
 from __future__ import annotations
 
