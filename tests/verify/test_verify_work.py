@@ -136,6 +136,16 @@ async def test_a_canary_that_does_not_get_through(answers: WorkerAnswers, answer
     assert "t0ken-xyz" not in repr(diagnosis)
 
 
+async def test_without_a_token_a_refusal_says_nothing_about_the_worker(answers: WorkerAnswers) -> None:
+    """A container sees this machine's request as one from outside."""
+    answers.canary = Fixed(403, {"error": "This is open to the worker's own machine only"})
+    with fake_site(answers.by_path()) as site:
+        diagnosis = await verified(f"http://127.0.0.1:{site.port}")
+
+    assert states(diagnosis)["verify-canary"] == "skipped"
+    assert diagnosis.verdict is None
+
+
 async def test_the_canary_can_be_left_out(answers: WorkerAnswers) -> None:
     with fake_site(answers.by_path()) as site:
         diagnosis = await verified(f"http://127.0.0.1:{site.port}", wants_canary=False)

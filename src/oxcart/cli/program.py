@@ -17,6 +17,7 @@ from oxcart.cli.demo import demo
 from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
+from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.options import Group
 from oxcart.cli.run import run
@@ -39,6 +40,7 @@ COMMANDS = (
     doctor,
     explain,
     verify,
+    init,
     bench,
 )
 

@@ -109,7 +109,9 @@ async def canary(deployment: Deployment) -> Finding:
     if not deployment.wants_canary:
         raise Unanswerable("left out on request (--no-canary)")
     if deployment.token is not None or is_this_machine(deployment.host):
-        return await _canary_by_http(deployment)
+        found = await _canary_by_http(deployment)
+        if found.code != "VERIFY_TOKEN" or deployment.token is not None:
+            return found
     if deployment.enqueue is not None:
         queue = str(deployment.part("worker").get("queueName", "")).partition(",")[0]
         try:
