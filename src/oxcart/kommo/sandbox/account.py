@@ -63,7 +63,7 @@ class Account:
         self.unpaid = False
         self.hidden: set[tuple[str, int]] = set()
         self.pipelines = pipelines(self.id)
-        self.users = [user(number) for number in range(seed.count("users"))]
+        self.users = [user(number) for number in range(seed.counts["users"])]
         self.tags = dict(TAGS)
         self.custom_fields = {of: field_definitions(of, self.id) for of in CARDS}
         self.events: list[Row] = []
@@ -244,7 +244,7 @@ class Account:
         seed = self.seed
         return Table(
             FIRST_IDS[name],
-            seed.count(name),
+            seed.counts[name],
             lambda number: seed.row(name, number),
             lambda number: seed.stamps(name, number),
             _MORE_ORDERS.get(name, ()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,8 +59,10 @@ class Seed:
     contacts: int
     leads: int
 
-    def count(self, name: str) -> int:
-        return {
+    counts: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        counts = {
             "contacts": self.contacts,
             "leads": self.leads,
             "companies": max(self.contacts // 20, min(self.contacts, 1)),
@@ -69,12 +71,13 @@ class Seed:
             "contacts_notes": self.contacts // 20,
             "companies_notes": self.contacts // 200,
             "users": USERS,
-        }[name]
+        }
+        object.__setattr__(self, "counts", counts)
 
     def stamps(self, name: str, number: int) -> tuple[int, int]:
         """created_at, which grows with the id, and updated_at, which does not; ties are many."""
-        created = _BEGIN + number * (_END - _BEGIN) // max(self.count(name), 1)
-        if number < min(_IMPORTED, self.count(name) // 10):
+        created = _BEGIN + number * (_END - _BEGIN) // max(self.counts[name], 1)
+        if number < min(_IMPORTED, self.counts[name] // 10):
             return created, _IMPORTED_AT
         chance = self._chance(name, number)
         updated = created + chance % _LATER_AT_MOST
@@ -122,7 +125,7 @@ class Seed:
         phone = field_value(PHONE_FIELD, f"+34600{number % 1_000_000:06d}")
         email = field_value(EMAIL_FIELD, f"contact{number}@example.com")
         values = [value for place, value in enumerate((phone, email)) if chance >> (40 + place) & 3]
-        company = FIRST_IDS["companies"] + number % self.count("companies") if chance & 1 else None
+        company = FIRST_IDS["companies"] + number % self.counts["companies"] if chance & 1 else None
         return {
             **self._card("contacts", number),
             "name": f"{given} {family}",
@@ -145,7 +148,7 @@ class Seed:
         contacts = [] if main is None else [[FIRST_IDS["contacts"] + main, True]]
         if main is not None and number % 4 == 0 and main + 1 < self.contacts:
             contacts.append([FIRST_IDS["contacts"] + main + 1, False])
-        companies = self.count("companies")
+        companies = self.counts["companies"]
         return {
             **row,
             "name": f"Deal {number + 1}",
@@ -188,7 +191,7 @@ class Seed:
         return self._note("contacts", number, number * 20)
 
     def _companies_notes(self, number: int) -> Row:
-        return self._note("companies", number, number % max(self.count("companies"), 1))
+        return self._note("companies", number, number % max(self.counts["companies"], 1))
 
     def _note(self, of: str, number: int, parent: int) -> Row:
         return {
