@@ -9,7 +9,15 @@ import pytest
 
 from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
-from oxcart.protocol.job_options import Deduplication, JobOptions, KeepJobs, Parent, from_wire, parse_options
+from oxcart.protocol.job_options import (
+    Deduplication,
+    JobOptions,
+    KeepJobs,
+    Parent,
+    from_wire,
+    parse_options,
+    read_options,
+)
 from oxcart.queue.options import JobArguments, build_options, parse_backoff
 
 
@@ -78,6 +86,24 @@ def test_every_way_to_keep_finished_jobs_is_read(written: Any, kept: KeepJobs | 
 
 
 @pytest.mark.parametrize(
+    ("written", "policy"),
+    [
+        (True, (0, -1, 1000)),
+        (False, (-1, -1, 1000)),
+        (100, (100, -1, 1000)),
+        ({"age": 0.5}, (-1, 0.5, 1000)),
+        ({"age": 3600, "count": 5, "limit": 9}, (5, 3600, 9)),
+        ({"count": -7, "age": -1, "limit": 0}, (-1, -1, 1000)),
+    ],
+)
+def test_what_is_kept_is_ready_for_an_exchange(written: Any, policy: tuple[int, float, int]) -> None:
+    kept = from_wire({"removeOnComplete": written}).keep_completed
+
+    assert kept is not None
+    assert kept.policy == policy
+
+
+@pytest.mark.parametrize(
     "text",
     ['{"attempts":"three","delay":-5,"backoff":[],"de":{},"parent":7,"priority":null,"lifo":"yes"}', "{}", "", None],
 )
@@ -89,6 +115,20 @@ def test_values_that_make_no_sense_count_as_not_given(text: str | None) -> None:
 def test_options_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="Reading opts"):
         parse_options(text)
+
+
+@pytest.mark.parametrize("text", [b"[]", b"{", b"7", b"\xff", b"[" * 5000, b""])
+def test_a_worker_reads_options_that_are_no_object_as_none_at_all(text: bytes) -> None:
+    """Whoever claims such a job must be able to finish it."""
+    assert read_options(text) == JobOptions()
+
+
+@pytest.mark.parametrize("attempts", ["1e400", "-3", "0.5", "true", "[3]", "3.9", "99999999999999999999999"])
+def test_a_number_that_makes_no_sense_does_not_reach_a_worker(attempts: str) -> None:
+    read = read_options(f'{{"attempts":{attempts},"timeout":5}}'.encode())
+
+    assert read.attempts in {None, 3}
+    assert read.timeout_ms == 5
 
 
 @pytest.mark.parametrize(

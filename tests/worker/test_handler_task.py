@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from oxcart.worker.claim import Claim, WireOptions
+from oxcart.protocol.job_options import JobOptions
+from oxcart.worker.claim import Claim
 from oxcart.worker.handler_task import HandlerExited, Starter
 
-CLAIM = Claim(b"7", "token", 1, 0, "greet", b"{}", WireOptions(), 0, 0, 0, None, None, None, None, b"{}")
+CLAIM = Claim(b"7", "token", 1, 0, "greet", b"{}", JobOptions(), 0, 0, 0, None, None, None, None, b"{}")
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nobody's")
 
 

@@ -1,19 +1,22 @@
 """What may a job's options say, and how are they spelled on the wire? BullMQ's `opts`, versions 5 and 6 alike.
 
 Long names are the public ones of BullMQ; some travel under a short name (`kl` for keepLogs). Both are read. Reading is
-lenient: a value that makes no sense counts as not given, for one producer's slip must not cost the job.
+lenient: a value that makes no sense counts as not given, for one producer's slip must not cost the job. Producers,
+operators and workers read options here, and nowhere else.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
 from oxcart.protocol import codec
+from oxcart.protocol.exchange import Policy
 
 OnFailure = Literal["fail_parent", "continue_parent", "ignore_dependency", "remove_dependency"]
 """What a child's final failure does to its parent; BullMQ's four options of which one job may have one."""
@@ -26,32 +29,42 @@ SHORT_NAMES = {
     "keepLogs": "kl",
     "deduplication": "de",
 }
-_LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 _ON_FAILURE: dict[OnFailure, str] = {
     "fail_parent": "failParentOnFailure",
     "continue_parent": "continueParentOnFailure",
     "ignore_dependency": "ignoreDependencyOnFailure",
     "remove_dependency": "removeDependencyOnFailure",
 }
+_REMOVED_AT_ONCE = 1000
+"""How many finished jobs one more may push out where nothing is said; BullMQ's own default of keepJobs.limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeepJobs:
     """How many finished jobs are kept: at most `count` (None: any number), none older than `age_seconds`.
 
-    `limit` bounds how many are removed at once.
+    `limit` bounds how many are removed at once. `policy` is the same as an exchange wants it.
     """
 
     count: int | None = None
-    age_seconds: int | None = None
+    age_seconds: float | None = None
     limit: int | None = None
+    policy: Policy = field(init=False, repr=False, compare=False)
 
-    def to_wire(self) -> bool | int | dict[str, int]:
+    def __post_init__(self) -> None:
+        count = -1 if self.count is None else self.count
+        age = -1 if self.age_seconds is None else self.age_seconds
+        object.__setattr__(self, "policy", (count, age, self.limit or _REMOVED_AT_ONCE))
+
+    def to_wire(self) -> bool | int | dict[str, float]:
         """As `removeOnComplete` and `removeOnFail` have it: true removes at once, false keeps all."""
         if self.age_seconds is None and self.limit is None:
             return False if self.count is None else self.count or True
         named = {"age": self.age_seconds, "count": self.count, "limit": self.limit}
         return {name: value for name, value in named.items() if value is not None}
+
+
+_REMOVE, _KEEP_ALL = KeepJobs(count=0), KeepJobs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,9 @@ class JobOptions:
         return {name: value for name, value in named.items() if value is not None}
 
 
+_NOTHING_SAID = JobOptions()
+
+
 def parse_options(text: bytes | str | None) -> JobOptions:
     """Read the `opts` field of a job's hash. Raises InvalidInput only if it is no JSON object."""
     if not text:
@@ -144,39 +160,48 @@ def parse_options(text: bytes | str | None) -> JobOptions:
     return from_wire(wire)
 
 
+@lru_cache(maxsize=512)
+def read_options(text: bytes) -> JobOptions:
+    """As parse_options, for a worker: text that is no JSON object says nothing, for a claimed job must stay finishable.
+
+    Equal text is read once: most jobs of a queue carry the same.
+    """
+    try:
+        return parse_options(text)
+    except InvalidInput:
+        return _NOTHING_SAID
+
+
 def from_wire(wire: Mapping[str, Any]) -> JobOptions:
     """The options of a decoded `opts` object, with short or long names."""
-    given = {_LONG_NAMES.get(name, name): value for name, value in wire.items()}
-    on_failure: OnFailure | None = None
-    for ours, theirs in _ON_FAILURE.items():
-        if given.pop(theirs, None) and on_failure is None:
-            on_failure = ours
-    return JobOptions(
-        job_id=_text(given.pop("jobId", None)),
-        delay_ms=_whole(given.pop("delay", None)) or 0,
-        priority=_whole(given.pop("priority", None)) or 0,
-        attempts=_whole(given.pop("attempts", None)) or None,
-        backoff=_backoff(given.pop("backoff", None)),
-        lifo=given.pop("lifo", None) is True,
-        keep_completed=_keep(given.pop("removeOnComplete", None)),
-        keep_failed=_keep(given.pop("removeOnFail", None)),
-        keep_logs=_whole(given.pop("keepLogs", None)),
-        timeout_ms=_whole(given.pop("timeout", None)) or None,
-        size_limit=_whole(given.pop("sizeLimit", None)),
-        stack_trace_limit=_whole(given.pop("stackTraceLimit", None)),
-        deduplication=_deduplication(given.pop("deduplication", None)),
-        parent=_parent(given.pop("parent", None)),
-        on_failure=on_failure,
-        timestamp_ms=_whole(given.pop("timestamp", None)),
-        other=given,
-    )
+    read: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    for name, value in wire.items():
+        known = _READERS.get(name)
+        if known is None:
+            other[name] = value
+            continue
+        option, reader = known
+        meaning = reader(value)
+        if meaning is not None:
+            read[option] = meaning
+    return JobOptions(**read, other=other)
 
 
 def _whole(value: Any) -> int | None:
-    """A whole number from 0 on; a fraction is cut off, as parseInt does."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        return None
-    return int(value)
+    """A whole number from 0 on, exact in a double; a fraction is cut off, as parseInt does."""
+    kind = type(value)  # decoded JSON has no subclasses, and bool is none of these two
+    if kind is int or (kind is float and math.isfinite(value)):
+        return int(value) if 0 <= value <= codec.LARGEST_INTEGER else None
+    return None
+
+
+def _whole_from_one(value: Any) -> int | None:
+    return _whole(value) or None
+
+
+def _true(value: Any) -> bool | None:
+    return True if value is True else None
 
 
 def _text(value: Any) -> str | None:
@@ -198,11 +223,13 @@ def _backoff(value: Any) -> Backoff | None:
 def _keep(value: Any) -> KeepJobs | None:
     """True removes the job at once, false or a negative number keeps all, a number as many; an object says more."""
     if isinstance(value, bool):
-        return KeepJobs(count=0 if value else None)
-    if isinstance(value, int | float) and math.isfinite(value):
-        return KeepJobs(count=int(value) if value >= 0 else None)
+        return _REMOVE if value else _KEEP_ALL
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return KeepJobs(count=_whole(value))
     if isinstance(value, dict):
-        return KeepJobs(_whole(value.get("count")), _whole(value.get("age")), _whole(value.get("limit")))
+        age = value.get("age")
+        seconds = None if _whole(age) is None else age  # half a second is no zero, which would remove all at once
+        return KeepJobs(_whole(value.get("count")), seconds, _whole(value.get("limit")))
     return None
 
 
@@ -222,3 +249,28 @@ def _parent(value: Any) -> Parent | None:
     if not isinstance(value, dict) or not _text(value.get("id")) or not _text(value.get("queue")):
         return None
     return Parent(value["id"], value["queue"])
+
+
+def _consequence(meaning: OnFailure) -> Callable[[Any], OnFailure | None]:
+    return lambda value: meaning if value else None
+
+
+_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "jobId": ("job_id", _text),
+    "delay": ("delay_ms", _whole),
+    "priority": ("priority", _whole),
+    "attempts": ("attempts", _whole_from_one),
+    "backoff": ("backoff", _backoff),
+    "lifo": ("lifo", _true),
+    "removeOnComplete": ("keep_completed", _keep),
+    "removeOnFail": ("keep_failed", _keep),
+    "keepLogs": ("keep_logs", _whole),
+    "timeout": ("timeout_ms", _whole_from_one),
+    "sizeLimit": ("size_limit", _whole),
+    "stackTraceLimit": ("stack_trace_limit", _whole),
+    "deduplication": ("deduplication", _deduplication),
+    "parent": ("parent", _parent),
+    "timestamp": ("timestamp_ms", _whole),
+    **{long: ("on_failure", _consequence(meaning)) for meaning, long in _ON_FAILURE.items()},
+}
+_READERS.update({short: _READERS[long] for long, short in SHORT_NAMES.items()})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import assert_never
 
-from oxcart.handlers import HandlerSpec, KeepSetting
+from oxcart.handlers import HandlerSpec
 from oxcart.protocol import exchange as wire
 from oxcart.protocol.codec import pack
 from oxcart.protocol.exchange import Item, Policy
+from oxcart.protocol.job_options import KeepJobs
+from oxcart.queue.options import parse_keep
 from oxcart.settings import KeepPolicy
 from oxcart.telemetry.events import FinishedJob
 from oxcart.verdicts import (
@@ -23,7 +25,7 @@ from oxcart.verdicts import (
     WaitingForChildren,
 )
 from oxcart.worker.attempt import Attempt
-from oxcart.worker.claim import attempts_allowed, read_keep
+from oxcart.worker.claim import attempts_allowed
 
 
 class Policies:
@@ -41,7 +43,7 @@ class Policies:
         """The job's own policy, else the decorator's, else the worker's."""
         options, spec = attempt.claim.options, attempt.spec
         own = options.keep_completed if kind == "c" else options.keep_failed
-        return own or _declared(spec, kind) or self._defaults[kind]
+        return own.policy if own is not None else _declared(spec, kind) or self._defaults[kind]
 
     @property
     def in_order(self) -> list[Policy]:
@@ -51,10 +53,9 @@ class Policies:
 def _declared(spec: HandlerSpec | None, kind: str) -> Policy | None:
     if spec is None:
         return None
-    setting: KeepSetting | None = spec.keep_completed if kind == "c" else spec.keep_failed
-    if isinstance(setting, bool):
-        setting = not setting  # the decorator says what stays, BullMQ's removeOnComplete what goes
-    return read_keep(setting) if setting is not None else None
+    name = "keep_completed" if kind == "c" else "keep_failed"
+    setting = spec.keep_completed if kind == "c" else spec.keep_failed
+    return parse_keep(name, setting).policy if setting is not None else None
 
 
 def item_of(attempt: Attempt, policies: Policies) -> Item:  # noqa: C901 - one case per verdict
@@ -174,5 +175,4 @@ VERDICT_NAMES: dict[type, str] = {
 
 def keep_policy(policy: KeepPolicy) -> Policy:
     """The worker's own default as the wire has it."""
-    count = -1 if policy.count is None else policy.count
-    return (count, -1 if policy.age_seconds is None else policy.age_seconds, wire.KEEP_ALL[2])
+    return KeepJobs(policy.count, policy.age_seconds).policy
