@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,13 @@ import click
 
 from oxcart.cli.exits import BAD_SETTINGS, FAILED, Refused
 from oxcart.cli.options import json_option
-from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_rich, say_table
+from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from oxcart.doctor.report import Line
-    from oxcart.doctor.run import Diagnosis, Result
+    from oxcart.cli.telling import Teller
+    from oxcart.doctor.run import Diagnosis
     from oxcart.doctor.visit import Visit
 
 _AGAIN_SECONDS = 2.0
@@ -53,6 +52,7 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
 ) -> None:
     """Find out what keeps jobs from running, and say what to do. Changes nothing, and leaves nothing behind."""
     from oxcart.cli.session import run_async
+    from oxcart.cli.telling import Teller, exit_code_of
     from oxcart.doctor.examine import CHECKS, visitor
     from oxcart.doctor.run import choose, named
 
@@ -69,7 +69,7 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
         worker_url=worker,
         control_host=control_host,
     )
-    teller = _Teller(quiet=as_json or report, verbose=verbose)
+    teller = Teller(quiet=as_json or report, verbose=verbose)
     diagnosis = run_async(_examine(make_visit, chosen, left_out, patience, teller))
     if as_json:
         from oxcart.doctor.report import to_json
@@ -79,7 +79,7 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
         _say_report(diagnosis, make_visit)
     else:
         teller.conclude(diagnosis)
-    click.get_current_context().exit(_exit_code(diagnosis, strict))
+    click.get_current_context().exit(exit_code_of(diagnosis, strict=strict))
 
 
 @click.command()
@@ -132,7 +132,7 @@ def _list(checks: Iterable[Any], as_json: bool) -> None:
 
 
 async def _examine(
-    make_visit: Callable[[], Visit], checks: Any, left_out: frozenset[str], patience_seconds: float, teller: _Teller
+    make_visit: Callable[[], Visit], checks: Any, left_out: frozenset[str], patience_seconds: float, teller: Teller
 ) -> Diagnosis:
     """Once, or again and again until all is well or the time is up; what is told is the last look."""
     from oxcart.doctor.examine import examine
@@ -152,54 +152,6 @@ async def _examine(
         assert diagnosis.verdict is not None
         note(f"{diagnosis.verdict.id}: {diagnosis.verdict.summary} Looking again for {left:.0f} s.")
         await asyncio.sleep(min(_AGAIN_SECONDS, left))
-
-
-def _exit_code(diagnosis: Diagnosis, strict: bool) -> int:
-    from oxcart.checks import State
-
-    return diagnosis.exit_code or (FAILED if strict and diagnosis.has(State.WARNING) else 0)
-
-
-class _Teller:
-    """Prints each result as it comes, in colours at a terminal; silent for --json and --report."""
-
-    def __init__(self, *, quiet: bool, verbose: bool) -> None:
-        from oxcart.doctor.report import Lines
-
-        encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
-        self._quiet = quiet
-        self._lines = Lines(verbose=verbose, unicode=encoding == "utf8")
-
-    def tell(self, result: Result) -> None:
-        self._say(self._lines.add(result))
-
-    def conclude(self, diagnosis: Diagnosis) -> None:
-        from oxcart.doctor.report import conclusion
-
-        self._say(self._lines.flush())
-        self._say(conclusion(diagnosis))
-
-    def _say(self, lines: Iterable[Line]) -> None:
-        for line in lines:
-            if not self._quiet:
-                _say_line(line)
-
-
-def _say_line(line: Line) -> None:
-    text = printable(line.text)
-    if not is_terminal():
-        say(text)
-        return
-    import shutil
-    import textwrap
-
-    from rich.text import Text
-
-    width = max(shutil.get_terminal_size().columns, 40)
-    hang = " " * min(line.hang, width // 2)
-    wrapped = textwrap.wrap(text, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
-    for piece in wrapped or [""]:
-        say_rich(Text(piece, style=line.style)) if piece else say()
 
 
 def _say_report(diagnosis: Diagnosis, make_visit: Callable[[], Visit]) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from oxcart.cli.exits import FAILED, Refused
+from oxcart.cli.exits import Refused
 from oxcart.cli.options import json_option
-from oxcart.cli.output import is_terminal, note, printable, say, say_json
+from oxcart.cli.output import note, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from oxcart.doctor.deployment import Deployment
-    from oxcart.doctor.report import Line
     from oxcart.doctor.run import Diagnosis, Result
     from oxcart.secret import Secret
 
@@ -57,10 +55,10 @@ def verify(
 
     Exits 0 when all is well, 69 when the address is not reached, 1 for everything else that is wrong.
     """
-    from oxcart.checks import State
     from oxcart.cli.session import run_async
+    from oxcart.cli.telling import Teller, exit_code_of
     from oxcart.doctor.deployment import Deployment, parse_base
-    from oxcart.doctor.report import Lines, conclusion, to_json
+    from oxcart.doctor.report import to_json
 
     patience = _seconds("--wait", wait)
     deployment = Deployment(
@@ -73,15 +71,13 @@ def verify(
         enqueue=_canary_by_redis(),
         on_wait=lambda reason: note(f"waiting: {reason}"),
     )
-    lines = Lines(verbose=verbose, unicode=_is_unicode())
-    show = (lambda _: None) if as_json else (lambda result: _say_lines(lines.add(result)))
-    diagnosis = run_async(_verify(deployment, patience, show))
+    teller = Teller(quiet=as_json, verbose=verbose)
+    diagnosis = run_async(_verify(deployment, patience, teller.tell))
     if as_json:
         say_json(to_json(diagnosis))
     else:
-        _say_lines([*lines.flush(), *conclusion(diagnosis)])
-    is_failed = strict and diagnosis.has(State.WARNING)
-    raise click.exceptions.Exit(diagnosis.exit_code or (FAILED if is_failed else 0))
+        teller.conclude(diagnosis)
+    raise click.exceptions.Exit(exit_code_of(diagnosis, strict=strict))
 
 
 async def _verify(deployment: Deployment, patience: float, show: Callable[[Result], None]) -> Diagnosis:
@@ -91,24 +87,6 @@ async def _verify(deployment: Deployment, patience: float, show: Callable[[Resul
     checks = checks_for(patience, deployment.window_seconds)
     results = await run_checks(checks, deployment, target=lambda: None, on_result=show)
     return Diagnosis(results, first_cause(results))
-
-
-def _say_lines(lines: Iterable[Line]) -> None:
-    """With colours at a terminal; elsewhere as plain text that nothing wraps."""
-    if not is_terminal() or os.environ.get("NO_COLOR"):
-        for text, _ in lines:
-            say(printable(text))
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    for text, style in lines:
-        console.print(Text(printable(text), style=style))
-
-
-def _is_unicode() -> bool:
-    return "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
 
 
 def _seconds(option: str, text: str) -> float:

@@ -12,20 +12,22 @@ SCHEMA = 1
 
 SYMBOLS = {State.OK: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "-", State.CRASHED: "☠"}
 PLAIN_SYMBOLS = {State.OK: "ok", State.WARNING: "!!", State.FAILED: "NO", State.SKIPPED: "--", State.CRASHED: "??"}
+_GREEN, _YELLOW, _RED, _BOLD, _DIM = "32", "33", "31", "1", "2"
+_BOLD_RED, _BOLD_GREEN, _BOLD_MAGENTA = "1;31", "1;32", "1;35"
 _STYLES = {
-    State.OK: "green",
-    State.WARNING: "yellow",
-    State.FAILED: "bold red",
-    State.SKIPPED: "dim",
-    State.CRASHED: "bold magenta",
+    State.OK: _GREEN,
+    State.WARNING: _YELLOW,
+    State.FAILED: _BOLD_RED,
+    State.SKIPPED: _DIM,
+    State.CRASHED: _BOLD_MAGENTA,
 }
 
 
 class Line(NamedTuple):
-    """One line, its style in rich's words, and where it goes on if it is longer than the terminal is wide."""
+    """One line; `sgr` is its style as a terminal takes it; it goes on at column `hang` if the terminal is narrow."""
 
     text: str
-    style: str = ""
+    sgr: str = ""
     hang: int = 6
 
 
@@ -87,14 +89,14 @@ class Lines:
         if self._skipped:
             yield _BLANK
             symbol = self._symbols[State.SKIPPED]
-            yield Line(f"{symbol} {self._skipped} checks that need these were skipped (-v lists them)", "dim")
+            yield Line(f"{symbol} {self._skipped} checks that need these were skipped (-v lists them)", _DIM)
 
     def _heading(self, result: Result) -> Iterator[Line]:
         if result.check.group != self._group:
             if self._group:
                 yield _BLANK
             self._group = result.check.group
-            yield Line(self._group, "bold")
+            yield Line(self._group, _BOLD)
 
     def _lines_of(self, result: Result) -> Iterator[Line]:
         check, finding = result.check, result.finding
@@ -105,9 +107,9 @@ class Lines:
         if finding.state is State.WARNING or (result.is_bad and self._verbose):
             if finding.hint:
                 yield Line(f"      {finding.hint}")
-            yield Line(f"      oxcart explain {finding.code}", "dim")
+            yield Line(f"      oxcart explain {finding.code}", _DIM)
         if finding.raw and self._verbose:
-            yield Line(f"      raw: {finding.raw}", "dim", 11)
+            yield Line(f"      raw: {finding.raw}", _DIM, 11)
 
 
 def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
@@ -118,13 +120,13 @@ def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
     if verdict is None:
         warnings = counts[State.WARNING]
         said = "" if not warnings else f", {warnings} warning{'s' if warnings > 1 else ''}"
-        yield Line(f"All is well: {counts[State.OK]} checks ok{said}.", "bold green")
+        yield Line(f"All is well: {counts[State.OK]} checks ok{said}.", _BOLD_GREEN)
         return
     cause = next((result for result in diagnosis.results if result.is_bad), None)
-    yield Line(f"{verdict.id}: {verdict.summary}", "bold red", 2)
+    yield Line(f"{verdict.id}: {verdict.summary}", _BOLD_RED, 2)
     if cause is not None and cause.check.matters:
         yield _labelled("Why it matters", cause.check.matters)
-    yield _labelled("What to do", verdict.action, "bold")
+    yield _labelled("What to do", verdict.action, _BOLD)
     again = "may pass by itself; the worker goes on trying" if verdict.retryable else "does not help, change it first"
     yield _labelled("Trying again", again)
     yield _labelled("More", f"oxcart explain {verdict.id}")
@@ -136,7 +138,7 @@ def _others(diagnosis: Diagnosis, verdict: Verdict, cause: Result | None) -> Ite
         finding = result.finding
         if result.is_bad and result is not cause and finding.code != verdict.id:
             yield _BLANK
-            yield Line(f"Also {finding.code}: {finding.summary}", "red", 2)
+            yield Line(f"Also {finding.code}: {finding.summary}", _RED, 2)
             yield _labelled("What to do", finding.hint)
 
 
