@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.failures import classify, closes_connection
-from oxcart.errors import OxcartError, ServerRefused
+from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.protocol.renew import LOST, MOST_PER_CALL, TO_BE_CANCELLED, HeldLock, renew_command
 from oxcart.protocol.scripts import ours
 from oxcart.telemetry.bus import Emit
@@ -29,6 +30,7 @@ from oxcart.worker.served_queue import ServedQueue
 
 LOOP_GIVEN_UP_AFTER_SECONDS = 300.0  # design, decision 8
 ANSWER_WITHIN_SECONDS = 5.0
+AGAIN_SOONER = 5  # after an unanswered renewal: a lock must not end for one lost packet
 
 OnLost = Callable[[ServedQueue, Attempt], None]
 
@@ -52,9 +54,10 @@ class LockRenewer:
         self._emit = emit
         self._on_lost = on_lost
         self._on_answer = on_answer
+        self._is_urgent = False
         self._wake = threading.Event()
         self._stopping = False
-        self._asked: list[asyncio.Future[bool]] = []
+        self._asked: deque[asyncio.Future[bool]] = deque()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread_id = 0
@@ -103,14 +106,24 @@ class LockRenewer:
         while not self._stopping:
             self._wake.wait(min(interval, max(0.01, next_at - time.monotonic())))
             self._wake.clear()
-            asked, self._asked = self._asked, []
+            asked = self._take_asked()
             if self._loop_is_gone():
                 self._resolve(asked, answered=False)
                 continue
             if not self._stopping and (asked or time.monotonic() >= next_at):
-                self._resolve(asked, answered=self._renew(everything=bool(asked)))
-                next_at = time.monotonic() + self.interval_seconds
-        self._resolve(self._asked, answered=False)
+                answered = self._renew(everything=bool(asked))
+                self._resolve(asked, answered=answered)
+                is_urgent = self._is_urgent and not answered
+                wait_seconds = self.interval_seconds / (AGAIN_SOONER if is_urgent else 1)
+                next_at = time.monotonic() + wait_seconds
+        self._resolve(self._take_asked(), answered=False)
+
+    def _take_asked(self) -> list[asyncio.Future[bool]]:
+        """One by one: the loop may be adding to them at this moment."""
+        asked: list[asyncio.Future[bool]] = []
+        while self._asked:
+            asked.append(self._asked.popleft())
+        return asked
 
     def _loop_is_gone(self) -> bool:
         """Report a blocked loop once it outlasts a lock, and again when its jobs are given up."""
@@ -149,7 +162,8 @@ class LockRenewer:
         asked_at = time.monotonic()
         try:
             statuses = self._ask(queue, locks)
-        except OxcartError:
+        except (Unavailable, ServerRefused) as error:
+            self._is_urgent = error.failure.kind is not Kind.QUOTA  # each try is billed, and none will help
             for attempt in held:
                 attempt.lock_uncertain = True
             return False
