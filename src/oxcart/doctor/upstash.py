@@ -158,7 +158,8 @@ ROWS: tuple[Row, ...] = (
         "UPSTASH_TOKEN_WRONG",
         _token_wrong,
         "Both sides of the database refuse the token: it is wrong, was changed, or belongs to another database.",
-        f"Copy URL and token together again {_CONSOLE} into the variables of this service, then redeploy it.",
+        "Copy URL and token again, both from the database page of the Upstash console (Connect, REST), into the "
+        "variables of this service, then redeploy it.",
     ),
     Row(
         "UPSTASH_TOKEN_KIND",
