@@ -143,6 +143,7 @@ def test_the_rows_that_look_at_more(seen: Evidence, verdict: str | None) -> None
         (TOKEN[:-1], True, False),
         ("AXqyASQgNzc4ZWU1YTYtMTVhYQ==", False, False),
         ("AXqyASQgNzc4ZWU1YTYtMTVhYQ=", True, False),
+        ("wrong-token", False, False),
         ("0b3c1d5e-1111-4222-8333-444455556666", False, True),
         ("ops@example.com:0b3c1d5e-1111-4222-8333-444455556666", False, True),
     ],
