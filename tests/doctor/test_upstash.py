@@ -16,7 +16,9 @@ from support.valkey import free_port
 
 from oxcart.checks import State
 from oxcart.connection.failures import failure_for
+from oxcart.doctor.checks.elsewhere import rest_url
 from oxcart.doctor.upstash import Evidence, Rest, diagnose, shape_of
+from oxcart.doctor.visit import begin_visit
 
 GOOD = shape_of(TOKEN, needs_stripping=False)
 WRONGPASS = "-WRONGPASS invalid username-password pair or user is disabled."
@@ -141,6 +143,7 @@ def test_the_rows_that_look_at_more(seen: Evidence, verdict: str | None) -> None
         (TOKEN[:-1], True, False),
         ("AXqyASQgNzc4ZWU1YTYtMTVhYQ==", False, False),
         ("AXqyASQgNzc4ZWU1YTYtMTVhYQ=", True, False),
+        ("wrong-token", False, False),
         ("0b3c1d5e-1111-4222-8333-444455556666", False, True),
         ("ops@example.com:0b3c1d5e-1111-4222-8333-444455556666", False, True),
     ],
@@ -218,6 +221,24 @@ async def test_the_probes_ask_with_the_token_and_stay_on_the_port_of_the_url() -
     assert seen.verdict is None
     assert rest.asked == [["PING"], ["ACL", "WHOAMI"]]
     assert rest.authorizations == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("https://some.upstash.io", "https://some.upstash.io"),
+        (' "https://SOME.upstash.io/" ', "https://some.upstash.io"),
+        ("https://some.upstash.io:8443/x", "https://some.upstash.io:8443"),
+        ("http://some.upstash.io", "https://some.upstash.io"),
+        ("http://127.0.0.1:8079", "http://127.0.0.1:8079"),
+        ("rediss://default:tok@some.upstash.io:6379", "https://some.upstash.io"),
+    ],
+)
+def test_where_the_rest_api_is(given: str, asked: str) -> None:
+    """The token never leaves this machine without TLS, whatever the variable says."""
+    environ = {"UPSTASH_REDIS_REST_URL": given, "UPSTASH_REDIS_REST_TOKEN": TOKEN}
+
+    assert rest_url(begin_visit(environ, known_names=frozenset())) == asked
 
 
 async def test_rest_over_https_trusts_the_ca_file() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oxcart.cli.exits import BAD_SETTINGS, FAILED, Refused
+from oxcart.cli.exits import FAILED, UNREACHABLE, Refused
 from oxcart.cli.options import json_option
 from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_table
 
@@ -144,7 +144,7 @@ async def _examine(
             make_visit, checks=checks, left_out=left_out, on_result=teller.tell if is_last else lambda _: None
         )
         left = until - time.monotonic()
-        if is_last or diagnosis.ok or diagnosis.exit_code == BAD_SETTINGS or left <= 0:
+        if is_last or left <= 0 or not _may_pass(diagnosis):
             if not is_last:
                 for result in diagnosis.results:
                     teller.tell(result)
@@ -152,6 +152,12 @@ async def _examine(
         assert diagnosis.verdict is not None
         note(f"{diagnosis.verdict.id}: {diagnosis.verdict.summary} Looking again for {left:.0f} s.")
         await asyncio.sleep(min(_AGAIN_SECONDS, left))
+
+
+def _may_pass(diagnosis: Diagnosis) -> bool:
+    """A server that is on its way comes up while we wait; settings do not change in this process."""
+    verdict = diagnosis.verdict
+    return verdict is not None and (verdict.retryable or diagnosis.exit_code == UNREACHABLE)
 
 
 def _say_report(diagnosis: Diagnosis, make_visit: Callable[[], Visit]) -> None:

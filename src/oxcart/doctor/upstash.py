@@ -10,6 +10,9 @@ from enum import StrEnum
 from oxcart.checks import Verdict
 from oxcart.errors import Failure
 
+# Upstash's tokens have 40 characters and more; of a shorter text nobody knows whether it was ever base64.
+_SHORT_TOKEN = 24
+
 _CONSOLE = "on the database page of the Upstash console (Connect, REST)"
 
 
@@ -67,13 +70,14 @@ def shape_of(token: str, *, needs_stripping: bool) -> TokenShape:
         alphabet = "URL-safe base64"
     else:
         alphabet = "not only base64"
+    is_base64 = alphabet in {"base64", "URL-safe base64"}
     is_key = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", token, re.IGNORECASE) is not None
     return TokenShape(
         length=len(token),
         alphabet=alphabet,
         ending=token[-4:] if len(token) >= 16 else "",
         needs_stripping=needs_stripping,
-        length_is_off=alphabet != "not only base64" and not is_key and len(token) % 4 != 0,
+        length_is_off=is_base64 and not is_key and len(token) >= _SHORT_TOKEN and len(token) % 4 != 0,
         is_management_key=is_key or re.match(r"[^@\s:]+@[^@\s:]+:", token) is not None,
     )
 
@@ -158,7 +162,8 @@ ROWS: tuple[Row, ...] = (
         "UPSTASH_TOKEN_WRONG",
         _token_wrong,
         "Both sides of the database refuse the token: it is wrong, was changed, or belongs to another database.",
-        f"Copy URL and token together again {_CONSOLE} into the variables of this service, then redeploy it.",
+        "Copy URL and token again, both from the database page of the Upstash console (Connect, REST), into the "
+        "variables of this service, then redeploy it.",
     ),
     Row(
         "UPSTASH_TOKEN_KIND",

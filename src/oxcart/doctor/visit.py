@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +16,7 @@ from oxcart.doctor.reach import Address
 from oxcart.doctor.upstash import TokenShape, shape_of
 from oxcart.errors import Failure, OxcartError
 from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import text
 from oxcart.queue.producer import Queue
 from oxcart.settings import Settings, SettingsReport, inspect
@@ -89,7 +90,11 @@ class Visit:
     def provider(self) -> Provider:
         if self.is_pair:
             return Provider.UPSTASH
-        return provider_of(self.target.host) if self.target is not None else Provider.OTHER
+        if self.target is None:
+            return Provider.OTHER
+        found = provider_of(self.target.host)
+        is_render = found is Provider.OTHER and "RENDER" in self.environ and self.target.host.startswith("red-")
+        return Provider.RENDER if is_render else found
 
     @property
     def token_shape(self) -> TokenShape:
@@ -145,6 +150,25 @@ class Visit:
 
     def keys(self, queue_name: str) -> QueueKeys:
         return QueueKeys(queue_name, self.settings.worker.prefix)
+
+    async def read_jobs(
+        self, keys: QueueKeys, source: str, count: int, fields: Sequence[str]
+    ) -> dict[str, dict[str, str]]:
+        """These fields of the next `count` jobs of a state, by id; never their data, which may be large."""
+        command: Command = (
+            ("LRANGE", keys.state(source), -count, -1)
+            if source == "waiting"
+            else ("ZRANGE", keys.state(source), 0, count - 1)
+            if source == "prioritized"
+            else ("ZREVRANGE", keys.state(source), 0, count - 1)
+        )
+        ids = [text(job_id) for job_id in await self.known_link.request(*command)]
+        replies = await self.known_link.requests([("HMGET", keys.job(job_id), *fields) for job_id in ids])
+        return {
+            job_id: {name: text(value) for name, value in zip(fields, reply, strict=True) if value is not None}
+            for job_id, reply in zip(ids, replies, strict=True)
+            if isinstance(reply, list)
+        }
 
     async def queue(self, name: str) -> Queue:
         """An open Queue on the visit's server; it closes with the visit."""

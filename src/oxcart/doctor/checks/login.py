@@ -19,7 +19,7 @@ from oxcart.queue.inspect import text
 
 GROUP = "login"
 
-_PINGS = 10
+_PINGS = 5
 _SLOW_MS = 100.0
 _SCRATCH_LIFE_MS = 10_000
 

@@ -18,6 +18,7 @@ from oxcart.errors import Failure
 
 GROUP = "network"
 
+_LOOK_UP_SECONDS = 5.0
 _CONNECT_SECONDS = 3.0
 _UNROUTED = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _FAMILY_NAMES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
@@ -28,7 +29,12 @@ async def dns(visit: Visit) -> Finding:
     if target.unix_path is not None:
         visit.addresses = [Address(socket.AF_UNIX, target.unix_path)]
         return ok("a socket of this machine")
-    found = await asyncio.gather(*(_look_up(visit, family) for family in _FAMILY_NAMES))
+    try:
+        async with asyncio.timeout(_LOOK_UP_SECONDS):
+            found = await asyncio.gather(*(_look_up(visit, family) for family in _FAMILY_NAMES))
+    except TimeoutError:
+        visit.connection_failure = failure = failure_for("DNS_TEMP", target)
+        return failed_by(failure, evidence=f"no answer from the name server in {_LOOK_UP_SECONDS:g} s")
     wanted = FAMILIES[target.family]
     lists = dict(zip(_FAMILY_NAMES, found, strict=True))
     visit.addresses = [
@@ -43,10 +49,10 @@ async def dns(visit: Visit) -> Finding:
         return ok("; ".join(_describe(family, addresses) for family, addresses in lists.items()))
     errors = {family: error for family, error in lists.items() if isinstance(error, Exception)}
     has_other_family = len(errors) < len(lists)
-    visit.host_resolves = has_other_family
     telling = next(iter(errors.values()))
     failure = failure_for("DNS_FAMILY", target) if has_other_family else _name_failure(errors, visit)
     visit.connection_failure = failure
+    visit.host_resolves = failure.code != "DNS_NX"
     return failed_by(failure, evidence=f"{target.host}: {telling}", raw=raw_text(telling, target))
 
 

@@ -100,11 +100,13 @@ async def grace(visit: Visit) -> Finding:
     seconds = visit.settings.worker.shutdown_grace_seconds
     longest, where = 0.0, ""
     for name in visit.queue_names:
-        for job in await (await visit.queue(name)).jobs("completed", 0, _RECENT_JOBS - 1):
-            if job.processed_on_ms and job.finished_on_ms:
-                took = (job.finished_on_ms - job.processed_on_ms) / 1000
+        fields = ("name", "processedOn", "finishedOn")
+        for job in (await visit.read_jobs(visit.keys(name), "completed", _RECENT_JOBS, fields)).values():
+            times = [job.get(field, "") for field in fields[1:]]
+            if all(text.isdigit() for text in times):
+                took = (int(times[1]) - int(times[0])) / 1000
                 if took > longest:
-                    longest, where = took, job.name
+                    longest, where = took, job.get("name", "")
     if not where:
         return ok(f"{seconds:g} s ({visit.settings.worker.grace_source}); no finished job to compare with")
     evidence = f"{seconds:g} s; the longest of the last jobs, {where}, took {longest:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 from oxcart.checks import Check, Finding, Unanswerable, failed, failed_by, ok, warning
 from oxcart.connection.failures import failure_for
@@ -16,7 +17,8 @@ from oxcart.queue.inspect import pairs, text
 GROUP = "queue"
 
 _LONG_WAIT_SECONDS = 300.0
-_MOST_LOOKED_AT = 200
+_MOST_LOOKED_AT = 100
+_CLAIMABLE = ("waiting", "prioritized")
 _SCRATCH_SECONDS = 25.0
 
 
@@ -63,10 +65,13 @@ async def oldest(visit: Visit) -> Finding:
     """The job whose turn is next, and how long ago it was added."""
     longest, where = 0.0, ""
     for name in visit.queue_names:
-        for job in await (await visit.queue(name)).jobs("waiting", 0, 0):
-            age = time.time() - (job.timestamp_ms + job.delay_ms) / 1000
-            if job.timestamp_ms and age > longest:
-                longest, where = age, f"job {job.id} ({job.name}) of {name}"
+        for state in _CLAIMABLE:
+            jobs = await visit.read_jobs(visit.keys(name), state, 1, ("name", "timestamp", "delay"))
+            for job_id, job in jobs.items():
+                added = _number(job, "timestamp")
+                age = time.time() - (added + _number(job, "delay")) / 1000
+                if added and age > longest:
+                    longest, where = age, f"job {job_id} ({job.get('name', '')}) of {name}"
     if not where:
         return ok("nothing waits")
     evidence = f"{where} waits since {_span(longest)}"
@@ -79,6 +84,14 @@ async def oldest(visit: Visit) -> Finding:
             evidence=evidence,
         )
     return ok(evidence)
+
+
+def _number(job: Mapping[str, str], name: str) -> float:
+    """0 for what is no number: another program may have written it."""
+    try:
+        return float(job.get(name, 0))
+    except ValueError:
+        return 0
 
 
 def _span(seconds: float) -> str:
@@ -111,8 +124,9 @@ async def lockless(visit: Visit) -> Finding:
 async def handlers(visit: Visit) -> Finding:
     names: Counter[str] = Counter()
     for queue_name in visit.queue_names:
-        for job in await (await visit.queue(queue_name)).jobs("waiting", 0, _MOST_LOOKED_AT - 1):
-            names[job.name] += 1
+        for state in _CLAIMABLE:
+            jobs = await visit.read_jobs(visit.keys(queue_name), state, _MOST_LOOKED_AT, ("name",))
+            names.update(job.get("name", "") for job in jobs.values())
     unknown = {name: number for name, number in names.items() if name not in visit.known_names}
     if not unknown:
         return ok(f"{len(names)} names among the waiting jobs, all known" if names else "nothing waits")
