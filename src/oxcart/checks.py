@@ -12,7 +12,6 @@ from oxcart.errors import Failure, Kind
 Context = TypeVar("Context")
 
 PAGE = "docs/doctor.md"
-VERIFY_PAGE = "docs/verify.md"
 
 # What a failed check ends the command with (design 3.2); they are sysexits.h's.
 FAILS, UNREACHABLE, BAD_SETTINGS = 1, 69, 78
@@ -103,6 +102,5 @@ def failed_by(failure: Failure, *, evidence: str = "", raw: str = "") -> Finding
 
 
 def anchor(name: str) -> str:
-    """Where a check or a code is explained; those of `oxcart verify` have a page of their own."""
-    page = VERIFY_PAGE if name.lower().startswith("verify") else PAGE
-    return f"{page}#{name.lower()}"
+    """Where docs/doctor.md explains a check or a code."""
+    return f"{PAGE}#{name.lower()}"

@@ -59,7 +59,7 @@ async def test_json_has_the_shape_of_the_doctor(oxcart: Oxcart, port: int, tmp_p
     assert set(done.json) == {"schema", "ok", "verdict", "checks"}
     assert (done.json["schema"], done.json["ok"], done.json["verdict"]["id"]) == (1, False, "VERIFY_RELEASE_OLD")
     assert all(set(check) == wanted for check in done.json["checks"])
-    assert "docs/verify.md#verify_release_old" in {check["docs"] for check in done.json["checks"]}
+    assert "docs/doctor.md#verify_release_old" in {check["docs"] for check in done.json["checks"]}
 
 
 async def test_a_wrong_token_is_one_clear_sentence(oxcart: Oxcart, port: int) -> None:

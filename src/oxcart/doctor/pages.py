@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from oxcart.checks import Check
 from oxcart.connection.failure_table import Row as FailureRow
 from oxcart.connection.failures import BY_CODE
-from oxcart.doctor import upstash
+from oxcart.doctor import upstash, verify
 from oxcart.doctor.examine import CHECKS
-from oxcart.doctor.visit import Visit
 from oxcart.errors import InvalidInput, Kind
 
 _AGAIN = {
@@ -48,7 +48,7 @@ reached or does not let us in, 78 the settings. As Railway's pre-deploy command 
 No token is ever printed: its length, its alphabet, and the last 4 characters at most.
 
 The codes of failures are the same in the log (`errorCode`), in `/health` (`redis.errorCode`) and here; the verdicts
-about Upstash exist only here and in `oxcart verify`.
+about Upstash exist only here. `oxcart verify`, which looks at a deployed worker from outside, has its part at the end.
 
 Not tried against live accounts: what is said about Upstash, Railway and other providers rests on their documentation,
 read in August 2026, and on servers that behave as it says.
@@ -84,6 +84,7 @@ _PARTS = (
     ("Verdicts and warnings of the doctor", "verdicts.md"),
     ("Failures on the way to the server", "network.md"),
     ("Failures that the server answers with", "answers.md"),
+    ("Checks and verdicts of oxcart verify", "verify.md"),
 )
 
 
@@ -100,7 +101,8 @@ def _read(file: str) -> dict[str, str]:
 
 
 def _section(name: str) -> str:
-    check = next((check for check in CHECKS if check.id == name), None)
+    known: tuple[Check[Any], ...] = (*CHECKS, *verify.CHECKS)
+    check = next((check for check in known if check.id == name), None)
     told = [f"## {name}", ""]
     if check is not None:
         told += _of_check(check)
@@ -113,7 +115,7 @@ def _section(name: str) -> str:
     return "\n".join(told)
 
 
-def _of_check(check: Check[Visit]) -> list[str]:
+def _of_check(check: Check[Any]) -> list[str]:
     needs = f" Needs: {', '.join(check.needs)}." if check.needs else ""
     return [f"*{check.title[0].upper()}{check.title[1:]}.* Group {check.group}.{needs}", "", check.matters, ""]
 
