@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.kommo_door import kommo_door
 from support.postgres import PostgresCluster, find_binary
+from support.token_server import TokenServer, token_server
 
+from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.migrate import migrate
 from oxcart.kommo.store.opening import open_database, reach_database
+from oxcart.kommo.token_endpoint import KommoTokenEndpoint
+from oxcart.kommo.tokens import TokenKeeper
 from oxcart.secret import Secret
+from oxcart.telemetry.bus import Emit
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +62,23 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         await migrate(bare)
     async with open_database(target) as opened:
         yield opened
+
+
+@pytest.fixture
+async def kommo_tokens() -> AsyncIterator[TokenServer]:
+    async with token_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def keeper_for(
+    redis_url: str, kommo_tokens: TokenServer, database: Database
+) -> AsyncIterator[Callable[..., TokenKeeper]]:
+    """Makes token keepers of the test's database, which reach its token server over HTTP."""
+    async with kommo_door(redis_url, kommo_tokens.url) as door:
+
+        def make(keyring: Keyring | None = None, emit: Emit | None = None, **others: Any) -> TokenKeeper:
+            endpoint = KommoTokenEndpoint(door)
+            return TokenKeeper(database, keyring or Keyring(), endpoint, emit or (lambda _: None), **others)
+
+        yield make

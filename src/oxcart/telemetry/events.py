@@ -211,6 +211,24 @@ class HandlerDeaf:
     name: str
 
 
+# ------------------------------------------------------------------------------------------------ Kommo
+@dataclass(frozen=True, slots=True)
+class KommoTokenRefreshed:
+    """An account's tokens were replaced by new ones, and stored."""
+
+    connection_id: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class KommoReauthNeeded:
+    """Kommo refuses an account's tokens for good: its jobs wait until someone connects it again."""
+
+    connection_id: str
+    domain: str
+    reason: str
+
+
 Event: TypeAlias = (
     RedisTargetChosen
     | RedisReady
@@ -232,4 +250,6 @@ Event: TypeAlias = (
     | JobsStalled
     | OutboxFull
     | HandlerDeaf
+    | KommoTokenRefreshed
+    | KommoReauthNeeded
 )

@@ -111,6 +111,12 @@ RULES: Mapping[type, Rule] = {
     events.HandlerDeaf: Rule(
         "job.handler_deaf", "warn", "The handler of {e.name} {e.job_id} goes on after it was told to stop", per_job=True
     ),
+    events.KommoTokenRefreshed: Rule("kommo.token_refreshed", "info", "New tokens for {e.domain}"),
+    events.KommoReauthNeeded: Rule(
+        "kommo.reauth_needed",
+        "error",
+        "{e.domain} must be connected again (oxcart kommo connect {e.domain}): {e.reason}",
+    ),
 }
 
 VERDICT_RULES: Mapping[str, Rule] = {

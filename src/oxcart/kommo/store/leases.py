@@ -1,0 +1,47 @@
+"""Who may do this alone, across all processes? Whoever holds the lease; it ends by itself if its holder vanishes.
+
+A row and a time instead of a lock of the session: a lease outlives the transaction and works behind every pooler.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.kommo.store.database import now
+from oxcart.kommo.store.own_tables import crm_leases
+
+
+async def acquire_lease(connection: AsyncConnection, scope: str, holder: str, seconds: float) -> bool:
+    """True if it is ours now, for `seconds` by the database's clock; also when it was ours before."""
+    at = await now(connection)
+    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(crm_leases).values(scope=scope, holder=holder, held_until=at + timedelta(seconds=seconds))
+    statement = statement.on_conflict_do_update(
+        index_elements=["scope"],
+        set_={"holder": statement.excluded.holder, "held_until": statement.excluded.held_until},
+        where=or_(crm_leases.c.held_until <= at, crm_leases.c.holder == holder),
+    )
+    return (await connection.execute(statement.returning(crm_leases.c.scope))).first() is not None
+
+
+async def renew_lease(connection: AsyncConnection, scope: str, holder: str, seconds: float) -> bool:
+    """False if it has lapsed or is another's: what it guards may not be done any more."""
+    at = await now(connection)
+    ours = (crm_leases.c.scope == scope, crm_leases.c.holder == holder, crm_leases.c.held_until > at)
+    statement = update(crm_leases).where(*ours).values(held_until=at + timedelta(seconds=seconds))
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def release_lease(connection: AsyncConnection, scope: str, holder: str) -> None:
+    await connection.execute(delete(crm_leases).where(crm_leases.c.scope == scope, crm_leases.c.holder == holder))
+
+
+async def lease_holder(connection: AsyncConnection, scope: str) -> str | None:
+    at = await now(connection)
+    query = select(crm_leases.c.holder).where(crm_leases.c.scope == scope, crm_leases.c.held_until > at)
+    return (await connection.execute(query)).scalar_one_or_none()
