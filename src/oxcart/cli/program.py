@@ -18,6 +18,7 @@ from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
 from oxcart.cli.jobs import jobs
+from oxcart.cli.kommo import kommo
 from oxcart.cli.options import Group
 from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
@@ -39,6 +40,7 @@ COMMANDS = (
     doctor,
     explain,
     verify,
+    kommo,
     bench,
 )
 
