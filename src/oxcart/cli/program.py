@@ -19,6 +19,7 @@ from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
+from oxcart.cli.kommo import kommo
 from oxcart.cli.options import Group
 from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
@@ -41,6 +42,7 @@ COMMANDS = (
     explain,
     verify,
     init,
+    kommo,
     bench,
 )
 

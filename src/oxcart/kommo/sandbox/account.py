@@ -178,10 +178,10 @@ class Account:
                 found.append(tag_id)
         return found
 
-    def truth(self, entity: str) -> Iterator[Row]:
-        """Every row as it is, past filters, lateness and pages: what a mirror should have."""
+    def truth(self, entity: str, *, after: int = 0) -> Iterator[Row]:
+        """Every row as it is, past filters, lateness and pages: what a mirror should have. In the order of ids."""
         table = self.table(entity)
-        for row_id in table.ids():
+        for row_id in table.ids(after):
             row = table.get(row_id)
             if row is not None and (entity, row_id) not in self.hidden:
                 yield row

@@ -85,7 +85,7 @@ def _overview(world: World, _request: Request, _given: Any) -> Row:
             "id": one.id,
             "domain": one.domain,
             "paid": not one.unpaid,
-            "token": next(token for name, token in world.tokens.items() if world.find(name) is one),
+            "token": world.token_of(one),
             "webhooks": [asdict(hook) | {"invalid": len(hook.invalid)} for hook in one.subscriptions],
         }
         for one in world.accounts
@@ -171,9 +171,7 @@ def _account(world: World, request: Request) -> Account:
 def _move_account(world: World, request: Request, given: Any) -> Row:
     """The old address is gone at once."""
     account = _account(world, request)
-    token = world.tokens.pop(account.subdomain)
     account.subdomain = str(given["subdomain"])
-    world.tokens[account.subdomain] = token
     return {"domain": account.domain}
 
 
@@ -250,8 +248,8 @@ def _truth(world: World, request: Request, _given: Any) -> Row:
     """Rows as they are, past filters, lateness and paging of the API: what a mirror should have. `after` is an id."""
     after = int(request.query_params.get("after", "0"))
     limit = min(int(request.query_params.get("limit", str(_SHOWN_ROWS))), _SHOWN_ROWS)
-    rows = _account(world, request).truth(request.path_params["entity"])
-    return {"rows": list(islice((row for row in rows if row["id"] > after), limit))}
+    rows = _account(world, request).truth(request.path_params["entity"], after=after)
+    return {"rows": list(islice(rows, limit))}
 
 
 def _writes(world: World, request: Request) -> Writes:

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 Row = dict[str, Any]
@@ -96,10 +97,11 @@ class Table:
             _, row_id, row = self._late.popleft()
             self._show(row_id, row)
 
-    def ids(self) -> Iterator[int]:
+    def ids(self, after: int = 0) -> Iterator[int]:
         """Of every row that is there and not deleted, as it is, in order."""
-        added = sorted(row_id for row_id in self._changed if row_id >= self._first_id + self._count)
-        for row_id in (*range(self._first_id, self._first_id + self._count), *added):
+        end = self._first_id + self._count
+        added = sorted(row_id for row_id in self._changed if row_id >= max(end, after + 1))
+        for row_id in chain(range(max(self._first_id, after + 1), end), added):
             row = self._changed.get(row_id, _UNTOUCHED)
             if row is not None and not row.get("is_deleted"):
                 yield row_id

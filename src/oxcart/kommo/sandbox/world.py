@@ -63,12 +63,16 @@ class World:
             self._account(Seed(seed + place, 31_000_001 + place, many, few), name, top)
             for place, (name, top, many, few) in enumerate(sizes)
         ]
-        self.tokens = {account.subdomain: self.authority.long_lived(account) for account in self.accounts}
+        self._tokens = {account.id: self.authority.long_lived(account) for account in self.accounts}
 
     def find(self, host: str) -> Account | None:
         """By its domain, or by its subdomain alone."""
         name = host.partition(":")[0].lower()
         return next((one for one in self.accounts if name in {one.domain, one.subdomain}), None)
+
+    def token_of(self, account: Account) -> str:
+        """A long-lived one of its administrator. It opens nothing but this sandbox."""
+        return self._tokens[account.id]
 
     def account(self, name: str) -> Account:
         found = self.find(name)

@@ -1,0 +1,57 @@
+"""What can be done about Kommo from here? So far a sandbox: a local Kommo to try an integration on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from oxcart.cli.exits import Interrupted
+from oxcart.cli.options import Group, json_option
+from oxcart.cli.output import say, say_json, say_pairs
+
+if TYPE_CHECKING:
+    from oxcart.kommo.sandbox import World
+
+DEFAULT_PORT = 8321
+
+kommo = Group(name="kommo", help="The CRM: Kommo, formerly amoCRM.")
+
+
+@kommo.command("sandbox")
+@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, metavar="N", help="0 takes any free one.")
+@click.option("--contacts", type=int, default=200, metavar="N", help="Contacts of the account demo.")
+@click.option("--leads", type=int, default=100, metavar="N", help="Leads of the account demo.")
+@click.option("--seed", type=int, default=1, metavar="N", help="The same seed makes the same rows and mishaps.")
+@click.option("--scenario", default="calm", metavar="NAME", help="How it behaves: calm, late, faulty, harsh…")
+@json_option
+def sandbox(*, port: int, contacts: int, leads: int, seed: int, scenario: str, as_json: bool) -> None:
+    """Serve a local Kommo on this machine until Ctrl-C: two accounts, their API, OAuth, limits and webhooks.
+
+    Prints how to reach it, with a token for each account. docs/kommo-sandbox.md has its switches and its control API.
+    """
+    from oxcart.cli.session import run_async
+    from oxcart.kommo.sandbox import World, find_scenario
+
+    world = World(contacts=contacts, leads=leads, seed=seed, scenario=find_scenario(scenario))
+    try:
+        run_async(_serve(world, port, as_json))
+    except Interrupted:
+        return
+
+
+async def _serve(world: World, port: int, as_json: bool) -> None:
+    import asyncio
+
+    from oxcart.kommo.sandbox import serving
+
+    async with serving(world, port=port) as url:
+        accounts = [{"domain": account.domain, "token": world.token_of(account)} for account in world.accounts]
+        if as_json:
+            say_json({"url": url, "accounts": accounts, "control": f"{url}/sandbox/"})
+        else:
+            say_pairs([("sandbox", url), ("control", f"{url}/sandbox/")])
+            for account in accounts:
+                say(f"\n{account['domain']}\n  token  {account['token']}")
+            say(f"\nTo use it: OXCART_KOMMO_BASE_URL={url}. Ctrl-C ends it, and forgets everything.")
+        await asyncio.Event().wait()
