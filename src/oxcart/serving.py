@@ -246,10 +246,8 @@ def run(
     platform kills it: the process then ends itself, a moment after `before_exit` was called.
     """
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        try:
-            code = runner.run(serve(app, planned, bus, loopback_only=loopback_only))
-        finally:
-            before_exit()
+        code = runner.run(serve(app, planned, bus, loopback_only=loopback_only))
+        before_exit()
         _exit_within(LINGER_SECONDS, code)
     return code
 

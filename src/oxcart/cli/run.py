@@ -61,11 +61,9 @@ def _child_arguments(app: str | None, embedded: bool) -> list[str]:
 
 
 def _serve(app_name: str | None, planned: Plan) -> int:
-    import asyncio
-
+    from oxcart import serving
     from oxcart.cli.session import secrets_of
     from oxcart.errors import OxcartError
-    from oxcart.serving import serve
     from oxcart.telemetry.bus import Bus
     from oxcart.telemetry.logs import configure_logging
 
@@ -75,8 +73,7 @@ def _serve(app_name: str | None, planned: Plan) -> int:
     bus = Bus()
     bus.subscribe(log)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(serve(app, planned, bus))
+        return serving.run(app, planned, bus, loop_factory=_loop_factory(), before_exit=log.close)
     except OxcartError:
         raise
     except Exception as error:
