@@ -1,0 +1,67 @@
+"""Does each page that an operator needs exist in Russian, whole, and say the same as the English one?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.pages import ROOT, anchors_of, blocks_of, links_of
+
+ENGLISH, RUSSIAN = ROOT / "docs", ROOT / "docs" / "ru"
+TRANSLATED = ("deploy-railway", "migrate-from-node", "rotate-secrets", "upgrading", "alerts", "logs")
+RETOLD = ("getting-started", "doctor")  # shorter than the English page, to which they lead
+CYRILLIC = re.compile(r"[А-Яа-яЁё]")
+
+
+@pytest.mark.parametrize("name", [*TRANSLATED, *RETOLD])
+def test_the_page_exists_and_is_russian(name: str) -> None:
+    text = (RUSSIAN / f"{name}.md").read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
+
+    assert len(CYRILLIC.findall(prose)) > len(re.findall(r"[A-Za-z]", prose)), "it was left in English"
+
+
+@pytest.mark.parametrize("name", [*TRANSLATED, *RETOLD, "README"])
+def test_every_link_leads_somewhere_and_to_the_russian_page_where_there_is_one(name: str) -> None:
+    page = RUSSIAN / f"{name}.md"
+    for target in links_of(page):
+        path, _, anchor = target.partition("#")
+        if "://" in path:
+            continue
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_file(), f"{name} links to {target}"
+        assert not anchor or anchor in anchors_of(linked), f"{name} links to {target}, where there is no such heading"
+        if linked.parent == ENGLISH and linked.stem != name:
+            assert not (RUSSIAN / linked.name).exists(), f"{name} sends its reader to the English {linked.name}"
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_commands_settings_and_codes_are_those_of_the_english_page(name: str) -> None:
+    """A translation that was forgotten when the English page changed shows here."""
+    english, russian = (literals(folder / f"{name}.md") for folder in (ENGLISH, RUSSIAN))
+
+    assert english - russian == set(), "missing in Russian"
+    assert russian - english == set(), "only in Russian"
+
+
+def literals(page: Path) -> set[str]:
+    """What no translation changes: settings, codes, commands in blocks, names of events and alerts."""
+    text = page.read_text(encoding="utf-8")
+    commands = {line for block in blocks_of(page) if block.language == "bash" for line in block.text.splitlines()}
+    return (
+        set(re.findall(r"\b(?:OXCART|JOB|RAILWAY|UPSTASH|KOMMO|VERIFY)_[A-Z_]+\b", text))
+        | set(re.findall(r"`((?:redis|job|jobs|worker|quota|http)\.[a-z_]+)`", text))
+        | set(re.findall(r"`(oxcart [a-z]+)", text))
+        | commands
+    )
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_the_sections_are_as_many_as_in_english(name: str) -> None:
+    counts = [
+        len(re.findall(r"^#{1,3} ", (folder / f"{name}.md").read_text(encoding="utf-8"), re.MULTILINE))
+        for folder in (ENGLISH, RUSSIAN)
+    ]
+
+    assert counts[0] == counts[1]
