@@ -18,11 +18,12 @@ from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
 from oxcart.cli.jobs import jobs
 from oxcart.cli.options import Group
+from oxcart.cli.repair import repair
 from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
 from oxcart.cli.verify import verify
 
-COMMANDS = (run, demo, enqueue, counts, jobs, schedules, pause, resume, drain, clean, limit, env, verify, bench)
+COMMANDS = (run, demo, enqueue, counts, jobs, schedules, pause, resume, drain, clean, limit, repair, env, verify, bench)
 
 
 def build_command() -> Group:
