@@ -21,6 +21,7 @@ from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
 from oxcart.cli.options import Group
+from oxcart.cli.repair import repair
 from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
 from oxcart.cli.verify import verify
@@ -36,6 +37,7 @@ COMMANDS = (
     resume,
     drain,
     clean,
+    repair,
     limit,
     env,
     doctor,

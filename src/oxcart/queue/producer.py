@@ -18,6 +18,7 @@ from oxcart.queue.flows import AddedFlow, FlowNode
 from oxcart.queue.inspect import StoredJob, WorkerSeen
 from oxcart.queue.opening import open_server
 from oxcart.queue.options import JobArguments
+from oxcart.queue.repair import Repair, RepairPlan, repair
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.results import Results
 from oxcart.queue.schedules import Schedule
@@ -229,6 +230,22 @@ class Queue:
     async def obliterate(self, *, force: bool = False) -> None:
         """Remove the queue with everything in it; it must be paused. Raises StateConflict."""
         await maintenance.obliterate(self._channel, force=force)
+
+    async def repair(
+        self,
+        *,
+        dry_run: bool = False,
+        adopt_lost: bool = False,
+        max_stalled_count: int = 3,
+        stalled_interval_seconds: float = 30,
+    ) -> list[Repair]:
+        """Mend what is broken in this queue, beside its workers; says what it found and what it did.
+
+        With `dry_run` nothing is changed. Jobs that no list names are put back only with `adopt_lost`. The stalled
+        numbers are those of the workers.
+        """
+        plan = RepairPlan(dry_run, adopt_lost, max_stalled_count, round(stalled_interval_seconds * 1000))
+        return await repair(self._channel, plan, now_ms())
 
     async def set_global_concurrency(self, concurrency: int | None) -> None:
         """At most so many jobs at once in all workers together, Node's included; None: no limit."""

@@ -1,0 +1,19 @@
+--[[
+  Wake a worker that does not know of the jobs it could claim: the marker is what idle workers wait for.
+
+  KEYS   1-14 as in includes/repair.lua
+  ARGV   1-2 as there
+  Reply  how many jobs can be claimed and nobody is told of; 0 if all is well
+  A worker that holds a job looks for more when that one ends: beside it nothing is missing.
+]]
+--- @include "repair"
+if call('ZSCORE', KEYS[9], '0') or is_blocked() then return 0 end
+local used = tonumber(call('GET', KEYS[14]) or 0) or 0
+if used >= (tonumber(call('HGET', meta, 'max')) or 9007199254740991) and call('PTTL', KEYS[14]) > 0 then return 0 end
+local claimable = call('LLEN', wait) + call('ZCARD', KEYS[6])
+if claimable == 0 then return 0 end
+for _, id in ipairs(call('LRANGE', active, 0, 999)) do
+  if is_held(id) then return 0 end
+end
+if mends then announce() end
+return claimable
