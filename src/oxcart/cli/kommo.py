@@ -22,10 +22,8 @@ kommo = Group(name="kommo", help="The CRM: Kommo, formerly amoCRM.")
 @click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, metavar="N", help="0 takes any free one.")
 @click.option("--contacts", type=int, default=200, metavar="N", help="Contacts of the account demo.")
 @click.option("--leads", type=int, default=100, metavar="N", help="Leads of the account demo.")
-@click.option("--seed", type=int, default=1, metavar="N", help="The same seed, the same rows and mishaps.")
+@click.option("--seed", type=int, default=1, metavar="N", help="The same seed makes the same rows and mishaps.")
 @click.option("--scenario", default="calm", metavar="NAME", help="How it behaves, e.g. calm, late, faulty, harsh.")
-    "--scenario", default="calm", metavar="NAME", help="How it behaves: calm, late, faulty, harsh…" ".",
-)
 @json_option
 def sandbox(*, port: int, contacts: int, leads: int, seed: int, scenario: str, as_json: bool) -> None:
     """Serve a local Kommo on this machine until Ctrl-C: two accounts, their API, OAuth, limits and webhooks.
