@@ -262,3 +262,12 @@ def _both(first: str, second: str) -> str:
     bundle = Path(first).with_name("both.pem")
     bundle.write_text(Path(first).read_text() + Path(second).read_text())
     return str(bundle)
+
+
+async def test_a_token_that_no_http_header_can_hold() -> None:
+    """The error of the HTTP library may repeat what it could not send."""
+    with database("accepted", "AUTH_BAD", token=f"{TOKEN}ж") as environ:
+        seen = await reached(environ)
+
+    assert seen.verdict == "AUTH_BAD"
+    assert "REST silent (UnicodeEncodeError)" in seen["upstash"].finding.evidence

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from oxcart.checks import Check
-from oxcart.connection.failures import BY_CODE
 from oxcart.doctor import run
 from oxcart.doctor.checks import cost, elsewhere, environment, login, network, platform, queue, server, tls
 from oxcart.doctor.run import Diagnosis, Result
@@ -70,8 +69,3 @@ def visitor(
         return visit
 
     return make
-
-
-def known_codes() -> tuple[str, ...]:
-    """The codes of the connection's failures, which a verdict may have."""
-    return tuple(BY_CODE)

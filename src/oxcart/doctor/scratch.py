@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link, Server
@@ -22,6 +22,8 @@ from oxcart.protocol.scripts import Command, ours
 from oxcart.queue.inspect import pairs, text
 from oxcart.queue.producer import Queue
 from oxcart.queue.repeats import Repeat
+
+Answer = TypeVar("Answer")
 
 PREFIX = "oxcart-doctor-"
 
@@ -65,7 +67,7 @@ class ScratchQueue:
             names += [keys.job(job_id), keys.lock(job_id), keys.logs(job_id)]
         return [*names, keys.scheduler(_SCHEDULE), keys.metrics("completed"), keys.metrics("failed")]
 
-    async def step(self, name: str, doing: Any) -> Any:
+    async def step(self, name: str, doing: Awaitable[Answer]) -> Answer:
         """Await it under a deadline and note how long it took."""
         began = time.perf_counter()
         async with asyncio.timeout(_STEP_SECONDS):

@@ -81,8 +81,10 @@ async def _rest(url: str, token: str, target: RedisTarget) -> tuple[Rest, str, s
             if answer.status != 200:
                 return _kind_of(answer.status), _words(answer), None
             said = await in_thread("rest", lambda: _ask_rest(url, token, target, ["ACL", "WHOAMI"]))
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         return Rest.SILENT, f"{type(error).__name__}: {error}", None
+    except ValueError as error:  # no header can hold this token, and the error may repeat it
+        return Rest.SILENT, type(error).__name__, None
     content = said.json()
     whoami = content.get("result") if said.status == 200 and isinstance(content, dict) else None
     return Rest.ACCEPTED, _words(said) if said.status != 200 else "", whoami if isinstance(whoami, str) else None
