@@ -34,6 +34,7 @@ class TlsFront:
         self._certificate = certificate
         self._folder = tempfile.TemporaryDirectory()
         self._thread = LoopThread("tls-front")
+        self._serving: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -50,7 +51,11 @@ class TlsFront:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
+        """Nothing is left open: a writer that outlives its loop would complain when it is collected."""
         self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def _context(self) -> ssl.SSLContext:
         trusted = trustme.CA()
@@ -71,18 +76,27 @@ class TlsFront:
         return context
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
             try:
-                up = asyncio.create_task(_copy(reader, server_writer))
-                down = asyncio.create_task(_copy(server_reader, writer))
-                _, rest = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
-                for task in rest:
-                    task.cancel()
-                await asyncio.gather(up, down, return_exceptions=True)
+                await self._pass_on(reader, writer)
             finally:
-                server_writer.close()
                 writer.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        try:
+            up = asyncio.create_task(_copy(reader, server_writer))
+            down = asyncio.create_task(_copy(server_reader, writer))
+            _, rest = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
+        finally:
+            server_writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
