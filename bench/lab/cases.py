@@ -65,7 +65,7 @@ def cases(*, quick: bool) -> list[Case]:
         partial(noop, seconds=length, concurrency=100),
         partial(noop, seconds=length, concurrency=100, keep=100),
     )
-    alone = partial(noop, seconds=length, share=0.3, concurrency=1)
+    alone = partial(noop, seconds=length, share=0.12, concurrency=1)
     chosen = [
         Case("removed at 100", RIVALS, rounds, many),
         Case("kept 100 at 100", RIVALS, rounds, keep),
@@ -102,7 +102,7 @@ def _only_in_full(length: float) -> list[Case]:
     far = [Case(f"{away} ms away", RIVALS, 3, partial(_distant, round_trip_ms=away, seconds=4)) for away in (1, 80)]
     python = [
         Case("20 ms away, Python", PYTHON_PEERS, 1, partial(_distant, round_trip_ms=20, seconds=1)),
-        Case("removed at 1, Python", PYTHON_PEERS, 3, partial(noop, share=0.3, concurrency=1)),
+        Case("removed at 1, Python", PYTHON_PEERS, 3, partial(noop, share=0.12, concurrency=1)),
         Case("removed at 10, Python", PYTHON_PEERS, 3, partial(noop, share=0.6, concurrency=10)),
     ]
     full = [

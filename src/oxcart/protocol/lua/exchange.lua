@@ -38,7 +38,7 @@ local head = cmsgpack.unpack(ARGV[1])
 local prefix, now, claim_token, lock_ms, room = head[1], head[2], head[3], head[4], head[5]
 local byte_limit, promotion_limit, plain_allowed, worker_name, free = head[6], head[7], head[8] == 1, head[9], head[10]
 local wait, active, prioritized, events, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7]
-local now_text = string.format('%.0f', now)
+local now_text, lock_text = string.format('%.0f', now), string.format('%d', lock_ms) -- once: a number costs each call
 
 local meta = call('HMGET', KEYS[9], 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
 local paused, concurrency, limiter_max = meta[1], tonumber(meta[2]), tonumber(meta[3])
@@ -94,6 +94,7 @@ end
 if #items > 0 then
   read_locks()
   look_at_retention()
+  look_beside_jobs()
   for i, item in ipairs(items) do
     if begins_new_run(item) then flush() end
     local ok, status = pcall(settle, i, item)
@@ -113,14 +114,17 @@ if room > free and (limiter_max or concurrency or call('EXISTS', prioritized) ==
 local blocked, next_due = false, 0
 if room > 0 then
   blocked = is_blocked()
-  promote(blocked)
+  local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  if first[2] and tonumber(first[2]) < (now + 1) * 0x1000 then
+    promote(blocked)
+    first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  end
   limit_ms = limited_for()
   if limit_ms == 0 and not blocked then
     if concurrency then room = math.min(room, concurrency - call('LLEN', active)) end
     claim_waiting()
     claim_prioritized()
   end
-  local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   if first[2] then next_due = math.floor(tonumber(first[2]) / 0x1000) end
 end
 
@@ -129,7 +133,7 @@ local left = 0
 if (#jobs > 0 or #items > 0) and limit_ms == 0 and not is_blocked()
   and (call('EXISTS', wait) == 1 or call('EXISTS', prioritized) == 1) then
   left = 1
-  call('ZADD', KEYS[11], 0, '0')
+  call('ZADD', KEYS[11], '0', '0')
 end
 
 return { statuses, jobs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left }

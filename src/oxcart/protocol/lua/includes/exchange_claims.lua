@@ -58,18 +58,19 @@ local function claim(id)
   end
   local size = facts[2] and #facts[2] or 0
   if #jobs > 0 and bytes + size > byte_limit then return 'stop' end
-  local locked = pcall_redis('SET', job .. ':lock', claim_token, 'PX', lock_ms)
+  local locked = pcall_redis('SET', job .. ':lock', claim_token, 'PX', lock_text)
   if locked.err then
     notes[#notes + 1] = { '', locked.err }
     return 'stop'
   end
   bytes = bytes + size
   local ats = (tonumber(facts[4]) or 0) + 1
+  local ats_text = string.format('%d', ats)
   call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
   if worker_name ~= '' then
-    call('HSET', job, 'processedOn', now_text, 'ats', ats, 'pb', worker_name)
+    call('HSET', job, 'processedOn', now_text, 'ats', ats_text, 'pb', worker_name)
   else
-    call('HSET', job, 'processedOn', now_text, 'ats', ats)
+    call('HSET', job, 'processedOn', now_text, 'ats', ats_text)
   end
   if limiter_max and not facts[12] and call('INCR', KEYS[6]) == 1 then
     call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))

@@ -1,4 +1,7 @@
 -- Which finished jobs must go? Deletes and trims are put off to the end of a run of equal policy, and done at once.
+-- What a job may have beside its hash and its lock.
+local BESIDE_A_JOB = { ':logs', ':dependencies', ':processed', ':failed', ':unsuccessful' }
+
 -- Everything that was put off until the end of a run, written before somebody else looks at it.
 local function flush()
   in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
@@ -22,11 +25,13 @@ local function flush()
         for _, id in ipairs(over) do victims[#victims + 1] = id end
         in_blocks(over, 1000, function(from, to) call('ZREM', target, unpack(over, from, to)) end)
       end
+      local gone = {}
       for _, id in ipairs(victims) do
         local job = prefix .. id
-        call('DEL', job, job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed',
-          job .. ':unsuccessful')
+        gone[#gone + 1] = job
+        for _, suffix in ipairs(BESIDE_A_JOB) do gone[#gone + 1] = job .. suffix end
       end
+      in_blocks(gone, 1000, function(from, to) call('DEL', unpack(gone, from, to)) end)
     end
   end
   kept = {}

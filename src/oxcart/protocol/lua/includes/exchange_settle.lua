@@ -39,6 +39,25 @@ local function hold(i, item)
   return nil
 end
 
+-- `bare`: none of these jobs has anything beside its hash that matters to its end, seen in one look at all of them.
+local bare = false
+local function look_beside_jobs()
+  local names = {}
+  for _, item in ipairs(items) do
+    local kind = item[6]
+    if (kind == 'c' or kind == 'f') and policies[item[7]][1] == 0 then
+      for _, suffix in ipairs(BESIDE_A_JOB) do names[#names + 1] = prefix .. item[1] .. suffix end
+    elseif kind == 'c' then
+      names[#names + 1] = prefix .. item[1] .. ':dependencies'
+      names[#names + 1] = prefix .. item[1] .. ':unsuccessful'
+    end
+  end
+  bare = true
+  in_blocks(names, 1000, function(from, to)
+    bare = bare and call('EXISTS', unpack(names, from, to)) == 0
+  end)
+end
+
 -- Finishing what is plain, in four commands. Returns nil, having written nothing, when it is not.
 local function finish_plain(item)
   local id, kind, index = item[1], item[6], item[7]
@@ -47,7 +66,9 @@ local function finish_plain(item)
   local job = prefix .. id
   local facts = call('HMGET', job, 'name', 'parentKey', 'parent', 'deid', 'atm')
   if not facts[1] or facts[2] or facts[3] or facts[4] then return nil end
-  if kind == 'c' and call('EXISTS', job .. ':dependencies', job .. ':unsuccessful') > 0 then return nil end
+  if kind == 'c' and not bare and call('EXISTS', job .. ':dependencies', job .. ':unsuccessful') > 0 then
+    return nil
+  end
   local removed = call('LREM', active, -1, id)
   unstalled[#unstalled + 1] = id
   doomed[#doomed + 1] = job .. ':lock'
@@ -63,8 +84,6 @@ local function finish_plain(item)
     meta[5] = '10000'
     call('HSET', KEYS[9], 'opts.maxLenEvents', meta[5])
   end
-  if not last_finish_was_plain then call('XTRIM', events, 'MAXLEN', '~', meta[5]) end
-  last_finish_was_plain = true
   local attempts_made = (tonumber(facts[5]) or 0) + 1
   if policy[1] ~= 0 then
     kept[index] = kept[index] or {}
@@ -75,11 +94,17 @@ local function finish_plain(item)
     call('HSET', job, 'atm', attempts_made, property, item[8], 'finishedOn', now_text)
     if kind == 'f' then call('HDEL', job, 'defa') end
   else
-    for _, suffix in ipairs({ '', ':logs', ':dependencies', ':processed', ':failed', ':unsuccessful' }) do
-      doomed[#doomed + 1] = job .. suffix
+    doomed[#doomed + 1] = job
+    if not bare then
+      for _, suffix in ipairs(BESIDE_A_JOB) do doomed[#doomed + 1] = job .. suffix end
     end
   end
-  call('XADD', events, '*', 'event', state, 'jobId', id, property, item[8], 'prev', 'active')
+  if last_finish_was_plain then
+    call('XADD', events, '*', 'event', state, 'jobId', id, property, item[8], 'prev', 'active')
+  else
+    call('XADD', events, 'MAXLEN', '~', meta[5], '*', 'event', state, 'jobId', id, property, item[8], 'prev', 'active')
+    last_finish_was_plain = true
+  end
   if kind == 'f' and attempts_made >= item[10] then
     call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
   end
@@ -87,7 +112,7 @@ local function finish_plain(item)
 end
 
 local function announce_if_drained()
-  if last_finish_was_plain and call('LLEN', wait) == 0 and call('LLEN', active) == 0
+  if last_finish_was_plain and call('EXISTS', wait) == 0 and call('EXISTS', active) == 0
     and call('ZCARD', prioritized) == 0 then
     call('XADD', events, '*', 'event', 'drained')
   end
@@ -95,6 +120,7 @@ local function announce_if_drained()
 end
 
 local function finish_upstream(item)
+  bare = false                              -- it may touch other jobs: their neighbours are looked at one by one
   local id, kind = item[1], item[6]
   local job, policy = prefix .. id, policies[item[7]]
   local keep = { count = policy[1] }
@@ -122,6 +148,7 @@ end
 
 local settle_other
 function settle_other(item)
+  bare = false
   local id, kind, job = item[1], item[6], prefix .. item[1]
   if kind == 'd' then
     local result = upstream_moveToDelayed(
