@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.pages import ROOT, anchors_of, blocks_of, links_of
 
+from oxcart.doctor.pages import explain
+
 ENGLISH, RUSSIAN = ROOT / "docs", ROOT / "docs" / "ru"
 TRANSLATED = ("deploy-railway", "migrate-from-node", "rotate-secrets", "upgrading", "alerts", "logs")
 RETOLD = ("getting-started", "doctor")  # shorter than the English page, to which they lead
@@ -65,3 +67,12 @@ def test_the_sections_are_as_many_as_in_english(name: str) -> None:
     ]
 
     assert counts[0] == counts[1]
+
+
+def test_the_codes_of_the_doctors_page_are_explained() -> None:
+    tables = [line for line in (RUSSIAN / "doctor.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    codes = [code for line in tables for code in re.findall(r"`([A-Z][A-Z0-9_]+)`", line.split("|")[1])]
+
+    assert len(codes) > 20
+    for code in codes:
+        assert f"## {code}" in explain(code)

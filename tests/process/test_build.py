@@ -103,3 +103,23 @@ def test_a_script_that_is_not_the_one_we_tested_stops_the_build(source_tree: Pat
     assert f"{name} of bullmq" in refused.stderr
     assert "is not the file we tested; the build stops here." in refused.stderr
     assert not list((tmp_path / "out").glob("*.whl"))
+
+
+def test_what_the_image_copies_is_enough_to_build_and_holds_the_files_of_a_deploy(tmp_path: Path) -> None:
+    """The build stage of deploy/Dockerfile sees nothing but what its COPY lines name."""
+    lines = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").partition("\nFROM python:3.13-slim")[0]
+    copied = [name for line in lines.splitlines() if line.startswith("COPY ") for name in line.split()[1:-1]]
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in copied:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "upstream"))
+        else:
+            shutil.copy(ROOT / name, tree / name)
+
+    wheel = built(tree, tmp_path / "out", "--wheel")
+
+    assert_wheel_has_scripts(wheel, tree)
+    with zipfile.ZipFile(wheel) as archive:
+        names = {Path(name).name for name in archive.namelist() if name.startswith("oxcart/deploy/templates/")}
+    assert names == {path.name for path in (ROOT / "src/oxcart/deploy/templates").iterdir()}

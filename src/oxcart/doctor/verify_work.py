@@ -102,7 +102,7 @@ async def _compare_reads(deployment: Deployment) -> Finding:
     if again == 1:
         hint = "Verify again; if it repeats, look for redis.lost in the log."
         return warning("VERIFY_RECONNECTS", f"The connection to Redis was made anew within {span}.", hint)
-    return ok(f"no error, no reconnect within {span}, {second['completed']:.0f} jobs completed since its start")
+    return ok(f"no error, no reconnect within {span}; jobs completed since its start: {second['completed']:.0f}")
 
 
 async def canary(deployment: Deployment) -> Finding:
