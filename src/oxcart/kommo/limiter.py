@@ -45,7 +45,7 @@ class Pace:
     probe_seconds: float = 60.0  # then another process may probe
 
     def __post_init__(self) -> None:
-        if not 0 < self.requests_per_second <= 7:
+        if self.requests_per_second <= 0:
             raise InvalidInput(f"{self.requests_per_second} requests a second: Kommo allows 7; use 5 or 6.")
 
 

@@ -39,7 +39,8 @@ def answer_api(world: World, account: Account, grant: Grant, request: Request, b
     try:
         if request.method == "GET":
             return _json(_read(world, account, path, pairs, is_admin=is_admin))
-        return _json(_write(world, grant, request.method, path, _decoded(body), is_admin=is_admin))
+        given = _decoded(body) if body or request.method in {"POST", "PATCH"} else None
+        return _json(_write(world, grant, request.method, path, given, is_admin=is_admin))
     except NotThere as missing:
         status, title = (405, "Method Not Allowed") if missing.allowed else (404, "Not Found")
         return problem(status, title, f"{request.method} /{path}")

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from oxcart.kommo.sandbox.api import answer_api, answer_oauth
 from oxcart.kommo.sandbox.control import control_routes
-from oxcart.kommo.sandbox.faults import BLOCKED_PAGE, problem
+from oxcart.kommo.sandbox.faults import BLOCKED_PAGE, problem, too_many
 from oxcart.kommo.sandbox.limits import Judgement
 from oxcart.kommo.sandbox.world import Seen, World
 
@@ -34,10 +34,11 @@ def create_app(world: World) -> Starlette:
 
 async def _answer(world: World, request: Request) -> Response:
     address = request.client.host if request.client else ""
-    arrived = time.monotonic()
-    response = await _judge(world, request, address)
     host, url = request.headers.get("host", ""), request.url
-    world.note(Seen(arrived, address, host, request.method, url.path, url.query, response.status_code))
+    seen = Seen(time.monotonic(), address, host, request.method, url.path, url.query)
+    world.seen.append(seen)
+    response = await _judge(world, request, address)
+    world.note_answer(seen, response.status_code)
     return response
 
 
@@ -46,7 +47,7 @@ async def _judge(world: World, request: Request, address: str) -> Response:
     if judgement is Judgement.BLOCKED:
         return Response(BLOCKED_PAGE, 403, media_type="text/html")
     if judgement is Judgement.TOO_MANY:
-        return _too_many(world)
+        return too_many(world.scenario)
     if world.scenario.latency_real_seconds:
         await asyncio.sleep(world.scenario.latency_real_seconds)
     line = len(request.url.path) + len(request.url.query)
@@ -82,16 +83,3 @@ def _dispatch(world: World, request: Request, body: bytes) -> Response:
 def _names_an_account(host: str) -> bool:
     """A request to the sandbox's own address names none: then the token does."""
     return host.partition(":")[0].endswith((".kommo.com", ".amocrm.ru", ".amocrm.com"))
-
-
-def _too_many(world: World) -> Response:
-    seconds = world.scenario.retry_after_real_seconds
-    wait = int(seconds) if float(seconds).is_integer() else seconds
-    match world.scenario.retry_after_in:
-        case "header":
-            answer = problem(429, "Too Many Requests", "Request limit exceeded")
-            answer.headers["Retry-After"] = str(wait)
-            return answer
-        case "none":
-            return Response(b"Too many requests", 429, media_type="text/plain")
-    return problem(429, "Too Many Requests", "Request limit exceeded", retry_after=wait)

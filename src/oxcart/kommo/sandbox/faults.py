@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from oxcart.errors import InvalidInput
 from oxcart.kommo.sandbox.scenario import Scenario
+from oxcart.kommo.sandbox.seed import mix
 
 BLOCKED_PAGE = b"<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"  # noqa: E501
 _GATEWAY_PAGE = b"<html><head><title>%d</title></head><body><center><h1>%d</h1></center><hr>nginx</body></html>"
@@ -45,7 +46,9 @@ class Fault:
 class Faults:
     def __init__(self, seed: int, scenario: Callable[[], Scenario]) -> None:
         self.planned: list[Fault] = []
+        self._seed = seed
         self._random = Random(seed + 1)
+        self._traces = 0
         self._scenario = scenario
 
     def plan(self, wanted: Mapping[str, Any]) -> Fault:
@@ -100,9 +103,12 @@ class Faults:
         return Cut(bytes(done.body)[:10] if fault.kind == "cut" else b"")
 
     def _status(self, status: int) -> Response:
+        if status == 429:
+            return too_many(self._scenario())
         if status in {502, 503, 504}:
             return Response(_GATEWAY_PAGE % (status, status), status, media_type="text/html")
-        trace = f"{self._random.getrandbits(64):016x}"
+        self._traces += 1
+        trace = f"{mix(self._seed, self._traces):016x}"
         title = "ErrInternalServer" if status >= 500 else "Refused"
         return problem(status, title, "The sandbox was told to answer so", trace_id=trace)
 
@@ -116,6 +122,19 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
 
     said = {"title": title, "type": f"https://httpstatus.es/{status}", "status": status, "detail": detail, **more}
     return Response(msgspec.json.encode(said), status, media_type=PROBLEM)
+
+
+def too_many(scenario: Scenario) -> Response:
+    """A 429, which says in its body how long to wait; or where the scenario puts that."""
+    seconds = scenario.retry_after_real_seconds
+    wait = int(seconds) if float(seconds).is_integer() else seconds
+    if scenario.retry_after_in == "none":
+        return Response(b"Too many requests", 429, media_type="text/plain")
+    in_body = {"retry_after": wait} if scenario.retry_after_in == "body" else {}
+    answer = problem(429, "Too Many Requests", "Request limit exceeded", **in_body)
+    if scenario.retry_after_in == "header":
+        answer.headers["Retry-After"] = str(wait)
+    return answer
 
 
 class Cut(Response):

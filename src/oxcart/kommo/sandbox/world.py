@@ -20,9 +20,12 @@ _SECOND_CONTACTS, _SECOND_LEADS = 30, 20
 _LARGEST = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
-    """One request as it came in. `at` is time.monotonic() of this machine; `query` as it stood in the line."""
+    """One request as it came in. `at` is time.monotonic() of this machine; `query` as it stood in the line.
+
+    `status` is 0 until it is answered.
+    """
 
     at: float
     address: str
@@ -30,7 +33,7 @@ class Seen:
     method: str
     path: str
     query: str
-    status: int
+    status: int = 0
 
 
 class World:
@@ -81,9 +84,9 @@ class World:
             raise InvalidInput(f'There is no account "{name}"; there are {names}.')
         return found
 
-    def note(self, seen: Seen) -> None:
-        self.statuses[seen.status] += 1
-        self.seen.append(seen)
+    def note_answer(self, seen: Seen, status: int) -> None:
+        seen.status = status
+        self.statuses[status] += 1
 
     def _account(self, seed: Seed, subdomain: str, top_domain: str) -> Account:
         account = Account(seed, subdomain, top_domain, self.clock, lambda: self.scenario.late_seconds)
