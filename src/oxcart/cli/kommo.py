@@ -1,4 +1,4 @@
-"""What can be done about Kommo from here? So far a sandbox: a local Kommo to try an integration on."""
+"""What can be done about Kommo from here? Its data (kommo_data.py), and a local Kommo to try an integration on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import Interrupted
+from oxcart.cli.kommo_data import encrypt, migrate
 from oxcart.cli.options import Group, json_option
 from oxcart.cli.output import say, say_json, say_pairs
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8321
 
 kommo = Group(name="kommo", help="The CRM: Kommo, formerly amoCRM.")
+kommo.add_command(migrate)
+kommo.add_command(encrypt)
 
 
 @kommo.command("sandbox")
