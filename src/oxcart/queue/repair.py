@@ -181,7 +181,6 @@ async def _stalled(mender: _Mender) -> AsyncIterator[Repair]:
         yield mender.told("strays", strays, found, did="Took those ids out", would="take those ids out")
     if not unlocked:
         return
-    reason = "without a lock: the worker has vanished, or is late with its renewal."
     back = [] if mender.plan.dry_run else await _check_stalled(mender)
     if back:
         yield Repair(
@@ -194,15 +193,20 @@ async def _stalled(mender: _Mender) -> AsyncIterator[Repair]:
         )
         unlocked = [job_id for job_id in unlocked if job_id not in set(back)]
     if unlocked:
-        seconds = mender.plan.stalled_interval_ms / 1000
+        yield _unlocked(mender.plan, unlocked)
+
+
+def _unlocked(plan: RepairPlan, ids: list[str]) -> Repair:
+    """A lock may be missing for a moment only: its worker comes back and renews it. Hence two passes."""
+    found = f"`active` holds {_jobs(len(ids))} without a lock: the worker has vanished, or is late with its renewal."
+    if plan.dry_run:
+        done = "A repair would run BullMQ's stalled check, which needs two passes."
+    else:
         done = (
-            "A repair would run BullMQ's stalled check, which needs two passes."
-            if mender.plan.dry_run
-            else "BullMQ's stalled check needs two passes: it has marked what is active, and puts back what still has "
-            f"no lock at the next pass, by a worker or by a repair {seconds:g} s from now."
+            "BullMQ's stalled check needs two passes: it has marked what is active, and puts back what still has no "
+            f"lock at the next pass, by a worker or by a repair {plan.stalled_interval_ms / 1000:g} s from now."
         )
-        found = f"`active` holds {_jobs(len(unlocked))} {reason}"
-        yield Repair("stalled", found, done, len(unlocked), tuple(unlocked[:SHOWN_IDS]))
+    return Repair("stalled", found, done, len(ids), tuple(ids[:SHOWN_IDS]))
 
 
 async def _check_stalled(mender: _Mender) -> list[str]:
