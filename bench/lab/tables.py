@@ -53,8 +53,13 @@ def cell(results: Results, case: str, peer: str, figure: str) -> str:
 
 
 def by_peer(results: Results, columns: Sequence[Column]) -> str:
-    """One row per peer that has any of these figures."""
+    """One row per peer, and one column per figure, that was measured."""
     rows = []
+    columns = [
+        (heading, case, figure)
+        for heading, case, figure in columns
+        if any(cell(results, case, peer.name, figure) != "–" for peer in PEERS)
+    ]
     for peer in PEERS:
         cells = [cell(results, case, peer.name, figure) for _, case, figure in columns]
         if any(text != "–" for text in cells):
