@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from oxcart.errors import InvalidInput
@@ -54,29 +54,50 @@ async def walk_changes(
     """All rows with since <= updated_at (<= until), oldest change first; a row may come twice, none is missed.
 
     Each request begins at the last second seen and asks for page 1, so that a row that is edited or deleted behind us
-    shifts nothing. Only within one second with more rows than a page are pages counted. Needs a list that Kommo can
-    filter and order by updated_at. Page.number counts the requests.
+    shifts nothing. A second with more rows than a page is read by page, there and back: on the way back a row that goes
+    moves the others towards us. Needs a list that Kommo can filter and order by updated_at, and an `until` in the past:
+    what changes later belongs to the next walk. Page.number counts the requests.
     """
-    start, within, requests = since, 1, 0
-    seen: frozenset[Any] = frozenset()
-    while True:
-        window: list[tuple[str, str | int]] = [("filter[updated_at][from]", start)]
-        if until is not None:
-            window.append(("filter[updated_at][to]", until))
-        order = ("order[updated_at]", "asc")
-        answer = await get(path, [*query, *window, order, ("page", within), ("limit", limit)])
-        rows = rows_of(answer.body, key)
+    start, requests = since, 0
+    seen: set[Any] = set()
+
+    async def read(first: int, last: int | None, number: int) -> Page:
+        nonlocal requests
         requests += 1
-        has_more = bool(rows) and has_next(answer.body)
-        yield Page(requests, [row for row in rows if row["id"] not in seen], has_more, answer.server_time)
-        if not has_more:
+        window: list[tuple[str, str | int]] = [("filter[updated_at][from]", first)]
+        if last is not None:
+            window.append(("filter[updated_at][to]", last))
+        pairs = [*query, *window, ("order[updated_at]", "asc"), ("page", number), ("limit", limit)]
+        answer = await get(path, pairs)
+        rows = rows_of(answer.body, key)
+        return Page(requests, rows, bool(rows) and has_next(answer.body), answer.server_time)
+
+    while until is None or start <= until:
+        page = await read(start, until, 1)
+        yield _without(page, seen)
+        if not page.has_more:
             return
-        last = max(int(row["updated_at"]) for row in rows)
-        seen = frozenset(row["id"] for row in rows if row["updated_at"] == last)
+        last = max(int(row["updated_at"]) for row in page.rows)
+        seen = {row["id"] for row in page.rows if row["updated_at"] == last}
         if last > start:
-            start, within = last, 1
-        else:
-            within += 1
+            start = last
+            continue
+        number, has_more = 1, True
+        while has_more:
+            number += 1
+            page = await read(start, start, number)
+            has_more = page.has_more
+            yield _without(page, seen)
+        for back in range(number - 1, 0, -1):
+            yield _without(await read(start, start, back), seen)
+        start, seen = start + 1, set()
+
+
+def _without(page: Page, seen: set[Any]) -> Page:
+    """The page without the rows that were seen at this second, which are then those, too."""
+    fresh = [row for row in page.rows if row["id"] not in seen]
+    seen |= {row["id"] for row in fresh}
+    return replace(page, rows=fresh)
 
 
 def rows_of(body: Any, key: str) -> list[Row]:

@@ -1,0 +1,183 @@
+"""Is a list read to its end, whatever others do to it meanwhile?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.sandbox import Sandbox
+
+from oxcart.errors import InvalidInput
+from oxcart.kommo.client import Answer, Client
+from oxcart.kommo.pages import Page, has_next, rows_of, walk, walk_changes
+from oxcart.kommo.sandbox import Account, SandboxClock, Scenario, World
+from oxcart.kommo.sandbox.listing import read_query
+from oxcart.kommo.sandbox.reading import Reads
+
+ALL = [("order[id]", "asc")]
+
+
+async def test_every_page_is_read(client: Client) -> None:
+    pages = [page async for page in client.pages("/contacts", "contacts", ALL, limit=30)]
+
+    assert [page.number for page in pages] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row["id"] for page in pages for row in page.rows] == list(range(30_000_001, 30_000_201))
+    assert [page.has_more for page in pages] == [True] * 6 + [False]
+    assert pages[0].server_time == 1_790_000_000
+
+
+async def test_parameters_are_sent_with_every_page(sandbox: Sandbox, client: Client) -> None:
+    """Facts 2.4: next links may drop parameters: build page N yourself."""
+    pages = [page async for page in client.pages("/leads", "leads", [("with", "contacts")], limit=50)]
+
+    assert all("contacts" in row["_embedded"] for page in pages for row in page.rows)
+    assert [seen.query for seen in sandbox.world.seen] == [
+        "with=contacts&page=1&limit=50",
+        "with=contacts&page=2&limit=50",
+    ]
+
+
+async def test_an_empty_list_is_one_empty_page(client: Client) -> None:
+    (page,) = [page async for page in client.pages("/events", "events", limit=100)]
+
+    assert (page.rows, page.has_more, page.broke_off) == ([], False, False)
+
+
+async def test_a_promised_page_that_is_empty_is_told(sandbox: Sandbox, client: Client) -> None:
+    """Facts 5: 204 at page > 1 where a next link had been promised."""
+    pages: list[Page] = []
+    async for page in client.pages("/companies", "companies", limit=9):
+        pages.append(page)
+        if len(pages) == 1:
+            sandbox.demo.delete("companies", 40_000_010)  # the tenth of ten
+
+    assert [(len(page.rows), page.broke_off) for page in pages] == [(9, False), (0, True)]
+
+
+@pytest.mark.parametrize("limit", [0, 251])
+async def test_a_limit_that_kommo_refuses_is_not_sent(sandbox: Sandbox, client: Client, limit: int) -> None:
+    with pytest.raises(InvalidInput):
+        _ = [page async for page in client.pages("/leads", "leads", limit=limit)]
+
+    assert not sandbox.world.seen
+
+
+async def test_all_changes_are_read_also_those_of_one_second(sandbox: Sandbox, client: Client) -> None:
+    """Facts 2.4: ties are normal: 20 contacts share a second, more than a page of 7."""
+    pages = [page async for page in walk_changes(client.get, "/contacts", "contacts", since=0, limit=7)]
+
+    ids = [row["id"] for page in pages for row in page.rows]
+    assert sorted(set(ids)) == list(range(30_000_001, 30_000_201))
+    assert len(ids) < 210
+
+
+async def test_a_window_of_changes_is_closed(client: Client) -> None:
+    pages = [page async for page in walk_changes(client.get, "/leads", "leads", since=0, limit=250)]
+    times = sorted(row["updated_at"] for page in pages for row in page.rows)
+    low, high = times[10], times[60]
+
+    window = walk_changes(client.get, "/leads", "leads", since=low, until=high, limit=20)
+    found = sorted([row["updated_at"] async for page in window for row in page.rows])
+
+    assert sorted(found) == [at for at in times if low <= at <= high]
+
+
+# Which row: the first six share one second, so half of all changes go there.
+edits = st.lists(
+    st.tuples(st.sampled_from(["edit", "delete", "add"]), st.integers(0, 5) | st.integers(0, 59), st.integers(0, 3)),
+    max_size=4,
+)
+BEGUN_AT = 1_790_000_000
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 99), limit=st.integers(1, 12), steps=st.lists(edits, max_size=40))
+async def test_a_walk_of_changes_misses_no_row_that_stayed(seed: int, limit: int, steps: list[list[Any]]) -> None:
+    """Edits, deletions and additions between any two requests: what was not touched is seen. What was, belongs to the
+    next walk, which begins where this one ended.
+    """
+    clock = SandboxClock(start_at=BEGUN_AT, speed=0)
+    account = World(contacts=60, leads=5, seed=seed, clock=clock).accounts[0]
+    pending = iter(steps)
+
+    async def get(_path: str, query: Any) -> Answer:
+        for kind, number, seconds in next(pending, []):
+            clock.advance(seconds)
+            change(account, kind, 30_000_001 + number)
+        account.settle()
+        pairs = [(name, str(value)) for name, value in query]
+        body = Reads(account, Scenario(), clock).rows("contacts", "/contacts", pairs)
+        return Answer(200 if body else 204, body, clock.seconds())
+
+    walk_of_all = walk_changes(get, "/contacts", "contacts", since=0, until=BEGUN_AT - 1, limit=limit)
+    seen = {row["id"] async for page in walk_of_all for row in page.rows}
+
+    stayed = {row["id"] for row in account.truth("contacts") if row["updated_at"] < BEGUN_AT}
+    assert stayed <= seen
+    pending = iter(())
+    next_walk = walk_changes(get, "/contacts", "contacts", since=BEGUN_AT, limit=limit)
+    seen |= {row["id"] async for page in next_walk for row in page.rows}
+    assert {row["id"] for row in account.truth("contacts")} <= seen
+
+
+def change(account: Account, kind: str, row_id: int) -> None:
+    row = account.table("contacts").get(row_id)
+    if kind == "add":
+        account.add("contacts", {"name": "new"})
+    elif row is not None and not row["is_deleted"]:
+        if kind == "edit":
+            account.edit("contacts", row_id, {"name": "edited"})
+        else:
+            account.delete("contacts", row_id)
+
+
+async def test_a_second_with_many_rows_is_read_there_and_back(client: Client) -> None:
+    """20 contacts of one second in pages of 6, the last of all: there 4, back 3."""
+    pages = walk_changes(client.get, "/contacts", "contacts", since=1_764_547_200, limit=6)
+
+    sizes = [len(page.rows) async for page in pages]
+
+    assert sizes == [6, 6, 6, 2, 0, 0, 0, 0]
+
+
+async def test_pages_by_number_do_miss_rows_which_is_why() -> None:
+    """The same in page numbers: a deletion behind us shifts a row over the edge."""
+    clock = SandboxClock(start_at=1_790_000_000, speed=0)
+    account = World(contacts=20, leads=0, clock=clock).accounts[0]
+
+    async def get(_path: str, query: Any) -> Answer:
+        pairs = [(name, str(value)) for name, value in query]
+        body = Reads(account, Scenario(), clock).rows("contacts", "/contacts", pairs)
+        account.delete("contacts", next(account.truth("contacts"))["id"])
+        account.settle()
+        return Answer(200 if body else 204, body, None)
+
+    seen = {row["id"] async for page in walk(get, "/contacts", "contacts", ALL, limit=5) for row in page.rows}
+
+    assert len(seen) < 20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None, [], {}, {"_embedded": []}, {"_embedded": None}, {"_embedded": {"leads": None}}, {"_embedded": {}},
+        {"_embedded": {"leads": {}}}, {"_links": []}, {"_links": {"next": None}},
+    ],
+)  # fmt: skip
+def test_php_s_empty_things_are_empty(body: Any) -> None:
+    """Facts 2.5: an empty object as [], null lists."""
+    assert rows_of(body, "leads") == []
+    assert not has_next(body)
+
+
+@given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=10)), max_size=5))
+def test_any_query_string_is_read_or_refused(pairs: list[tuple[str, str]]) -> None:
+    from oxcart.kommo.sandbox.listing import BadQuery
+
+    try:
+        query = read_query(pairs, filters=True)
+    except BadQuery:
+        return
+    assert query.page >= 1
