@@ -1,4 +1,4 @@
-"""How do tests get a PostgreSQL? Debian's, as a cluster of the test process's own, with a database per test.
+"""How do tests get a PostgreSQL? Debian's, as a cluster of the test process's own, and Debian's pooler before it.
 
 PostgreSQL refuses to run as root: there another user owns the cluster.
 """
@@ -21,7 +21,7 @@ LIMIT_SECONDS = 60
 
 def find_binary(name: str) -> Path | None:
     """Debian keeps all but the client's programs out of PATH."""
-    found = shutil.which(name)
+    found = shutil.which(name) or shutil.which(f"/usr/sbin/{name}")
     versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     return Path(found) if found else next(reversed(versions), None)
 
@@ -92,6 +92,51 @@ class PostgresCluster:
         log = self.folder / "log"
         said = log.read_text() if done.returncode and log.exists() else ""
         assert done.returncode == 0, f"{program} failed: {done.stdout}{said}"
+
+
+class TransactionPooler:
+    """PgBouncer before a cluster: each transaction may get another of its two server connections."""
+
+    def __init__(self, cluster: PostgresCluster) -> None:
+        self.port = _free_port()
+        self._cluster = cluster
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        cluster = self._cluster
+        settings = cluster.folder / f"pooler-{self.port}.ini"
+        login = f"host=127.0.0.1 port={cluster.port} user=postgres password={cluster.password}"
+        settings.write_text(
+            f"[databases]\n* = {login}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"
+            "unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+        )
+        binary = find_binary("pgbouncer")
+        assert binary is not None
+        owner = _unprivileged_user()
+        as_owner = ["runuser", "-u", owner, "--"] if owner else []
+        log = (cluster.folder / "pooler.log").open("wb")
+        with log:
+            self._process = subprocess.Popen(
+                [*as_owner, str(binary), str(settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=cluster.folder,
+            )
+
+    def is_listening(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._cluster.folder / "pooler.log").read_text()
+        with socket.socket() as caller:
+            return caller.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(LIMIT_SECONDS)
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres:any@127.0.0.1:{self.port}/{database}"
 
 
 def _unprivileged_user() -> str | None:

@@ -216,8 +216,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _is(row: _Row, cause: BaseException) -> bool:
     state = _state(cause)
-    if state is not None and row.states:
-        return state in row.states or state[:2] in row.states
+    if state is not None and (state in row.states or state[:2] in row.states):
+        return True
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", -1) & 0xFF in row.sqlite
     if isinstance(cause, OSError) and cause.errno in row.errnos:
