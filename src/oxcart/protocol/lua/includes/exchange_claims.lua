@@ -120,7 +120,9 @@ local function claim_prioritized()
   while not stopped and #jobs < room do
     local ids = call('ZRANGE', prioritized, 0, room - #jobs - 1)
     if #ids == 0 then
-      call('DEL', KEYS[10])
+      -- BullMQ looks at the limit first, and a limited queue keeps its counter.
+      if limiter_max then limit_ms = limited_for() end
+      if limit_ms == 0 then call('DEL', KEYS[10]) end
       return
     end
     claim_all(ids, function(taken) call('ZREM', prioritized, unpack(taken)) end)
