@@ -31,6 +31,7 @@ from oxcart.kommo.failures import (
     parse_json,
 )
 from oxcart.kommo.limiter import Caller, Limiter, Permit
+from oxcart.kommo.pages import LARGEST_PAGE, Page, walk
 from oxcart.secret import Secret
 
 if TYPE_CHECKING:
@@ -288,10 +289,8 @@ class Client:
         call = Call(method, self.host, API + path, body=msgspec.json.encode(body), headers=headers, writes=True)
         return await self._send(call)
 
-    async def pages(self, path: str, key: str, query: Query = (), *, limit: int = 250) -> AsyncIterator[Any]:
-        """Every page of a list, as pages.Page; see pages.walk."""
-        from oxcart.kommo.pages import walk
-
+    async def pages(self, path: str, key: str, query: Query = (), *, limit: int = LARGEST_PAGE) -> AsyncIterator[Page]:
+        """Every page of a list; see pages.walk."""
         async for page in walk(self.get, path, key, query, limit=limit):
             yield page
 

@@ -21,6 +21,8 @@ from oxcart.kommo.failures import Blocked, TooManyRequests
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Argument, ours
 from oxcart.queue.channel import Channel
+from oxcart.telemetry.bus import Emit
+from oxcart.telemetry.events import Event, KommoBlocked, KommoPaused, KommoUnblocked
 
 # A permit that was this long on its way is no longer of its moment: others have left since.
 _STALE_SECONDS = 1.0
@@ -79,10 +81,20 @@ class LimiterState:
     requests_per_second: float
 
 
-class Limiter:
-    """`bucket` names the address that requests leave from; processes with the same Redis and bucket share it."""
+def _tell_nobody(_event: Event) -> None:
+    """The default for `emit`."""
 
-    def __init__(self, server: Server, *, bucket: str = "default", pace: Pace | None = None) -> None:
+
+class Limiter:
+    """`bucket` names the address that requests leave from; processes with the same Redis and bucket share it.
+
+    Emits KommoPaused, KommoBlocked and KommoUnblocked, once per change over all processes.
+    """
+
+    def __init__(
+        self, server: Server, *, bucket: str = "default", pace: Pace | None = None, emit: Emit = _tell_nobody
+    ) -> None:
+        self._emit = emit
         # The queue's name only labels the channel's messages.
         self._channel = Channel(QueueKeys("oxcart"), server, server.link("kommo"))
         self.pace = pace or Pace()
@@ -117,9 +129,11 @@ class Limiter:
         seconds = retry_after_seconds
         if seconds is None:
             seconds = self.pace.pause_seconds * random.uniform(*_JITTER)
-        rest, _refusals = await self._run(
+        rest, refusals, is_new = await self._run(
             "Pausing requests to Kommo", "kommo_pause", (round(seconds * 1000), permit.granted_at_ms)
         )
+        if is_new:
+            self._emit(KommoPaused(int(rest) / 1000, int(refusals)))
         return int(rest) / 1000
 
     async def block(self, permit: Permit) -> float:
@@ -130,11 +144,15 @@ class Limiter:
             permit.granted_at_ms,
             int(permit.is_probe),
         )
-        return int(await self._run("Stopping requests to Kommo", "kommo_block", args)) / 1000
+        rest, is_new = await self._run("Stopping requests to Kommo", "kommo_block", args)
+        if is_new:
+            self._emit(KommoBlocked(int(rest) / 1000))
+        return int(rest) / 1000
 
     async def unblock(self) -> None:
         """The probe came through."""
-        await self._run("Resuming requests to Kommo", "kommo_unblock", ())
+        if await self._run("Resuming requests to Kommo", "kommo_unblock", ()):
+            self._emit(KommoUnblocked())
 
     async def state(self) -> LimiterState:
         wanted = ("pausedUntil", "blockedUntil", "refusals")

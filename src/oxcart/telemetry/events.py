@@ -229,6 +229,26 @@ class KommoReauthNeeded:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class KommoPaused:
+    """Kommo answered 429: no process sends it anything for `seconds`. Each refusal in a row makes the rate slower."""
+
+    seconds: float
+    refusals_in_a_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class KommoBlocked:
+    """Kommo has locked this address out (an HTML 403): nothing is sent for `seconds`, then one probe looks again."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class KommoUnblocked:
+    """A probe came through: requests to Kommo go on."""
+
+
 Event: TypeAlias = (
     RedisTargetChosen
     | RedisReady
@@ -252,4 +272,7 @@ Event: TypeAlias = (
     | HandlerDeaf
     | KommoTokenRefreshed
     | KommoReauthNeeded
+    | KommoPaused
+    | KommoBlocked
+    | KommoUnblocked
 )

@@ -117,6 +117,13 @@ RULES: Mapping[type, Rule] = {
         "error",
         "{e.domain} must be connected again (oxcart kommo connect {e.domain}): {e.reason}",
     ),
+    events.KommoPaused: Rule("kommo.paused", "warn", "Requests to Kommo pause for {e.seconds:.0f} s: it answered 429"),
+    events.KommoBlocked: Rule(
+        "kommo.blocked",
+        "error",
+        "Kommo has blocked this address, nothing is sent for {e.seconds:.0f} s: ask Kommo's support to lift it",
+    ),
+    events.KommoUnblocked: Rule("kommo.unblocked", "info", "Kommo answers again: requests go on"),
 }
 
 VERDICT_RULES: Mapping[str, Rule] = {

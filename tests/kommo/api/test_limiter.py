@@ -20,6 +20,7 @@ from oxcart.errors import InvalidInput, Unavailable
 from oxcart.kommo.failures import Blocked, TooManyRequests
 from oxcart.kommo.limiter import Caller, Limiter, Pace, Permit
 from oxcart.kommo.sandbox import change_scenario
+from oxcart.telemetry.events import Event, KommoBlocked, KommoPaused, KommoUnblocked
 
 TESTS = Path(__file__).resolve().parents[2]
 KOMMO_S_LIMIT = 7
@@ -177,6 +178,29 @@ async def test_a_second_refusal_in_a_row_doubles_the_pause_and_halves_the_rate(
     state = await limiter.state()
     assert (state.refusals_in_a_row, state.requests_per_second) == (2, 2.5)
     assert state.paused_seconds > 0
+
+
+async def test_a_change_is_told_once_whoever_notices_it(redis_server: Server, queue_name: str) -> None:
+    told: list[Event] = []
+    one, other = (
+        Limiter(redis_server, bucket=queue_name, pace=Pace(block_seconds=0.1), emit=told.append) for _ in range(2)
+    )
+    permits = [await limiter.acquire(A) for limiter in (one, other)]
+
+    for limiter, permit in zip((one, other), permits, strict=True):
+        await limiter.pause(permit, 0.2)
+    (paused,) = told
+    assert isinstance(paused, KommoPaused)
+    assert (paused.seconds, paused.refusals_in_a_row) == (pytest.approx(0.2, abs=0.01), 1)
+    for limiter, permit in zip((one, other), permits, strict=True):
+        await limiter.block(permit)
+    assert told[1:] == [KommoBlocked(0.1)]
+    await wait_until(lambda: _is_half_open(one), describe="the time of the block is up")
+    assert (await one.acquire(A)).is_probe
+    await one.unblock()
+    await other.unblock()
+
+    assert told[2:] == [KommoUnblocked()]
 
 
 async def test_who_has_no_patience_is_told_when_to_come_back(redis_server: Server, queue_name: str) -> None:

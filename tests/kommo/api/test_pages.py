@@ -133,6 +133,21 @@ def change(account: Account, kind: str, row_id: int) -> None:
             account.delete("contacts", row_id)
 
 
+async def test_a_large_account_takes_hardly_more_requests_than_pages() -> None:
+    clock = SandboxClock(start_at=BEGUN_AT, speed=0)
+    account = World(contacts=20_000, leads=0, clock=clock).accounts[0]
+
+    async def get(_path: str, query: Any) -> Answer:
+        pairs = [(name, str(value)) for name, value in query]
+        body = Reads(account, Scenario(), clock).rows("contacts", "/contacts", pairs)
+        return Answer(200 if body else 204, body, clock.seconds())
+
+    pages = [page async for page in walk_changes(get, "/contacts", "contacts", since=0)]
+
+    assert len({row["id"] for page in pages for row in page.rows}) == 20_000
+    assert len(pages) <= 80 * 1.1
+
+
 async def test_a_second_with_many_rows_is_read_there_and_back(client: Client) -> None:
     """20 contacts of one second in pages of 6, the last of all: there 4, back 3."""
     pages = walk_changes(client.get, "/contacts", "contacts", since=1_764_547_200, limit=6)

@@ -335,6 +335,18 @@ async def test_two_accounts_do_not_mix(sandbox: Sandbox) -> None:
     assert stolen.status == 401
 
 
+async def test_without_an_account_in_the_host_the_token_decides(sandbox: Sandbox) -> None:
+    """For curl: the sandbox's own address names no account."""
+    host = sandbox.url.removeprefix("http://")
+    second = sandbox.world.accounts[1]
+
+    answer = await sandbox.get("/account", host=host, token=sandbox.world.token_of(second))
+
+    assert answer.body["id"] == second.id
+    assert (await sandbox.get("/account", host="nobody.kommo.com", token="x")).status == 404
+    assert (await sandbox.get("/account", host=host, token="x")).status == 401
+
+
 async def test_an_unpaid_account_is_402(sandbox: Sandbox) -> None:
     """2.3: 402, account unpaid."""
     await sandbox.control("POST", "/accounts/demo/paid", {"paid": False})
