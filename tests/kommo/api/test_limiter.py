@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,7 +190,8 @@ async def test_a_change_is_told_once_whoever_notices_it(redis_server: Server, qu
         await limiter.pause(permit, 0.2)
     (paused,) = told
     assert isinstance(paused, KommoPaused)
-    assert (paused.seconds, paused.refusals_in_a_row) == (pytest.approx(0.2, abs=0.01), 1)
+    assert paused.seconds == pytest.approx(0.2, abs=0.01)
+    assert paused.refusals_in_a_row == 1
     for limiter, permit in zip((one, other), permits, strict=True):
         await limiter.block(permit)
     assert told[1:] == [KommoBlocked(0.1)]
@@ -259,11 +259,10 @@ async def test_one_that_went_away_costs_the_others_nothing(redis_server: Server,
     gone = asyncio.create_task(limiter.acquire(Caller("gone", interactive=True)))
     await wait_until(lambda: _is_waiting(limiter), describe="it waits")
     gone.cancel()
-    began = time.monotonic()
 
-    await limiter.acquire(Caller("b", patience_seconds=5))
+    permit = await limiter.acquire(Caller("b", patience_seconds=5))
 
-    assert time.monotonic() - began < 2
+    assert not permit.is_probe
 
 
 async def _is_waiting(limiter: Limiter) -> bool:
