@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -115,11 +117,13 @@ def _engine(target: DatabaseTarget) -> AsyncEngine:
     """Schema-qualified names and no search_path: poolers in transaction mode keep no setting of a session."""
     translated = {"schema_translate_map": {None: target.schema}} if target.schema else {}
     if target.dialect == "sqlite":
-        url = URL.create("sqlite+aiosqlite", database=str(target.path))
         engine = create_async_engine(
-            url, connect_args={"timeout": _BUSY_SECONDS}, execution_options=translated, **_JSON
+            URL.create("sqlite+aiosqlite", database=str(target.path)),
+            async_creator=lambda: _connect_sqlite(str(target.path)),
+            execution_options=translated,
+            hide_parameters=True,
+            **_JSON,
         )
-        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     return create_async_engine(
@@ -132,18 +136,27 @@ def _engine(target: DatabaseTarget) -> AsyncEngine:
     )
 
 
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    """WAL lets readers pass a writer; the driver's own BEGIN would come too late to be IMMEDIATE."""
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout = {_BUSY_SECONDS * 1000}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+async def _connect_sqlite(path: str) -> Any:
+    """The driver's own BEGIN would come too late to be IMMEDIATE, so it makes none.
+
+    The file is tried first: a connection of aiosqlite that fails to open leaves a thread that may outlive the loop.
+    """
+    import aiosqlite
+
+    await asyncio.to_thread(_try_file, path)
+    connecting = aiosqlite.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    worker: Any = getattr(connecting, "_thread", connecting)
+    worker.daemon = True  # as SQLAlchemy's own creator has it
+    connection = await connecting
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+        await connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _try_file(path: str) -> None:
+    """WAL, which lets readers pass a writer, stays with the file."""
+    with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
 
 
 def _begin_sqlite(connection: Connection) -> None:
