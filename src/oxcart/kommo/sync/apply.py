@@ -1,0 +1,162 @@
+"""How does what was read of an account get into the mirror? By one way for all: pages, hooks, sweeps, pushes.
+
+Whoever read a row calls `apply_rows` in its own transaction; the rules of store/rows.py make the order irrelevant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Table, delete, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.kommo.account import Account
+from oxcart.kommo.entities import ENTITIES, PIPELINES, TASKS, Entity
+from oxcart.kommo.pages import Row as Raw
+from oxcart.kommo.store.carrying import (
+    carry,
+    scope_of,
+    write_custom_fields,
+    write_pipelines,
+    write_task_tombstones,
+    write_tasks,
+)
+from oxcart.kommo.store.columns import storable
+from oxcart.kommo.store.entity_tables import ENTITY_TABLES
+from oxcart.kommo.store.own_tables import crm_links, crm_row_versions
+from oxcart.kommo.store.platform_tables import crm_custom_fields
+from oxcart.kommo.store.residents import CUSTOM_FIELDS
+from oxcart.kommo.store.residents import TASKS as TASK_ROWS
+from oxcart.kommo.store.rows import Scope, write_rows, write_tombstones
+from oxcart.kommo.store.typed import row_of
+
+_IDS_AT_ONCE = 500
+
+
+async def apply_rows(
+    connection: AsyncConnection,
+    account: Account,
+    entity: Entity,
+    raws: Sequence[Raw],
+    *,
+    fetched_at: datetime,
+    run: str | None = None,
+) -> frozenset[str]:
+    """Note that the account had these rows at `fetched_at`, the server's time. Returns the ids that changed by it.
+
+    Of pipelines `raws` must be the whole list. Ids of custom fields are as in leads:771906. `run` is the sweep's.
+    """
+    at, raws = datetime.now(UTC), [raw for raw in raws if raw.get("id") is not None]
+    if entity.marks_deleted:
+        return await _apply_marked(connection, account, raws, fetched_at=fetched_at)
+    if entity is PIPELINES:
+        return await write_pipelines(connection, account.connection_id, raws, fetched_at=fetched_at, at=at)
+    if entity is TASKS:
+        return await write_tasks(
+            connection, account.connection_id, account.org_id, raws, fetched_at=fetched_at, at=at, run=run
+        )
+    if is_custom_fields(entity):
+        return await write_custom_fields(
+            connection, account.connection_id, entity, raws, fetched_at=fetched_at, at=at, run=run
+        )
+    table, scope = table_of(entity, account.connection_id)
+    rows = [row_of(entity, raw) for raw in raws]
+    changed = await write_rows(connection, table, scope, rows, fetched_at=fetched_at, changed_at=at, run=run)
+    if entity.links and changed:
+        await _replace_links(connection, account.connection_id, entity, raws, changed)
+    return changed
+
+
+async def apply_deleted(
+    connection: AsyncConnection,
+    account: Account,
+    entity: Entity,
+    deleted: Mapping[str, datetime],
+    *,
+    observed_at: datetime,
+    source: str,
+) -> frozenset[str]:
+    """Note that the account had none of these rows at `observed_at`, the server's time; id -> when it was deleted.
+
+    `source` is hook, event, list or sweep. Returns the ids that were alive until now. A row that is met again later
+    comes back to life.
+    """
+    at = datetime.now(UTC)
+    if entity is TASKS:
+        whose = (account.connection_id, account.org_id)
+        return await write_task_tombstones(
+            connection, *whose, deleted, observed_at=observed_at, at=at, source=source
+        )  # fmt: skip
+    table, scope = table_of(entity, account.connection_id)
+    died = await write_tombstones(
+        connection, table, scope, deleted, observed_at=observed_at, changed_at=at, source=source
+    )
+    if is_custom_fields(entity):
+        await carry(connection, CUSTOM_FIELDS, account.connection_id, account.connection_id, list(deleted))
+    return died
+
+
+def table_of(entity: Entity, connection_id: str) -> tuple[Table, Scope]:
+    """Where the mirror's columns of these rows are. Custom fields of all three entities share one scope, their ids
+    begin with whose they are; stages have none of their own here.
+    """
+    if entity is TASKS:
+        return crm_row_versions, scope_of(TASK_ROWS, connection_id)
+    if is_custom_fields(entity):
+        return crm_row_versions, scope_of(CUSTOM_FIELDS, connection_id)
+    if entity is PIPELINES:
+        return crm_row_versions, Scope(connection_id, "entity", PIPELINES.name)
+    table = ENTITY_TABLES[entity.table]
+    return table, Scope(connection_id, "entity_type", entity.of) if entity.of else Scope(connection_id)
+
+
+def is_custom_fields(entity: Entity) -> bool:
+    return entity.table == crm_custom_fields.name
+
+
+async def _apply_marked(
+    connection: AsyncConnection, account: Account, raws: Sequence[Raw], *, fetched_at: datetime
+) -> frozenset[str]:
+    """The bin's list: {id, updated_at, is_deleted}; updated_at is when the lead went there."""
+    leads = ENTITIES["leads"]
+    deleted = {str(raw["id"]): _moment(raw.get("updated_at"), fetched_at) for raw in raws if raw.get("is_deleted")}
+    return await apply_deleted(connection, account, leads, deleted, observed_at=fetched_at, source="list")
+
+
+async def _replace_links(
+    connection: AsyncConnection, connection_id: str, entity: Entity, raws: Sequence[Raw], changed: Collection[str]
+) -> None:
+    """A row's links are what its last version says: all of them, or none."""
+    ids = sorted(changed)
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        part = ids[start : start + _IDS_AT_ONCE]
+        mine = (crm_links.c.connection_id == connection_id, crm_links.c.from_type == entity.name)
+        await connection.execute(delete(crm_links).where(*mine, crm_links.c.from_id.in_(part)))
+    by_id = {storable(str(raw["id"])): raw for raw in raws}
+    links = {
+        (external_id, link.to, str(item["id"])): bool(item.get(link.main)) if link.main else None
+        for external_id in ids
+        for link in entity.links
+        for item in _embedded(by_id[external_id], link.embedded)
+    }
+    if links:
+        rows = [
+            {"connection_id": connection_id, "from_type": entity.name, "from_id": of, "to_type": to, "to_id": to_id}
+            | {"is_main": main}
+            for (of, to, to_id), main in links.items()
+        ]
+        await connection.execute(insert(crm_links), rows)
+
+
+def _embedded(raw: Raw, key: str) -> list[dict[str, Any]]:
+    """PHP writes an empty object as []."""
+    embedded = raw.get("_embedded")
+    items = embedded.get(key) if isinstance(embedded, dict) else None
+    return [item for item in items if isinstance(item, dict) and "id" in item] if isinstance(items, list) else []
+
+
+def _moment(value: Any, otherwise: datetime) -> datetime:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**33
+    return datetime.fromtimestamp(value, UTC) if usable else otherwise

@@ -1,0 +1,121 @@
+"""Which rows are known to have changed, and wait to be read? Marks from hooks and events, one for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case, delete, func, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.own_tables import crm_dirty
+
+_MARKS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """`entity` is a name of entities.ENTITIES; `action` what is said to have happened: update, delete, restore…"""
+
+    entity: str
+    external_id: str
+    action: str = "update"
+    hinted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A mark as it is stored. `token` changes with each marking: one that was made meanwhile is not cleared."""
+
+    external_id: str
+    action: str
+    hinted_at: datetime | None
+    marked_at: datetime
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The marks of one entity: how many, and when the first and the last was made."""
+
+    count: int
+    oldest_at: datetime
+    newest_at: datetime
+
+
+async def mark_dirty(connection: AsyncConnection, connection_id: str, marks: Iterable[Mark], *, at: datetime) -> int:
+    """Returns how many rows these are. A row that is marked already keeps its first time, and takes a newer hint."""
+    newest: dict[tuple[str, str], Mark] = {}
+    for mark in marks:
+        key = (mark.entity, mark.external_id)
+        other = newest.get(key)
+        if other is None or _is_newer(mark.hinted_at, other.hinted_at):
+            newest[key] = mark
+    ordered = [newest[key] for key in sorted(newest)]
+    for start in range(0, len(ordered), _MARKS_AT_ONCE):
+        await _mark(connection, connection_id, ordered[start : start + _MARKS_AT_ONCE], at)
+    return len(ordered)
+
+
+async def _mark(connection: AsyncConnection, connection_id: str, marks: Collection[Mark], at: datetime) -> None:
+    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    rows = [
+        {
+            "connection_id": connection_id,
+            "entity": mark.entity,
+            "external_id": mark.external_id,
+            "action": mark.action,
+            "hinted_at": mark.hinted_at,
+            "marked_at": at,
+            "mark": new_id(),
+        }
+        for mark in marks
+    ]
+    statement = insert(crm_dirty).values(rows)
+    new, old = statement.excluded, crm_dirty.c
+    is_newer = func.coalesce(new.hinted_at >= old.hinted_at, True)
+    changes = {"mark": new.mark, "action": case((is_newer, new.action), else_=old.action)}
+    changes["hinted_at"] = case((is_newer, func.coalesce(new.hinted_at, old.hinted_at)), else_=old.hinted_at)
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=["connection_id", "entity", "external_id"], set_=changes)
+    )
+
+
+async def backlog(connection: AsyncConnection, connection_id: str) -> dict[str, Backlog]:
+    """By entity; entities without a mark are not in it."""
+    dirty = crm_dirty.c
+    query = (
+        select(dirty.entity, func.count(), func.min(dirty.marked_at), func.max(dirty.marked_at))
+        .where(dirty.connection_id == connection_id)
+        .group_by(dirty.entity)
+    )
+    return {entity: Backlog(count, first, last) for entity, count, first, last in await connection.execute(query)}
+
+
+async def oldest_marks(connection: AsyncConnection, connection_id: str, entity: str, *, limit: int) -> list[Marked]:
+    dirty = crm_dirty.c
+    query = (
+        select(dirty.external_id, dirty.action, dirty.hinted_at, dirty.marked_at, dirty.mark)
+        .where(dirty.connection_id == connection_id, dirty.entity == entity)
+        .order_by(dirty.marked_at, dirty.external_id)
+        .limit(limit)
+    )
+    return [Marked(*row) for row in await connection.execute(query)]
+
+
+async def clear_marks(connection: AsyncConnection, connection_id: str, entity: str, marks: Collection[Marked]) -> None:
+    """In the transaction that wrote the rows. A mark that was renewed since it was read stays."""
+    ordered = sorted(marks, key=lambda mark: mark.external_id)
+    for start in range(0, len(ordered), _MARKS_AT_ONCE):
+        pairs = [(mark.external_id, mark.token) for mark in ordered[start : start + _MARKS_AT_ONCE]]
+        mine = (crm_dirty.c.connection_id == connection_id, crm_dirty.c.entity == entity)
+        same = tuple_(crm_dirty.c.external_id, crm_dirty.c.mark).in_(pairs)
+        await connection.execute(delete(crm_dirty).where(*mine, same))
+
+
+def _is_newer(one: datetime | None, other: datetime | None) -> bool:
+    return one is None or other is None or one >= other
