@@ -1,18 +1,47 @@
-"""Which jobs does every worker know? The platform's own names that need nothing but us."""
+"""Which jobs does every worker know? The platform's own names: a test of the way through, and those of the CRM."""
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import time
+from collections.abc import Callable, Coroutine, Mapping
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oxcart.app import Oxcart
+from oxcart.errors import Discard
 from oxcart.job import Job
+
+if TYPE_CHECKING:
+    from oxcart.kommo.crm import Crm
 
 TEST_JOB = "test-job"
 
+CRM_JOBS: Mapping[str, str] = {
+    "crm:sync-pipelines": "run_platform_pipelines",
+    "crm:sync-contacts": "run_platform_contacts",
+    "kommo:sync-pipelines": "run_platform_pipelines",
+    "kommo:webhook": "run_platform_hook",
+    "webhook:retry": "run_platform_retry",
+    "kommo:send-message": "run_send_message",
+    "kommo:sync": "run_sync",
+    "kommo:sweep": "run_sweep",
+    "kommo:hooks": "run_hooks",
+    "kommo:refresh-tokens": "run_refresh_tokens",
+}
+"""Job name -> function of oxcart.kommo.jobs."""
 
-def built_in_app() -> Oxcart:
+
+class CrmSource(Protocol):
+    """Where a handler gets the CRM from."""
+
+    async def get(self) -> Crm:
+        """Raises SettingsError where there is no database for it."""
+
+
+def built_in_app(crm: CrmSource | None = None) -> Oxcart:
     """A new app with the built-in handlers; a program's own handler of the same name wins over these."""
     app = Oxcart()
 
@@ -28,4 +57,19 @@ def built_in_app() -> Oxcart:
             "waitedMs": max(0, round(time.time() * 1000) - job.timestamp_ms),
         }
 
+    for name, function in CRM_JOBS.items():
+        app.job(name, attempts=3, backoff="exponential:5s")(_crm_handler(function, crm))
     return app
+
+
+def _crm_handler(function: str, crm: CrmSource | None) -> Callable[[Job[Any]], Coroutine[Any, Any, Any]]:
+    """The CRM's modules and their libraries are loaded by the first of its jobs, beside the loop."""
+
+    async def handler(job: Job[Any]) -> Any:
+        if crm is None:
+            raise Discard(f"{job.name}: this worker runs without the CRM. `oxcart run` has it.")
+        found = await crm.get()
+        jobs = await asyncio.to_thread(import_module, "oxcart.kommo.jobs")
+        return await getattr(jobs, function)(found, job)
+
+    return handler

@@ -15,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from oxcart.app import Oxcart
-from oxcart.builtin import TEST_JOB, built_in_app
+from oxcart.builtin import TEST_JOB, CrmSource, built_in_app
 from oxcart.connection.link import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
+from oxcart.crm_side import CrmSide
 from oxcart.errors import OxcartError, SettingsError
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
@@ -64,7 +65,7 @@ async def open_target(planned: Plan) -> AsyncIterator[RedisTarget]:
 
 
 class Service:
-    """One running worker with its HTTP side. `http_port` is None without one."""
+    """One running worker with its HTTP side and the built-in jobs. `http_port` is None without one."""
 
     def __init__(self, app: Oxcart, planned: Plan, bus: Bus) -> None:
         self.app = app
@@ -73,6 +74,7 @@ class Service:
         self.http_port: int | None = None
         self.server: Server
         self.worker: Worker
+        self.crm: CrmSide
         self._scheduled = asyncio.Event()
         self._schedules_task: asyncio.Task[None] | None = None
 
@@ -93,9 +95,11 @@ class Service:
         if worker_settings.unknown_jobs is None:
             is_embedded = planned.report.target is None
             worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "return")
+        self.crm = CrmSide(settings, self.server, self.bus.emit)
+        stack.push_async_callback(self.crm.close)
         self.worker = Worker(
             self.server,
-            self.app.handlers,
+            with_built_ins(self.app, self.crm).handlers,
             worker_settings,
             self.bus.emit,
             version=version("oxcart"),
@@ -105,7 +109,7 @@ class Service:
             self._start_http(stack, loopback_only=loopback_only)
         await self.worker.start()
         stack.push_async_callback(self.worker.stop, "the end")
-        if self.app.schedules:
+        if self.app.schedules or self.crm.may_be_used:
             self.bus.subscribe(self._notice_reconnect)
             self._schedules_task = asyncio.create_task(self._keep_schedules(), name="schedules")
             stack.callback(self._schedules_task.cancel)
@@ -149,6 +153,7 @@ class Service:
             try:
                 for declared in self.app.schedules:
                     await self._ensure(declared.queue_name, declared.schedule_id)
+                await self.crm.look_after_accounts()
             except OxcartError as error:
                 self.bus.emit(WarningRaised("SCHEDULE", f"Setting up a schedule: {error}"))
                 asyncio.get_running_loop().call_later(SCHEDULES_AGAIN_SECONDS, self._scheduled.set)
@@ -186,7 +191,14 @@ class Service:
             tokens=settings.http.tokens,
         )
         may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
-        http = HttpServer(site, self.bus.emit, port=settings.http.port, may_move=may_move, loopback_only=loopback_only)
+        http = HttpServer(
+            site,
+            self.bus.emit,
+            port=settings.http.port,
+            may_move=may_move,
+            loopback_only=loopback_only,
+            more_routes=self.crm.routes(),
+        )
         self.http_port = http.start()
         stack.callback(http.stop)
 
@@ -201,12 +213,12 @@ class Service:
             return CanaryResult(added.id, (time.monotonic() - began) * 1000)
 
 
-def with_built_ins(app: Oxcart | None) -> Oxcart:
+def with_built_ins(app: Oxcart | None, crm: CrmSource | None = None) -> Oxcart:
     """The app to serve: the program's handlers first, ours where it has none of that name."""
     served = Oxcart()
     if app is not None:
         served.include(app)
-    served.include(built_in_app())
+    served.include(built_in_app(crm))
     return served
 
 
@@ -219,7 +231,7 @@ async def serve(
     on_started: Callable[[Service], None] | None = None,
 ) -> int:
     """Run until SIGTERM or SIGINT (a second one ends the grace at once); returns the exit code."""
-    service = Service(with_built_ins(app), planned, bus)
+    service = Service(app or Oxcart(), planned, bus)
     async with AsyncExitStack() as stack:
         signals = _catch_signals(stack)
         await service.start(stack, loopback_only=loopback_only)

@@ -9,16 +9,21 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oxcart.cli.exits import Interrupted
+from oxcart.cli.output import note
 from oxcart.connection.link import Server
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
 from oxcart.serving import Plan, open_target, plan
 from oxcart.settings import LogSettings
 from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, WarningRaised
+from oxcart.telemetry.lines import RULES
 from oxcart.telemetry.logs import EventLog, configure_logging
+
+if TYPE_CHECKING:
+    from oxcart.kommo.crm import Crm
 
 Answer = TypeVar("Answer")
 
@@ -82,6 +87,22 @@ async def open_server() -> AsyncIterator[tuple[Plan, Server]]:
                 await server.close()
     finally:
         log.close()
+
+
+@asynccontextmanager
+async def open_crm() -> AsyncIterator[Crm]:
+    """The CRM, with the Redis of its limiter. Raises SettingsError, Unavailable."""
+    from oxcart.kommo.crm import open_crm
+
+    async with open_server() as (planned, server), open_crm(planned.settings, server, _say_event) as crm:
+        yield crm
+
+
+def _say_event(event: Event) -> None:
+    """A pause or a block of Kommo: why the command takes long."""
+    rule = RULES.get(type(event))
+    if rule is not None and rule.level_of(event) in {"warn", "error"}:
+        note(rule.line(event).message)
 
 
 def command_log(planned: Plan) -> EventLog:

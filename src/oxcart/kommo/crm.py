@@ -1,10 +1,11 @@
-"""What does a process hold of the CRM? The database, the door to Kommo and the tokens, opened when first needed."""
+"""What does a process hold of the CRM? The database, the door to Kommo and the tokens, open together."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Connection, inspect, select
 
 from oxcart.connection.link import Server
 from oxcart.errors import InvalidInput
@@ -13,9 +14,10 @@ from oxcart.kommo.address import read_account_host
 from oxcart.kommo.client import Kommo
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Caller, Limiter, Pace
-from oxcart.kommo.store.connections import StoredConnection, list_connections, load_connection
+from oxcart.kommo.store.connections import KOMMO, StoredConnection, list_connections, load_connection
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.opening import database_of, open_database
+from oxcart.kommo.store.opening import database_of, open_database, reach_database
+from oxcart.kommo.store.platform_tables import crm_connections
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
 from oxcart.kommo.tokens import ConnectionTokens, TokenKeeper
 from oxcart.settings import Settings
@@ -25,7 +27,10 @@ from oxcart.telemetry.bus import Emit
 class Crm:
     """One per process and event loop; see `open_crm`."""
 
-    def __init__(self, database: Database, kommo: Kommo, keyring: Keyring, emit: Emit) -> None:
+    def __init__(self, settings: Settings, server: Server, database: Database, kommo: Kommo, emit: Emit) -> None:
+        keyring = Keyring(settings.encryption_key, settings.old_encryption_keys)
+        self.settings = settings
+        self.server = server
         self.database = database
         self.kommo = kommo
         self.keyring = keyring
@@ -74,34 +79,30 @@ class Crm:
 @asynccontextmanager
 async def open_crm(settings: Settings, server: Server, emit: Emit, *, pace: Pace | None = None) -> AsyncIterator[Crm]:
     """Raises SettingsError (no database, no tables, no key), Unavailable."""
-    keyring = Keyring(settings.encryption_key, settings.old_encryption_keys)
     async with open_database(database_of(settings)) as database:
         limiter = Limiter(server, pace=pace, emit=emit)
         async with Kommo(limiter, base_url=settings.kommo_base_url) as kommo:
-            yield Crm(database, kommo, keyring, emit)
+            yield Crm(settings, server, database, kommo, emit)
 
 
-class SharedCrm:
-    """The process's Crm for its handlers: opened by the first that asks, closed with the process."""
+async def has_connections(settings: Settings) -> bool:
+    """Whether there is an account to look after. False too for a database that is not the CRM's; it is left as it is.
 
-    def __init__(self, settings: Settings, server: Server, emit: Emit) -> None:
-        self.settings = settings
-        self.server = server
-        self._emit = emit
-        self._opening = asyncio.Lock()
-        self._stack = AsyncExitStack()
-        self._crm: Crm | None = None
+    Raises SettingsError, Unavailable.
+    """
+    async with (
+        reach_database(database_of(settings)) as database,
+        database.reading("Looking for connected accounts") as connection,
+    ):
+        schema = settings.database_schema if database.is_postgresql else None
 
-    async def get(self) -> Crm:
-        """Raises as `open_crm`; the next call tries again."""
-        async with self._opening:
-            if self._crm is None:
-                self._crm = await self._stack.enter_async_context(open_crm(self.settings, self.server, self._emit))
-            return self._crm
+        def is_there(sync: Connection) -> bool:
+            return inspect(sync).has_table(crm_connections.name, schema=schema)
 
-    async def close(self) -> None:
-        self._crm = None
-        await self._stack.aclose()
+        if not await connection.run_sync(is_there):
+            return False
+        wanted = select(crm_connections.c.id).where(crm_connections.c.provider == KOMMO).limit(1)
+        return (await connection.execute(wanted)).first() is not None
 
 
 def _host(domain: str) -> str:

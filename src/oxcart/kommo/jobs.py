@@ -1,0 +1,200 @@
+"""What do the CRM's jobs do? One function for each name, from the job's data to what bull-board shows as its result.
+
+Source of the platform's names and payloads: facts/kommo.md 1.1; builtin.py says which function serves which name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from oxcart.errors import Discard, InvalidInput
+from oxcart.job import Job
+from oxcart.kommo.account import Account
+from oxcart.kommo.crm import Crm
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.platform_status import telling_the_platform
+from oxcart.kommo.store.connections import KOMMO, StoredConnection
+from oxcart.kommo.sync.run import Outcome, Progress, sync_account
+from oxcart.kommo.upkeep import look_after
+from oxcart.kommo.waiting import patiently
+
+Result = TypeVar("Result")
+
+
+async def run_sync(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`kommo:sync` {connectionId | domain, entities?: […], full?: bool}: what hooks have told, then every stream."""
+    from oxcart.kommo.webhooks.drain import drain_hooks
+
+    stored = await _found(crm, job)
+    names = _names(job.data)
+
+    async def work() -> dict[str, Any]:
+        account = crm.account(stored)
+        if names is None:
+            await drain_hooks(account, quiet_seconds=0)
+        return summed_up(await _synced(account, job, names, full=_flag(job.data, "full")))
+
+    return await patiently(job, work)
+
+
+async def run_sweep(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`kommo:sweep` {connectionId | domain, entities?: […]}: find what vanished without a word, forget what is old."""
+    from oxcart.kommo.retention import forget_old
+    from oxcart.kommo.sync.sweep import sweep_account
+
+    stored = await _found(crm, job)
+    names = _names(job.data)
+
+    async def work() -> dict[str, Any]:
+        swept = await sweep_account(crm.account(stored), names, on_progress=_reporter(job))
+        settings = crm.settings
+        await forget_old(
+            crm.database,
+            hook_days=settings.keep_hooks_days,
+            tombstone_days=settings.keep_deleted_days,
+            now=datetime.now(UTC),
+        )
+        return {"entities": [one.as_json() for one in swept]}
+
+    return await patiently(job, work)
+
+
+async def run_hooks(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`kommo:hooks` {connectionId}: read what stored webhooks say has changed."""
+    from oxcart.kommo.webhooks.drain import drain_hooks
+
+    stored = await _found(crm, job)
+
+    async def work() -> dict[str, Any]:
+        return (await drain_hooks(crm.account(stored))).as_json()
+
+    return await patiently(job, work)
+
+
+async def run_refresh_tokens(crm: Crm, job: Job[Any]) -> dict[str, Any]:  # noqa: ARG001 - it is about all accounts
+    """`kommo:refresh-tokens`: every account's tokens, webhook subscription and schedules."""
+    return {"accounts": [(await look_after(crm, stored)).as_json() for stored in await crm.connections()]}
+
+
+async def run_platform_pipelines(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`crm:sync-pipelines`, `kommo:sync-pipelines` {provider?, orgId, connectionId?, baseDomain?}."""
+    return await _platform_sync(crm, job, "pipelines")
+
+
+async def run_platform_contacts(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`crm:sync-contacts`, as above."""
+    return await _platform_sync(crm, job, "contacts")
+
+
+async def run_platform_hook(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`kommo:webhook` {orgId, provider, payload, signature?, rawBody?}."""
+    from oxcart.kommo.webhooks.platform import handle_platform_hook
+
+    data = _object(job)
+    secret = crm.settings.kommo_webhook_secret
+    return await patiently(job, lambda: handle_platform_hook(crm, data, key=_key(job), webhook_secret=secret))
+
+
+async def run_platform_retry(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`webhook:retry` {eventId, retryCount}."""
+    from oxcart.kommo.webhooks.platform import retry_platform_event
+
+    data = _object(job)
+    return await patiently(job, lambda: retry_platform_event(crm, data))
+
+
+async def run_send_message(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+    """`kommo:send-message` {orgId, dealId, channel, message}."""
+    from oxcart.kommo.push.messages import send_message
+
+    data = _object(job)
+    return await patiently(job, lambda: send_message(crm, data, key=_key(job)))
+
+
+async def _platform_sync(crm: Crm, job: Job[Any], entity: str) -> dict[str, Any]:
+    data = _object(job)
+    provider = data.get("provider", KOMMO)
+    if not isinstance(provider, str) or provider.strip().lower() != KOMMO:
+        raise Discard(f'{job.name}: the provider is {str(provider)[:40]!r}, and only "{KOMMO}" is served here.')
+    stored = await _found(crm, job)
+
+    async def work() -> dict[str, Any]:
+        async with telling_the_platform(crm.database, stored, entity) as told:
+            outcomes = await _synced(crm.account(stored, interactive=True), job, [entity], full=False)
+            told.failed = next((one.error for one in outcomes if one.error), None)
+        return summed_up(outcomes)
+
+    return await patiently(job, work)
+
+
+async def _synced(account: Account, job: Job[Any], names: list[str] | None, *, full: bool) -> list[Outcome]:
+    return await sync_account(account, names, full=full, on_progress=_reporter(job))
+
+
+def _reporter(job: Job[Any]) -> Callable[[Progress], Awaitable[None]]:
+    async def report(progress: Progress) -> None:
+        await job.progress(progress.as_json())
+
+    return report
+
+
+def summed_up(outcomes: list[Outcome]) -> dict[str, Any]:
+    """What a sync did, as its job returns it."""
+    return {
+        "rows": sum(one.rows for one in outcomes),
+        "changed": sum(one.changed for one in outcomes),
+        "requests": sum(one.requests for one in outcomes),
+        "errors": {one.entity: one.error for one in outcomes if one.error},
+        "entities": [one.as_json() for one in outcomes],
+    }
+
+
+# ---------------------------------------------------------------------------------------------- what the data says
+async def _found(crm: Crm, job: Job[Any]) -> StoredConnection:
+    """Ours say connectionId or domain, the platform's connectionId or baseDomain, with the organisation."""
+    data = _object(job)
+    try:
+        return await crm.find(
+            connection_id=_text(job, data, "connectionId"),
+            domain=_text(job, data, "domain") or _text(job, data, "baseDomain"),
+            org_id=_text(job, data, "orgId"),
+        )
+    except InvalidInput as error:
+        raise Discard(f"{job.name}: {error}") from error
+
+
+def _object(job: Job[Any]) -> dict[str, Any]:
+    if not isinstance(job.data, dict):
+        raise Discard(f"{job.name}: its data is no JSON object. Send one, as docs/kommo.md shows.")
+    return job.data
+
+
+def _text(job: Job[Any], data: dict[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise Discard(f"{job.name}: {name} is no text. Send it in quotes.")
+    return value
+
+
+def _flag(data: Any, name: str) -> bool:
+    return data.get(name) is True
+
+
+def _names(data: dict[str, Any]) -> list[str] | None:
+    """Raises Discard for what is no stream."""
+    given = data.get("entities")
+    if given is None:
+        return None
+    unknown = [name for name in given if name not in ENTITIES] if isinstance(given, list) else [given]
+    if unknown:
+        raise Discard(f"There is no stream {str(unknown[0])[:40]!r}; there are {', '.join(ENTITIES)}.")
+    return list(given)
+
+
+def _key(job: Job[Any]) -> str:
+    """The same for every attempt of a job, and for no other job."""
+    return f"{job.queue_name}:{job.id}"
