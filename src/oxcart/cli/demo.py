@@ -1,4 +1,4 @@
-"""What does Oxcart do, seen in half a minute? A private server, a worker, and jobs of every kind, shown as they run."""
+"""What does Oxcart do, seen in half a minute? A private server, a local Kommo, and a worker: its sync and its jobs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,24 +15,28 @@ from oxcart.cli.exits import FAILED, Interrupted
 from oxcart.cli.output import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oxcart.cli.demo_crm import CrmDemo
     from oxcart.cli.demo_jobs import Exhibit, Facts
-    from oxcart.cli.demo_view import View
+    from oxcart.cli.demo_view import Shown, View
     from oxcart.queue.producer import Queue
+    from oxcart.serving import Plan, Service
 
 QUEUE = "demo"
 SCHEDULE = "tick"
 
 _PATIENCE_SECONDS = 25.0
 _LOOK_SECONDS = 0.1
-
-# Nothing of the environment: the demo runs anywhere, and touches no Redis but its own.
-_SETTINGS = {"JOB_QUEUE_NAME": QUEUE, "OXCART_SHUTDOWN_GRACE_SECONDS": "1"}
+_FIRST_PORT = 3001
+_CONTACTS, _LEADS = 1000, 500
+_DATABASE = Path(".oxcart", "demo.db")
 
 
 @click.command()
 @click.option("--once", is_flag=True, help="End when all was seen: 0 if it went as expected, else 1.")
 def demo(once: bool) -> None:
-    """See a worker at work, on a private server in .oxcart/. Needs no settings and no network."""
+    """See a worker at work, on a private server and a local Kommo. Needs no settings and no network."""
     from oxcart.cli.session import run_async
 
     try:
@@ -39,7 +44,7 @@ def demo(once: bool) -> None:
     except Interrupted:
         if once:
             raise
-        say("\nThe demo has ended; its jobs are still in .oxcart/.")
+        say("\nThe demo has ended; its jobs are still in .oxcart/, and its rows in .oxcart/demo.db.")
         code = 0
     raise click.exceptions.Exit(code)
 
@@ -47,42 +52,81 @@ def demo(once: bool) -> None:
 async def _demo(once: bool) -> int:
     import logging
 
+    from oxcart.cli.demo_crm import connected, steps
     from oxcart.cli.demo_jobs import Facts, demo_app
     from oxcart.cli.demo_view import choose_view
+    from oxcart.kommo.sandbox import World, serving
     from oxcart.queue.producer import Queue
-    from oxcart.serving import Service, plan
+    from oxcart.serving import Service
     from oxcart.telemetry.bus import Bus
 
     logging.getLogger().addHandler(logging.NullHandler())
-    facts, bus = Facts(), Bus()
-    service = Service(demo_app(facts), plan(_SETTINGS, embedded=True), bus)
-    say("The demo uses a private server in .oxcart/ and no other Redis, whatever is configured.")
+    facts, bus, world = Facts(), Bus(), World(contacts=_CONTACTS, leads=_LEADS)
+    say("The demo uses a private server, database and Kommo of its own, whatever is configured.")
     async with AsyncExitStack() as stack:
+        sandbox_url = await stack.enter_async_context(serving(world))
+        service = Service(demo_app(facts), _plan(sandbox_url), bus)
         await service.start(stack, loopback_only=True)
         queue = await stack.enter_async_context(Queue(QUEUE, server=service.server))
         stack.push_async_callback(queue.remove_schedule, SCHEDULE)
-        say(
-            f"Worker with {service.plan.settings.worker.concurrency} slots; http://127.0.0.1:{service.http_port}/health"
-        )
+        _say_where(service, sandbox_url)
+        await _empty(queue)
+        played = steps()
+        with choose_view() as view:
+            tell = lambda: view.show(played)  # noqa: E731 - the view and the steps are both of this moment
+            crm = await stack.enter_async_context(connected(await service.crm.get(), world, queue, tell))
+            for step in played:
+                await crm.play(step)
         say()
         exhibits = await _add_jobs(queue, facts)
         with choose_view() as view:
-            as_expected = await _watch(queue, exhibits, view)
-        _sum_up(exhibits)
-        if not once:
-            say("\nThe worker keeps running; Ctrl-C ends it.")
-            bus.subscribe(view.tell)
-            await service.worker.wait()
+            await _watch(queue, exhibits, view)
+            as_expected = _sum_up([*played, *exhibits], exhibits)
+            if not once:
+                _say_what_to_try(sandbox_url)
+                bus.subscribe(view.tell)
+                await _run_on(service, crm)
     return 0 if as_expected else FAILED
 
 
+def _plan(sandbox_url: str) -> Plan:
+    """Nothing of the environment: the demo runs anywhere, and touches no Redis, database or account but its own."""
+    from oxcart.http.listen import LOOPBACK, open_sockets
+    from oxcart.serving import plan
+
+    for suffix in ("", "-wal", "-shm"):
+        _DATABASE.with_name(_DATABASE.name + suffix).unlink(missing_ok=True)
+    sockets = open_sockets(_FIRST_PORT, LOOPBACK, may_move=True)
+    port = sockets[0].getsockname()[1]  # the address of the webhooks, which must be known before it is listened at
+    for listening in sockets:
+        listening.close()
+    environ = {
+        "JOB_QUEUE_NAME": QUEUE,
+        "OXCART_SHUTDOWN_GRACE_SECONDS": "1",
+        "PORT": str(port),
+        "OXCART_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "OXCART_KOMMO_BASE_URL": sandbox_url,
+        "DATABASE_URL": f"sqlite:///{_DATABASE}",
+    }
+    return plan(environ, embedded=True)
+
+
+def _say_where(service: Service, sandbox_url: str) -> None:
+    slots = service.plan.settings.worker.concurrency
+    say(f"Worker with {slots} slots: http://127.0.0.1:{service.http_port}/health; its Kommo: {sandbox_url}/sandbox/")
+    say()
+
+
+async def _empty(queue: Queue) -> None:
+    await queue.pause()
+    await queue.obliterate(force=True)
+
+
 async def _add_jobs(queue: Queue, facts: Facts) -> list[Exhibit]:
-    """Into an empty, paused queue, so that all begin at once and priorities show."""
+    """Into a paused queue, so that all begin at once and priorities show."""
     from oxcart.cli.demo_jobs import add_exhibits
     from oxcart.queue.repeats import Repeat
 
-    await queue.pause()
-    await queue.obliterate(force=True)
     await queue.pause()
     exhibits = await add_exhibits(queue, facts)
     await queue.upsert_schedule(SCHEDULE, Repeat(every_seconds=2), name=SCHEDULE)
@@ -90,8 +134,8 @@ async def _add_jobs(queue: Queue, facts: Facts) -> list[Exhibit]:
     return exhibits
 
 
-async def _watch(queue: Queue, exhibits: list[Exhibit], view: View) -> bool:
-    """True once each exhibit has ended as expected; false if one did not, or the time is up."""
+async def _watch(queue: Queue, exhibits: list[Exhibit], view: View) -> None:
+    """Return once each exhibit has ended, or the time is up."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
         for exhibit in exhibits:
@@ -99,35 +143,58 @@ async def _watch(queue: Queue, exhibits: list[Exhibit], view: View) -> bool:
                 await exhibit.look(queue)
         view.show(exhibits)
         if all(exhibit.is_over for exhibit in exhibits) or time.monotonic() > until:
-            return all(exhibit.is_as_expected for exhibit in exhibits)
+            return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _sum_up(exhibits: list[Exhibit]) -> None:
-    good = sum(exhibit.is_as_expected for exhibit in exhibits)
-    say(f"\n{good} of {len(exhibits)} went as expected.")
-    for exhibit in exhibits:
-        if not exhibit.is_as_expected:
-            say(f"  not so: {exhibit.title} ({exhibit.shows}): {exhibit.state} {exhibit.detail}")
+def _sum_up(shown: Sequence[Shown], exhibits: list[Exhibit]) -> bool:
+    good = sum(one.is_as_expected for one in shown)
+    say(f"\n{good} of {len(shown)} went as expected.")
+    for one in shown:
+        if not one.is_as_expected:
+            say(f"  not so: {one.title} ({one.shows}): {one.state} {one.detail}")
     dead_letter = next((exhibit.job_id for exhibit in exhibits if exhibit.state == "failed"), "ID")
     say("\nWhat next")
     for command, purpose in _next_commands(dead_letter):
         say(f"  {command}\n      {purpose}")
+    return good == len(shown)
 
 
 def _next_commands(dead_letter: str) -> list[tuple[str, str]]:
-    """Three that work right away in this folder; with a Redis configured the demo's jobs are elsewhere."""
+    """Those that work right away in this folder; with a Redis configured the demo's jobs are elsewhere."""
     from oxcart.connection.target import resolve_target
 
     report = resolve_target(os.environ)
+    account = (
+        "oxcart kommo connect yours.kommo.com",
+        "your own account, with its token in KOMMO_TOKEN (docs/kommo.md)",
+    )
     if report.target is None and not report.problems:
         return [
             (f"oxcart jobs list --queue {QUEUE}", "the dead letters, and why they failed"),
             (f"oxcart jobs show {dead_letter} --queue {QUEUE}", "everything about one of them"),
+            account,
             ("oxcart run", "a worker for the queue agent-jobs; app.py's app: oxcart run app:app"),
         ]
     return [
         ("oxcart env", "the Redis that is configured, and where that comes from"),
+        account,
         ("oxcart run", "a worker on it"),
         ("oxcart enqueue test-job --wait 10", "a job for it, from another terminal"),
     ]
+
+
+def _say_what_to_try(sandbox_url: str) -> None:
+    say("\nEdit the account, and see it arrive:")
+    say(f'  curl -X PATCH -d \'{{"name": "Big deal"}}\' {sandbox_url}/sandbox/accounts/demo/leads/20000001')
+    say("\nThe worker keeps running; Ctrl-C ends it.")
+
+
+async def _run_on(service: Service, crm: CrmDemo) -> None:
+    """Until the worker ends, with a line for each row that changes."""
+    from oxcart.cli.demo_crm import tell_changes
+
+    async with asyncio.TaskGroup() as group:
+        telling = group.create_task(tell_changes(crm))
+        await service.worker.wait()
+        telling.cancel()

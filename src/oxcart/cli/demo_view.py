@@ -7,15 +7,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from oxcart.cli.demo_jobs import Exhibit
 from oxcart.cli.output import is_terminal, say
 from oxcart.telemetry.events import Event, JobsFinished
 
+_UNTOLD = {"tick", "kommo:sync", "kommo:hooks"}  # what repeats, and what a webhook starts
 _COLOURS = {"completed": "green", "failed": "red", "active": "yellow", "delayed": "cyan", "scheduled": "green"}
 
 
+class Shown(Protocol):
+    """A line of the demo: a job of demo_jobs.py or a step of demo_crm.py."""
+
+    title: str
+    shows: str
+    state: str
+    detail: str
+    is_over: bool
+    is_as_expected: bool
+
+
 class View(Protocol):
-    def show(self, exhibits: Sequence[Exhibit]) -> None: ...
+    def show(self, exhibits: Sequence[Shown]) -> None: ...
 
     def tell(self, event: Event) -> None: ...
 
@@ -32,10 +43,10 @@ def choose_view() -> Iterator[View]:
 
 
 def tell_finished(event: Event) -> None:
-    """A line for each job that someone adds later; the schedule's would drown them."""
+    """A line for each job that someone adds later; those that come by themselves would drown them."""
     if isinstance(event, JobsFinished):
         for job in event.jobs:
-            if job.name != "tick":
+            if job.name not in _UNTOLD:
                 say(f"{time.strftime('%H:%M:%S')}  {job.name:<10} {job.verdict:<12} {job.run_ms:.0f} ms  {job.job_id}")
 
 
@@ -44,7 +55,7 @@ class Lines:
         self._began = time.monotonic()
         self._shown: dict[int, tuple[str, str]] = {}
 
-    def show(self, exhibits: Sequence[Exhibit]) -> None:
+    def show(self, exhibits: Sequence[Shown]) -> None:
         for position, exhibit in enumerate(exhibits):
             now = (exhibit.state, exhibit.detail)
             if self._shown.get(position) != now:
@@ -60,13 +71,13 @@ class LiveTable:
     def __init__(self, live: Any) -> None:
         self._live = live
 
-    def show(self, exhibits: Sequence[Exhibit]) -> None:
+    def show(self, exhibits: Sequence[Shown]) -> None:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for heading in ("JOB", "WHAT IT SHOWS", "STATE"):
+        for heading in ("WHAT", "WHAT IT SHOWS", "STATE"):
             table.add_column(heading, no_wrap=True)
         table.add_column()
         for exhibit in exhibits:
