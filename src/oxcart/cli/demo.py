@@ -120,6 +120,7 @@ def _say_where(service: Service, sandbox_url: str) -> None:
 async def _empty(queue: Queue) -> None:
     await queue.pause()
     await queue.obliterate(force=True)
+    await queue.resume()
 
 
 async def _add_jobs(queue: Queue, facts: Facts) -> list[Exhibit]:
