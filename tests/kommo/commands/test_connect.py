@@ -22,7 +22,7 @@ async def test_a_token_connects_the_account_and_adds_one_webhook_and_nothing_els
     answer = await crm.connect()
 
     assert (answer["domain"], answer["isAdmin"], answer["problem"]) == (DOMAIN, True, None)
-    assert [hook["destination"].startswith("http://127.0.0.1:") for hook in crm.remote.webhooks] == [True]
+    assert [hook.destination.startswith("http://127.0.0.1:") for hook in crm.remote.subscriptions] == [True]
     writes = [seen for seen in crm.world.seen if seen.method != "GET"]
     assert [(seen.method, seen.path) for seen in writes] == [("POST", "/api/v4/webhooks")]
     stored = await crm.rows("SELECT access_token, base_domain FROM crm_connections")
@@ -46,7 +46,7 @@ async def test_connecting_again_replaces_the_token_and_keeps_the_connection(crm:
 
     assert second["connectionId"] == first["connectionId"]
     assert second["syncJobId"] is None
-    assert len(crm.remote.webhooks) == 1
+    assert len(crm.remote.subscriptions) == 1
 
 
 @pytest.mark.parametrize(

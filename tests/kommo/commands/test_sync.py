@@ -110,7 +110,7 @@ async def test_disconnect_forgets_tokens_webhook_and_schedules_and_the_rows_only
     synced = await crm.oxcart("kommo", "sync", "--now")
 
     assert done.code == 0, done.err
-    assert crm.remote.webhooks == []
+    assert crm.remote.subscriptions == []
     assert [one["id"] for one in schedules.json if one["id"] != "kommo-refresh-tokens"] == []
     tokens = await crm.rows("SELECT access_token FROM crm_connections")
     assert tokens == ([] if purge else [{"access_token": ""}])
