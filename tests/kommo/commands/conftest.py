@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-async def make_crm(tmp_path: Path, fresh_server: PrivateServer, free_port: int) -> AsyncIterator[Callable[..., Any]]:
+def make_crm(tmp_path: Path, fresh_server: PrivateServer, free_port: int) -> Callable[..., Any]:
     """Makes what the tests use, for a scenario and a database."""
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ async def make_crm(tmp_path: Path, fresh_server: PrivateServer, free_port: int) 
             }
             yield Crm(Oxcart(tmp_path, environ), world, database_url, free_port)
 
-    yield make
+    return make
 
 
 @pytest.fixture
