@@ -49,13 +49,13 @@ async def _status() -> dict[str, Any]:
 
 async def _connection(crm: Crm, stored: StoredConnection) -> dict[str, Any]:
     from oxcart.kommo.held_tokens import open_held
-    from oxcart.kommo.store.account_settings import read_account_settings
+    from oxcart.kommo.store.account_settings import load_account_settings
     from oxcart.kommo.sync.marks import backlog
     from oxcart.kommo.sync.status import read_status
     from oxcart.kommo.token_claims import read_claims
 
     async with crm.database.reading("Reading the state of an account") as connection:
-        settings = await read_account_settings(connection, stored.id)
+        settings = await load_account_settings(connection, stored.id)
         entities = await read_status(connection, stored.id)
         waiting = await backlog(connection, stored.id)
     held = open_held(crm.keyring, stored)

@@ -20,32 +20,48 @@ LARGEST_PAGE = 250
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`number` counts from 1. `broke_off`: a next page had been promised, and was empty; the list moved under us."""
+    """`number` counts from 1. `broke_off`: a next page had been promised, and was empty; the list moved under us.
+
+    `resume_at` is of a walk of changes: the second where it can begin again once this page is kept; None at its end.
+    """
 
     number: int
     rows: list[Row]
     has_more: bool
     server_time: int | None
     broke_off: bool = False
+    resume_at: int | None = None
 
 
-async def walk(get: Get, path: str, key: str, query: Query = (), *, limit: int = LARGEST_PAGE) -> AsyncIterator[Page]:
-    """Every page until Kommo links no next one, or answers 204. A short page is no end.
+class FiltersIgnored(Exception):  # noqa: N818 - tells the caller to read the list in another way
+    """The list has rows from before the time that was asked for, or in no order: what it leaves out is unknown."""
+
+
+async def walk(
+    get: Get, path: str, key: str, query: Query = (), *, limit: int = LARGEST_PAGE, first: int = 1
+) -> AsyncIterator[Page]:
+    """Every page from `first` until Kommo links no next one, or answers 204. A short page is no end.
 
     The link's own address is not used: it drops parameters. While others edit, rows can shift over the edge between two
     pages; `walk_changes` is safe from that. Raises what `get` raises, InvalidInput for a limit Kommo would refuse.
     """
     if not 1 <= limit <= LARGEST_PAGE:
         raise InvalidInput(f"Reading {path}: {limit} rows a page; Kommo allows 1 to {LARGEST_PAGE}.")
-    number, was_promised = 1, False
+    number = first
     while True:
-        answer = await get(path, [*query, ("page", number), ("limit", limit)])
-        rows = rows_of(answer.body, key)
-        has_more = answer.body is not None and has_next(answer.body)
-        yield Page(number, rows, has_more, answer.server_time, broke_off=answer.body is None and was_promised)
-        if not has_more:
+        page = await read_page(get, path, key, query, number=number, limit=limit)
+        yield replace(page, broke_off=not page.rows and number > 1)
+        if not page.has_more:
             return
-        number, was_promised = number + 1, True
+        number += 1
+
+
+async def read_page(
+    get: Get, path: str, key: str, query: Query = (), *, number: int, limit: int = LARGEST_PAGE
+) -> Page:
+    answer = await get(path, [*query, ("page", number), ("limit", limit)])
+    has_more = answer.body is not None and has_next(answer.body)
+    return Page(number, rows_of(answer.body, key), has_more, answer.server_time)
 
 
 async def walk_changes(
@@ -55,8 +71,9 @@ async def walk_changes(
 
     Each request begins at the last second seen and asks for page 1, so that a row that is edited or deleted behind us
     shifts nothing. A second with more rows than a page is read by page, there and back: on the way back a row that goes
-    moves the others towards us. Needs a list that Kommo can filter and order by updated_at, and an `until` in the past:
-    what changes later belongs to the next walk. Page.number counts the requests.
+    moves the others towards us. Needs a list that Kommo can filter and order by updated_at; raises FiltersIgnored where
+    it does not. What changes after `until`, by default the server's time of the first answer, belongs to the next walk.
+    Page.number counts the requests.
     """
     start, requests = since, 0
     seen: set[Any] = set()
@@ -67,18 +84,20 @@ async def walk_changes(
         window: list[tuple[str, str | int]] = [("filter[updated_at][from]", first)]
         if last is not None:
             window.append(("filter[updated_at][to]", last))
-        pairs = [*query, *window, ("order[updated_at]", "asc"), ("page", number), ("limit", limit)]
-        answer = await get(path, pairs)
-        rows = rows_of(answer.body, key)
-        return Page(requests, rows, bool(rows) and has_next(answer.body), answer.server_time)
+        pairs = [*query, *window, ("order[updated_at]", "asc")]
+        page = await read_page(get, path, key, pairs, number=number, limit=limit)
+        if any(_changed_at(row) < first for row in page.rows):
+            raise FiltersIgnored
+        return replace(page, number=requests, has_more=bool(page.rows) and page.has_more)
 
     while until is None or start <= until:
         page = await read(start, until, 1)
-        yield _without(page, seen)
+        until = page.server_time if until is None else until
+        last = _last_second(page, start, until)
+        yield replace(_without(page, seen), resume_at=last if page.has_more else None)
         if not page.has_more:
             return
-        last = max(int(row["updated_at"]) for row in page.rows)
-        seen = {row["id"] for row in page.rows if row["updated_at"] == last}
+        seen = {row["id"] for row in page.rows if _changed_at(row) == last}
         if last > start:
             start = last
             continue
@@ -87,10 +106,25 @@ async def walk_changes(
             number += 1
             page = await read(start, start, number)
             has_more = page.has_more
-            yield _without(page, seen)
+            yield replace(_without(page, seen), resume_at=start)
         for back in range(number - 1, 0, -1):
-            yield _without(await read(start, start, back), seen)
+            page = await read(start, start, back)
+            yield replace(_without(page, seen), resume_at=start if back > 1 else start + 1)
         start, seen = start + 1, set()
+
+
+def _last_second(page: Page, start: int, until: int | None) -> int:
+    """How far the page goes. A row that was edited since its list was made shows a time after `until`, which is not
+    where it stood. Raises FiltersIgnored for a list that goes on and is in another order.
+    """
+    times = [at for at in map(_changed_at, page.rows) if until is None or at <= until]
+    if page.has_more and times != sorted(times):
+        raise FiltersIgnored
+    return max(times, default=start)
+
+
+def _changed_at(row: Row) -> int:
+    return int(row.get("updated_at") or 0)
 
 
 def _without(page: Page, seen: set[Any]) -> Page:

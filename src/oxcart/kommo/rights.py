@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
 from oxcart.kommo.failures import NoRights
-from oxcart.kommo.store.account_settings import learn_account_settings
+from oxcart.kommo.store.account_settings import merge_account_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ async def learn_rights(account: Account) -> Rights:
     known |= {"timezone": rights.timezone} if rights.timezone else {}
 
     async def write(connection: AsyncConnection) -> None:
-        await learn_account_settings(connection, account.connection_id, known)
+        await merge_account_settings(connection, account.connection_id, known)
 
     await account.database.write("Remembering an account's rights", write)
     return rights

@@ -9,7 +9,7 @@ from oxcart.errors import OxcartError
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.rights import learn_rights
 from oxcart.kommo.schedules import OWN_QUEUE, ensure_schedules
-from oxcart.kommo.store.account_settings import read_account_settings
+from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.store.connections import StoredConnection
 from oxcart.kommo.webhooks.subscription import keep_subscription
 from oxcart.queue.producer import Queue
@@ -34,7 +34,7 @@ async def look_after(crm: Crm, stored: StoredConnection) -> LookedAfter:
         await ensure_account_schedules(crm, stored.id)
         await crm.keeper.current(stored.id)
         async with crm.database.reading("Reading an account's settings") as connection:
-            is_known = "is_admin" in await read_account_settings(connection, stored.id)
+            is_known = "is_admin" in await load_account_settings(connection, stored.id)
         if not is_known:  # the platform connected it
             await learn_rights(crm.account(stored))
         webhook = (await keep_subscription(crm.account(stored), crm.settings.http.public_url, crm.keyring)).sentence
@@ -45,7 +45,7 @@ async def look_after(crm: Crm, stored: StoredConnection) -> LookedAfter:
 
 async def ensure_account_schedules(crm: Crm, connection_id: str) -> None:
     async with crm.database.reading("Reading an account's settings") as connection:
-        known = await read_account_settings(connection, connection_id)
+        known = await load_account_settings(connection, connection_id)
     timezone = known.get("timezone")
     async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
         await ensure_schedules(queue, connection_id, timezone if isinstance(timezone, str) else None)

@@ -1,4 +1,4 @@
-"""What has an account told of itself? Time zone, rights, whether its filters work: one JSON object per connection."""
+"""What has an account told of itself, and what did we find out? Its time zone, whether filters work: one JSON value."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart.kommo.store.own_tables import crm_connection_states as states
 
 
-async def read_account_settings(connection: AsyncConnection, connection_id: str) -> dict[str, Any]:
-    """Empty before the account's first sync."""
+async def load_account_settings(connection: AsyncConnection, connection_id: str) -> dict[str, Any]:
     query = select(states.c.settings).where(states.c.connection_id == connection_id)
-    found = (await connection.execute(query)).scalar_one_or_none()
-    return dict(found) if isinstance(found, dict) else {}
+    return _as_dict((await connection.execute(query)).scalar_one_or_none())
 
 
-async def learn_account_settings(connection: AsyncConnection, connection_id: str, known: Mapping[str, Any]) -> None:
-    """Beside what is known already, in the caller's transaction, which must be one that writes."""
+async def merge_account_settings(
+    connection: AsyncConnection, connection_id: str, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Set these and leave the others as they are; returns all of them. The row is locked until the transaction ends."""
     insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = insert(states).values(connection_id=connection_id, token_version=0)
-    await connection.execute(new.on_conflict_do_nothing())
+    await connection.execute(
+        insert(states).values(connection_id=connection_id, token_version=0).on_conflict_do_nothing()
+    )
     mine = states.c.connection_id == connection_id
-    query = select(states.c.settings).where(mine).with_for_update()
-    found = (await connection.execute(query)).scalar_one_or_none()
-    merged = {**(found if isinstance(found, dict) else {}), **known}
-    await connection.execute(update(states).where(mine).values(settings=merged))
+    known = _as_dict((await connection.execute(select(states.c.settings).where(mine).with_for_update())).scalar_one())
+    if any(name not in known or known[name] != value for name, value in values.items()):
+        known |= values
+        await connection.execute(update(states).where(mine).values(settings=known))
+    return known
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -151,14 +151,14 @@ async def _carry_some(
             wanted.append(dict(zip(resident.key, key, strict=True)) | row)
     ids = {key: row["id"] for key, row in existing.items()} | await _write(connection, resident, wanted)
     moved = [
-        {"local_id": ids[key], "external_id": version["external_id"]}
+        {"carried": version["external_id"], "arrived": ids[key]}
         for version in found
         if (key := (parent, *resident.key_of(version["external_id"]))) in ids and version["local_id"] != ids[key]
     ]
-    for values in moved:
+    if moved:
         mine = (versions.c.connection_id == connection_id, versions.c.entity == resident.entity)
-        statement = update(versions).where(*mine, versions.c.external_id == values["external_id"])
-        await connection.execute(statement.values(local_id=values["local_id"]))
+        statement = update(versions).where(*mine, versions.c.external_id == bindparam("carried"))
+        await connection.execute(statement.values(local_id=bindparam("arrived")), moved)
 
 
 async def _existing(

@@ -65,6 +65,23 @@ def _sqlite_uuid(*_: Any, **__: Any) -> str:
     return "(lower(hex(randomblob(16))))"
 
 
+class epoch(FunctionElement[datetime]):  # noqa: N801 - a function of SQL
+    """1970, written into the statement: bound, it would be sent with every row, once for each column it decides."""
+
+    inherit_cache = True
+    type = Moment()
+
+
+@compiles(epoch, "postgresql")
+def _postgresql_epoch(*_: Any, **__: Any) -> str:
+    return "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
+
+
+@compiles(epoch, "sqlite")
+def _sqlite_epoch(*_: Any, **__: Any) -> str:
+    return "'1970-01-01 00:00:00.000000'"
+
+
 def new_id() -> str:
     return str(uuid.uuid4())
 

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.store.columns import Moment
+from oxcart.kommo.store.columns import epoch
 from oxcart.kommo.store.typed import Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -171,7 +171,7 @@ def _within(table: Table, scope: Scope) -> list[ColumnElement[bool]]:
 
 
 def _or_epoch(column: Any) -> ColumnElement[Any]:
-    return func.coalesce(column, literal(EPOCH, Moment))
+    return func.coalesce(column, epoch())
 
 
 def _insert(table: Table, dialect: str) -> Any:

@@ -15,6 +15,7 @@ from oxcart.kommo.entities import Column, Entity, Form
 from oxcart.kommo.store.columns import storable
 
 _LARGEST = 2**63 - 1
+_ESCAPED_ZERO = rb"\u0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,30 @@ def row_of(entity: Entity, raw: Mapping[str, Any], external_id: str | None = Non
 
 
 def typed_row(external_id: str, columns: tuple[Column, ...], raw: Mapping[str, Any]) -> Row:
-    clean = storable(dict(raw))
+    clean, encoded = _storable(dict(raw))
     values = {column.name: _READERS[column.form](_at(clean, column.source)) for column in columns}
-    return Row(storable(external_id), values, clean, hash_of(clean))
+    return Row(storable(external_id), values, clean, hashlib.sha256(encoded).hexdigest())
 
 
 def hash_of(value: Any) -> str:
     """The same for the same JSON, in whatever order its keys came."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+    return hashlib.sha256(_encode(value)).hexdigest()
+
+
+def _storable(raw: dict[str, Any]) -> tuple[Any, bytes]:
+    """And as JSON. Walking through every value costs more than all else here, and is hardly ever needed."""
+    try:
+        encoded = _encode(raw)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        encoded = _ESCAPED_ZERO
+    if _ESCAPED_ZERO not in encoded:
+        return raw, encoded
+    clean = storable(raw)
+    return clean, _encode(clean)
+
+
+def _encode(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="deterministic")
 
 
 def _at(raw: Any, path: tuple[str, ...]) -> Any:

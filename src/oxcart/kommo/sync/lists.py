@@ -1,0 +1,136 @@
+"""How is a list read that cannot be asked for changes? All its pages; what is in none of them is gone.
+
+A row that goes while the list is read moves the others over the edge of a page, and one can be missed. So what is
+missing from several pages is looked for once more before it is believed, and too much missing is not believed at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.kommo.client import Query
+from oxcart.kommo.entities import USERS, Walk
+from oxcart.kommo.pages import Page, walk
+from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.rows import count_rows, unseen
+from oxcart.kommo.sync.apply import apply_deleted, is_custom_fields, table_of
+from oxcart.kommo.sync.cursors import Checkpoint, Ended
+from oxcart.kommo.sync.stream import Stream, Then, moment
+
+MOST_SUSPECTS = 100
+LARGEST_SHARE = 0.2
+"""More rows than this missing at once, in number and in share: rather lost rights than deleted (facts/kommo.md 5)."""
+
+_ALL = 1_000_000
+
+
+async def read_list(stream: Stream, *, prunes: bool) -> None:
+    """Every page. `prunes`: what the list lacks becomes a tombstone.
+
+    A list that breaks off (a promised page is empty) is read once more, and so is one of several pages that lacks rows.
+    """
+    begun = _resumed(stream)
+    for is_last in (False, True):
+        reading = _Reading(stream, begun, prunes=prunes, is_last=is_last)
+        begun = await reading.read()
+        if begun is None:
+            return
+
+
+def _resumed(stream: Stream) -> Checkpoint | None:
+    stands = stream.cursor.checkpoint
+    return stands if stands is not None and stands.walk == "pages" else None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One time through the pages. `begun` is where an earlier one stands: its last page is read again, rows that went
+    since have moved the others.
+    """
+
+    stream: Stream
+    begun: Checkpoint | None
+    prunes: bool
+    is_last: bool
+    repeats: bool = False
+    buried: int = 0
+
+    async def read(self) -> Checkpoint | None:
+        """None when the walk is over, else where another reading begins."""
+        stream, entity = self.stream, self.stream.entity
+        first = max(self.begun.at, 1) if self.begun else 1
+        get, limit = stream.reader.get, entity.limit
+        async for page in walk(get, entity.path, entity.key, self._query(), limit=limit, first=first):
+            stands = self._stands(page)
+            self.begun = stands
+            then: Then | Callable[[AsyncConnection], Awaitable[Then]] = stands
+            if not page.has_more:
+                then = self._closing(page, stands)
+            await stream.keep(page.rows, then, server_time=page.server_time, run=stands.run)
+        stream.tally.deleted += self.buried
+        if not self.repeats:
+            return None
+        return msgspec.structs.replace(self.begun, at=1) if self.begun else None
+
+    def _query(self) -> Query:
+        """By id where the list has an order: rows that are edited keep their place, new ones come last."""
+        by_id: Query = [("order[id]", "asc")] if self.stream.entity.order is not None else []
+        return [*self.stream.query, *by_id]
+
+    def _stands(self, page: Page) -> Checkpoint:
+        if self.begun is not None:
+            return msgspec.structs.replace(self.begun, at=page.number)
+        began = int(moment(page.server_time).timestamp())
+        return Checkpoint("pages", page.number, began=began, read_until=began, full=self.stream.full, run=new_id())
+
+    def _closing(self, page: Page, stands: Checkpoint) -> Callable[[AsyncConnection], Awaitable[Then]]:
+        """What the last page's transaction does: bury what is missing, or have the list read again."""
+
+        async def close(connection: AsyncConnection) -> Then:
+            self.repeats = page.broke_off and not self.is_last
+            if not self.repeats and self.prunes:
+                self.repeats = await self._prune(connection, page, stands)
+            if self.repeats:
+                return msgspec.structs.replace(stands, at=1)
+            began = moment(stands.began)
+            return Ended(began, began)
+
+        return close
+
+    async def _prune(self, connection: AsyncConnection, page: Page, stands: Checkpoint) -> bool:
+        """True to look once more."""
+        stream, entity = self.stream, self.stream.entity
+        table, scope = table_of(entity, stream.account.connection_id)
+        run, before = str(stands.run), moment(stands.began)
+        suspects = await unseen(connection, table, scope, run=run, before=before, limit=_ALL)
+        if is_custom_fields(entity):  # those of leads, contacts and companies lie together
+            suspects = [external_id for external_id in suspects if external_id.startswith(f"{entity.of}:")]
+        if suspects and page.number > 1 and not self.is_last:
+            return True
+        alive, _ = await count_rows(connection, table, scope)
+        stream.tally.notice = self._objection(page, len(suspects), alive)
+        if stream.tally.notice is None:
+            gone = dict.fromkeys(suspects, moment(page.server_time))
+            died = await apply_deleted(
+                connection, stream.account, entity, gone, observed_at=moment(page.server_time), source="list"
+            )
+            self.buried = len(died)
+        return False
+
+    def _objection(self, page: Page, suspects: int, alive: int) -> str | None:
+        """Why the missing rows are not believed to be deleted. Someone who asks for all anew knows that they are."""
+        entity = self.stream.entity
+        if suspects and entity is USERS and page.number == 1 and not page.rows:
+            return "Reading users: Kommo lists none, which no account can have; nothing was deleted here."
+        is_much = suspects > MOST_SUSPECTS and suspects > LARGEST_SHARE * alive
+        if not is_much or (self.stream.full and entity.walk is Walk.PAGES and self.stream.cursor.cursor_at is not None):
+            return None
+        return (
+            f"Reading {entity.name}: Kommo lists {suspects} of our {alive} rows no more, too many to be believed; "
+            "nothing was deleted here. If the token's user has lost rights, restore them; if the rows are really gone, "
+            f"run `oxcart kommo sync {entity.name} --full`."
+        )

@@ -1,0 +1,198 @@
+"""How is an account synchronised? Stream after stream, each alone under its lease, each from where it stands.
+
+May be killed at any point and run again, also by several processes at once: a stream that another one is reading is
+skipped. What concerns one stream ends that stream; what concerns the account or this machine ends the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from oxcart.errors import InvalidInput
+from oxcart.kommo.account import Account
+from oxcart.kommo.entities import ACCOUNT, ENTITIES, EVENTS, Entity, Walk
+from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
+from oxcart.kommo.store.account_settings import load_account_settings
+from oxcart.kommo.store.rows import count_rows
+from oxcart.kommo.sync.apply import table_of
+from oxcart.kommo.sync.cursors import Cursor, load_cursor
+from oxcart.kommo.sync.held import LEASE_SECONDS, Lease, LeaseLost, hold_lease
+from oxcart.kommo.sync.learning import can_filter
+from oxcart.kommo.sync.progress import Listener, Meter
+from oxcart.kommo.sync.stream import Reader, Stream
+from oxcart.kommo.sync.walks import read_stream
+
+Mode = Literal["full", "incremental", "skipped"]
+
+_GO_ON_SECONDS = 86_400
+"""A walk of everything that was cut off less than this ago goes on; an older one, when asked for again, begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one stream. `full`: every row was read. `skipped`: another process is reading it now.
+
+    `changed` rows are now another here than before, `deleted` ones are gone there. `error` is a sentence.
+    """
+
+    entity: str
+    mode: Mode
+    pages: int = 0
+    rows: int = 0
+    changed: int = 0
+    deleted: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "entity": self.entity,
+            "mode": self.mode,
+            "pages": self.pages,
+            "rows": self.rows,
+            "changed": self.changed,
+            "deleted": self.deleted,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+            "error": self.error,
+        }
+
+
+async def fetch_what_is_marked(account: Account) -> Any:
+    from oxcart.kommo.sync.marked import fetch_marked
+
+    return await fetch_marked(account)
+
+
+async def sync_account(
+    account: Account,
+    names: Sequence[str] | None = None,
+    *,
+    full: bool = False,
+    on_progress: Listener | None = None,
+    confirm: Callable[[Account], Awaitable[Any]] = fetch_what_is_marked,
+    lease_seconds: float = LEASE_SECONDS,
+) -> list[Outcome]:
+    """Read what changed since the last run, of all streams or of those named; with `full` everything there is.
+
+    Where events were read, `confirm` then reads by id what they marked. An outcome's `requests` do not count those.
+    Raises InvalidInput for a name that there is not; KommoError (Blocked, TooManyRequests, Unpaid, Unauthorized),
+    Unavailable, StoreRefused and SettingsError, which concern more than one stream. What was done by then is kept.
+    """
+    entities = choose_entities(names)
+    expected = await _expected(account, entities) if full else {}
+    async with account.database.reading("Reading what is known of the account") as connection:
+        settings = await load_account_settings(connection, account.connection_id)
+    meter = Meter([entity.name for entity in entities], expected, on_progress)
+    run = _Run(account, full, meter, Reader(account.client), lease_seconds, settings)
+    outcomes = [await run.sync(entity) for entity in entities]
+    if EVENTS in entities:
+        await confirm(account)
+    return outcomes
+
+
+def choose_entities(names: Collection[str] | None) -> list[Entity]:
+    """In the order of ENTITIES. Raises InvalidInput."""
+    unknown = sorted(set(names or ()) - ENTITIES.keys())
+    if unknown:
+        raise InvalidInput(
+            f"There is nothing named {', '.join(unknown)} to synchronise; there are {', '.join(ENTITIES)}."
+        )
+    return [entity for name, entity in ENTITIES.items() if names is None or name in names]
+
+
+async def _expected(account: Account, entities: Sequence[Entity]) -> dict[str, int]:
+    """How many rows each will have, by how many are here; of streams that were never read to their end: nothing."""
+    found = {}
+    async with account.database.reading("Counting rows") as connection:
+        for entity in entities:
+            cursor = await load_cursor(connection, account.connection_id, entity.name)
+            table, scope = table_of(entity, account.connection_id)
+            if cursor.full_walk_at is not None:
+                alive, dead = await count_rows(connection, table, scope)
+                found[entity.name] = dead if entity.marks_deleted else alive
+    return found
+
+
+@dataclass(slots=True)
+class _Run:
+    account: Account
+    full: bool
+    meter: Meter
+    reader: Reader
+    lease_seconds: float
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    async def sync(self, entity: Entity) -> Outcome:
+        began = time.monotonic()
+        self.meter.begin()
+        account = self.account
+        scope = f"sync:{account.connection_id}:{entity.name}"
+        async with hold_lease(account.database, scope, seconds=self.lease_seconds) as lease:
+            outcome = Outcome(entity.name, "skipped") if lease is None else await self._read(entity, lease)
+        await self.meter.end(entity.name)
+        return replace(outcome, seconds=time.monotonic() - began)
+
+    async def _read(self, entity: Entity, lease: Lease) -> Outcome:
+        stream = await self._open(entity, lease)
+        asked = self.reader.requests
+        filters = can_filter(self.settings, entity, probes=stream.full)
+        error: str | None = None
+        try:
+            await read_stream(stream, can_filter=filters)
+            error = stream.tally.notice
+            if error is not None:
+                await stream.note_error(error)
+        except (NoRights, Refused, Gone, ServerTrouble) as failure:
+            error = _sentence(entity, failure)
+            await self._note(stream, error)
+        except LeaseLost as failure:
+            error = str(failure)
+        except KommoError as failure:
+            await self._note(stream, str(failure))
+            raise
+        if entity is ACCOUNT:
+            await self._load_settings()
+        tally = stream.tally
+        is_full = stream.full or entity.walk in {Walk.ONCE, Walk.PAGES} or not filters
+        mode: Mode = "full" if is_full else "incremental"
+        requests = self.reader.requests - asked
+        return Outcome(entity.name, mode, tally.pages, tally.rows, tally.changed, tally.deleted, requests, error=error)
+
+    async def _open(self, entity: Entity, lease: Lease) -> Stream:
+        """From its checkpoint where a run was cut off, unless everything is asked for anew."""
+        async with self.account.database.reading(f"Reading the cursor of {entity.name}") as connection:
+            cursor = await load_cursor(connection, self.account.connection_id, entity.name)
+        stands = cursor.checkpoint
+        if self.full and stands is not None and not (stands.full and self._is_recent(stands.began)):
+            cursor = Cursor(cursor.cursor_at, None, cursor.full_walk_at)
+        full = self.full or cursor.cursor_at is None
+        if cursor.checkpoint is not None:
+            full = cursor.checkpoint.full
+        requests = self.reader.requests
+        return Stream(self.account, entity, cursor, lease, self.reader, self.meter, full, counted=requests)
+
+    def _is_recent(self, began: int) -> bool:
+        now = self.reader.server_time or time.time()
+        return now - began < _GO_ON_SECONDS
+
+    async def _load_settings(self) -> None:
+        async with self.account.database.reading("Reading what the account told") as connection:
+            self.settings = await load_account_settings(connection, self.account.connection_id)
+
+    async def _note(self, stream: Stream, error: str) -> None:
+        """Whoever has the lease by now has the word."""
+        try:
+            await stream.note_error(error)
+        except LeaseLost:
+            return
+
+
+def _sentence(entity: Entity, failure: KommoError) -> str:
+    if entity.needs_admin and isinstance(failure, NoRights):
+        return f"Reading {entity.name} needs an administrator's token; the one that is connected is another user's."
+    return str(failure)

@@ -1,0 +1,158 @@
+"""What does a walk need of the stream it reads? Its pages kept, its cursor moved, its rows counted: `Stream` does that.
+
+One transaction for each page: the lease shown, the rows, their links, the marks of events, the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.kommo.account import Account
+from oxcart.kommo.client import Answer, Client, Query
+from oxcart.kommo.entities import ACCOUNT, EVENTS, Entity
+from oxcart.kommo.pages import Row
+from oxcart.kommo.sync.apply import apply_rows
+from oxcart.kommo.sync.cursors import Checkpoint, Cursor, Ended, save_cursor
+from oxcart.kommo.sync.held import Lease
+from oxcart.kommo.sync.learning import learn_account
+from oxcart.kommo.sync.progress import Meter
+from oxcart.kommo.sync.vanished import mark_vanished
+
+LOOKBACK_SECONDS = 600
+"""A change may appear in the lists only now, and be dated minutes ago (facts/kommo.md 5)."""
+
+Then = Checkpoint | Ended | None
+
+
+class Reader:
+    """The account's GETs: counts them (one that is repeated counts once), and knows the server's time."""
+
+    def __init__(self, client: Client) -> None:
+        self.requests = 0
+        self.server_time: int | None = None
+        self._client = client
+
+    async def get(self, path: str, query: Query = ()) -> Answer:
+        self.requests += 1
+        answer = await self._client.get(path, query)
+        if answer.server_time is not None:
+            self.server_time = answer.server_time
+        return answer
+
+    async def now(self) -> int:
+        """Epoch seconds by an answer of this run, and by our clock if they have no date; asks if there was none."""
+        if self.server_time is None:
+            await self.get(ACCOUNT.path)
+        return self.server_time or int(datetime.now(UTC).timestamp())
+
+
+@dataclass(slots=True)
+class Tally:
+    pages: int = 0
+    rows: int = 0
+    changed: int = 0
+    deleted: int = 0
+    notice: str | None = None
+
+
+@dataclass(slots=True)
+class Stream:
+    """One entity of one account under its lease. `full`: all there is, from the beginning."""
+
+    account: Account
+    entity: Entity
+    cursor: Cursor
+    lease: Lease
+    reader: Reader
+    meter: Meter
+    full: bool
+    tally: Tally = field(default_factory=Tally)
+    counted: int = 0  # requests that are in the stored counts, or another stream's
+
+    @property
+    def query(self) -> Query:
+        return self.entity.query
+
+    def since(self) -> int:
+        """The first second that an incremental walk asks for."""
+        reached = self.cursor.cursor_at
+        return max(int(reached.timestamp()) - LOOKBACK_SECONDS, 0) if reached is not None else 0
+
+    async def keep(
+        self,
+        rows: list[Row],
+        then: Then | Callable[[AsyncConnection], Awaitable[Then]],
+        *,
+        server_time: int | None,
+        run: str | None = None,
+    ) -> None:
+        """Write what a request brought. `then` is what the cursor says afterwards, or decides it in the transaction.
+
+        Raises LeaseLost, and what the database does.
+        """
+        fetched_at = moment(server_time)
+        requests = self.reader.requests - self.counted
+
+        async def work(connection: AsyncConnection) -> frozenset[str]:
+            await self.lease.show(connection)
+            changed = await apply_rows(connection, self.account, self.entity, rows, fetched_at=fetched_at, run=run)
+            await self._learn(connection, rows, changed)
+            stands = await then(connection) if callable(then) else then
+            counts: dict[str, Any] = {"rows": len(changed), "requests": requests}
+            await save_cursor(connection, *self._key, stands, **counts, at=datetime.now(UTC))
+            return changed
+
+        changed = await self.account.database.write(f"Keeping {self.entity.name}", work)
+        self.counted = self.reader.requests
+        self._count(rows, changed)
+        await self.meter.page(self.entity.name, len(rows))
+
+    async def end(self, then: Then) -> None:
+        """Without a page."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await self.lease.show(connection)
+            await save_cursor(connection, *self._key, then, rows=0, requests=0, at=datetime.now(UTC))
+
+        await self.account.database.write(f"Moving the cursor of {self.entity.name}", work)
+
+    async def note_error(self, error: str) -> None:
+        """For `status`; where the walk stands does not change."""
+        requests = self.reader.requests - self.counted
+
+        async def work(connection: AsyncConnection) -> None:
+            await self.lease.show(connection)
+            counts: dict[str, Any] = {"rows": 0, "requests": requests}
+            await save_cursor(connection, *self._key, None, **counts, at=datetime.now(UTC), error=error)
+
+        await self.account.database.write(f"Noting an error of {self.entity.name}", work)
+        self.counted = self.reader.requests
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.account.connection_id, self.entity.name
+
+    async def _learn(self, connection: AsyncConnection, rows: list[Row], changed: frozenset[str]) -> None:
+        if self.entity is ACCOUNT:
+            await learn_account(connection, self.account.connection_id, rows[0])
+        elif self.entity is EVENTS:
+            new = [row for row in rows if str(row.get("id")) in changed]
+            await mark_vanished(connection, self.account.connection_id, new)
+
+    def _count(self, rows: list[Row], changed: frozenset[str]) -> None:
+        self.tally.pages += 1
+        self.tally.rows += len(rows)
+        if self.entity.marks_deleted:
+            self.tally.deleted += len(changed)
+        else:
+            self.tally.changed += len(changed)
+
+
+def moment(server_time: int | None) -> datetime:
+    """By our clock where an answer has no date."""
+    return datetime.now(UTC) if server_time is None else datetime.fromtimestamp(server_time, UTC)
