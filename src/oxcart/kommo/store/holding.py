@@ -63,22 +63,27 @@ async def hold_lease(
     """None if another still holds it after `wait_seconds`. Raises Unavailable."""
     holder = new_id()
     give_up = time.monotonic() + wait_seconds
-
-    async def acquire(connection: AsyncConnection) -> bool:
-        return await acquire_lease(connection, scope, holder, seconds)
-
-    while True:
-        asked = Hold(database, scope, holder, seconds)
-        if await database.write("Taking a lease", acquire):
-            break
+    while (hold := await _take(database, scope, holder, seconds)) is None:
         if time.monotonic() >= give_up:
             yield None
             return
         await asyncio.sleep(random.uniform(*_LOOK_SECONDS))
-    keeping = asyncio.create_task(asked.keep(), name=f"lease:{scope}")
+    keeping = asyncio.create_task(hold.keep(), name=f"lease:{scope}")
     try:
-        yield asked
+        yield hold
     finally:
         keeping.cancel()
         await asyncio.wait([keeping])
-        await asked.release()
+        await hold.release()
+
+
+async def _take(database: Database, scope: str, holder: str, seconds: float) -> Hold | None:
+    async def acquire(connection: AsyncConnection) -> bool:
+        return await acquire_lease(connection, scope, holder, seconds)
+
+    asked = Hold(database, scope, holder, seconds)
+    try:
+        return asked if await database.write("Taking a lease", acquire) else None
+    except asyncio.CancelledError:
+        await asked.release()  # it may have been committed
+        raise

@@ -17,9 +17,9 @@ from oxcart.kommo.failures import Gone
 from oxcart.kommo.pages import LARGEST_PAGE, Row, rows_of
 
 IDS_AT_ONCE = LARGEST_PAGE
-"""With a longest id of 20 digits the request line stays below the 8 KiB that servers take."""
+"""With a longest id of 18 digits the request line stays below the 8 KiB that servers take."""
 
-_LONGEST_ID = 20
+_LONGEST_ID = 18
 
 
 @dataclass(frozen=True, slots=True)
