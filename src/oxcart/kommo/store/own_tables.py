@@ -86,6 +86,7 @@ crm_cursors = Table(
     Column("swept_at", Moment),
     Column("last_run_at", Moment),
     Column("last_error", Text),
+    Column("sweep_error", Text),  # why the last sweep deleted nothing; a poll that succeeds does not end it
     Column("rows_written", BIG, nullable=False, default=0),
     Column("requests", BIG, nullable=False, default=0),
 )
@@ -99,6 +100,7 @@ crm_dirty = Table(
     Column("action", Text, nullable=False),
     Column("hinted_at", Moment),
     Column("marked_at", Moment, nullable=False),
+    Column("source", Text),  # hook or event, or a list that may be late
     Column("mark", Text, nullable=False),  # another one with each marking: a mark made meanwhile is not cleared
     Index("ix_crm_dirty_marked", "connection_id", "entity", "marked_at"),
 )

@@ -114,17 +114,37 @@ async def mark_seen(
 
 
 async def unseen(
-    connection: AsyncConnection, table: Table, scope: Scope, *, run: str, before: datetime, limit: int
+    connection: AsyncConnection,
+    table: Table,
+    scope: Scope,
+    *,
+    run: str,
+    before: datetime,
+    limit: int,
+    after: str | None = None,
 ) -> list[str]:
-    """Ids of living rows that the sweep did not meet, and that nobody has met since `before`, when it began."""
-    suspect = and_(
+    """Ids of living rows that the sweep did not meet, and that nobody has met since `before`, when it began.
+
+    In their order; `after` is the last of those that were had already.
+    """
+    query = select(table.c.external_id).where(*_within(table, scope), _is_unseen(table, run, before))
+    if after is not None:
+        query = query.where(table.c.external_id > after)
+    found = await connection.execute(query.order_by(table.c.external_id).limit(limit))
+    return [row.external_id for row in found]
+
+
+async def count_unseen(connection: AsyncConnection, table: Table, scope: Scope, *, run: str, before: datetime) -> int:
+    query = select(func.count()).select_from(table).where(*_within(table, scope), _is_unseen(table, run, before))
+    return int((await connection.execute(query)).scalar_one())
+
+
+def _is_unseen(table: Table, run: str, before: datetime) -> ColumnElement[bool]:
+    return and_(
         table.c.deleted_at.is_(None),
         table.c.seen_run.is_distinct_from(run),
         or_(table.c.seen_at.is_(None), table.c.seen_at < before),
     )
-    query = select(table.c.external_id).where(*_within(table, scope), suspect)
-    found = await connection.execute(query.order_by(table.c.external_id).limit(limit))
-    return [row.external_id for row in found]
 
 
 async def count_rows(connection: AsyncConnection, table: Table, scope: Scope) -> tuple[int, int]:

@@ -6,10 +6,10 @@ Whoever read a row calls `apply_rows` in its own transaction; the rules of store
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, delete, insert
+from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
@@ -29,8 +29,12 @@ from oxcart.kommo.store.own_tables import crm_links, crm_row_versions
 from oxcart.kommo.store.platform_tables import crm_custom_fields
 from oxcart.kommo.store.residents import CUSTOM_FIELDS
 from oxcart.kommo.store.residents import TASKS as TASK_ROWS
-from oxcart.kommo.store.rows import Scope, write_rows, write_tombstones
+from oxcart.kommo.store.rows import EPOCH, Scope, write_rows, write_tombstones
 from oxcart.kommo.store.typed import row_of
+from oxcart.kommo.sync.marks import Mark, mark_dirty
+
+LATE_SECONDS = 600.0
+"""So long a list may show what was before; 300 s were seen (facts/kommo.md 4)."""
 
 _IDS_AT_ONCE = 500
 
@@ -43,14 +47,34 @@ async def apply_rows(
     *,
     fetched_at: datetime,
     run: str | None = None,
+    by_id: bool = False,
 ) -> frozenset[str]:
     """Note that the account had these rows at `fetched_at`, the server's time. Returns the ids that changed by it.
 
     Of pipelines `raws` must be the whole list. Ids of custom fields are as in leads:771906. `run` is the sweep's.
+    `by_id`: they were asked for by their ids. A list may lag behind: a row in it that was gone a moment ago is not
+    believed but marked, and `fetch_marked` asks for it by id.
     """
     at, raws = datetime.now(UTC), [raw for raw in raws if raw.get("id") is not None]
     if entity.marks_deleted:
-        return await _apply_marked(connection, account, raws, fetched_at=fetched_at)
+        return await _apply_deleted_rows(connection, account, ENTITIES["leads"], raws, fetched_at=fetched_at)
+    died = await _apply_deleted_rows(connection, account, entity, raws, fetched_at=fetched_at)
+    raws = [raw for raw in raws if raw.get("is_deleted") is not True]
+    if entity.by_id and not by_id:
+        raws = await _believed(connection, account, entity, raws, fetched_at=fetched_at)
+    return died | await _apply_living(connection, account, entity, raws, fetched_at=fetched_at, at=at, run=run)
+
+
+async def _apply_living(
+    connection: AsyncConnection,
+    account: Account,
+    entity: Entity,
+    raws: Sequence[Raw],
+    *,
+    fetched_at: datetime,
+    at: datetime,
+    run: str | None,
+) -> frozenset[str]:
     if entity is PIPELINES:
         return await write_pipelines(connection, account.connection_id, raws, fetched_at=fetched_at, at=at)
     if entity is TASKS:
@@ -116,13 +140,39 @@ def is_custom_fields(entity: Entity) -> bool:
     return entity.table == crm_custom_fields.name
 
 
-async def _apply_marked(
-    connection: AsyncConnection, account: Account, raws: Sequence[Raw], *, fetched_at: datetime
+async def _apply_deleted_rows(
+    connection: AsyncConnection, account: Account, entity: Entity, raws: Sequence[Raw], *, fetched_at: datetime
 ) -> frozenset[str]:
-    """The bin's list: {id, updated_at, is_deleted}; updated_at is when the lead went there."""
-    leads = ENTITIES["leads"]
-    deleted = {str(raw["id"]): _moment(raw.get("updated_at"), fetched_at) for raw in raws if raw.get("is_deleted")}
-    return await apply_deleted(connection, account, leads, deleted, observed_at=fetched_at, source="list")
+    """Rows that say so themselves, as in the bin's list: {id, updated_at, is_deleted}; updated_at is when it was."""
+    deleted = {
+        str(raw["id"]): _moment(raw.get("updated_at"), fetched_at) for raw in raws if raw.get("is_deleted") is True
+    }
+    if not deleted:
+        return frozenset()
+    return await apply_deleted(connection, account, entity, deleted, observed_at=fetched_at, source="list")
+
+
+async def _believed(
+    connection: AsyncConnection, account: Account, entity: Entity, raws: Sequence[Raw], *, fetched_at: datetime
+) -> list[Raw]:
+    """Without the rows that may only still be listed: gone within the last minutes, and not changed since."""
+    table, scope = table_of(entity, account.connection_id)
+    mine = [table.c[name] == value for name, value in scope.keys.items()]
+    recently = table.c.gone_at > fetched_at - timedelta(seconds=LATE_SECONDS)
+    query = select(table.c.external_id, table.c.deleted_at).where(*mine, table.c.deleted_at.is_not(None), recently)
+    ids = [storable(str(raw["id"])) for raw in raws]
+    gone: dict[str, datetime] = {}
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        found = await connection.execute(query.where(table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE])))
+        gone |= {row.external_id: row.deleted_at for row in found}
+    doubtful = {
+        str(raw["id"])
+        for raw in raws
+        if str(raw["id"]) in gone and _moment(raw.get("updated_at"), EPOCH) <= gone[str(raw["id"])]
+    }
+    marks = [Mark(entity.name, external_id, "restore", source="list") for external_id in doubtful]
+    await mark_dirty(connection, account.connection_id, marks, at=datetime.now(UTC))
+    return [raw for raw in raws if str(raw["id"]) not in doubtful]
 
 
 async def _replace_links(

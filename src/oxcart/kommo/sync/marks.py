@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, delete, func, select, tuple_
+from sqlalchemy import and_, case, delete, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,12 +19,16 @@ _MARKS_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`entity` is a name of entities.ENTITIES; `action` what is said to have happened: update, delete, restore…"""
+    """`entity` is a name of entities.ENTITIES; `action` what is said to have happened: update, delete, restore…
+
+    `source` is who said so, hook, event or list: a tombstone that follows from the mark carries it.
+    """
 
     entity: str
     external_id: str
     action: str = "update"
     hinted_at: datetime | None = None
+    source: str = "hook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Marked:
     hinted_at: datetime | None
     marked_at: datetime
     token: str
+    source: str = "hook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ async def _mark(connection: AsyncConnection, connection_id: str, marks: Collecti
             "hinted_at": mark.hinted_at,
             "marked_at": at,
             "mark": new_id(),
+            "source": mark.source,
         }
         for mark in marks
     ]
@@ -79,6 +85,7 @@ async def _mark(connection: AsyncConnection, connection_id: str, marks: Collecti
     new, old = statement.excluded, crm_dirty.c
     is_newer = func.coalesce(new.hinted_at >= old.hinted_at, True)
     changes = {"mark": new.mark, "action": case((is_newer, new.action), else_=old.action)}
+    changes["source"] = case((is_newer, new.source), else_=old.source)
     changes["hinted_at"] = case((is_newer, func.coalesce(new.hinted_at, old.hinted_at)), else_=old.hinted_at)
     await connection.execute(
         statement.on_conflict_do_update(index_elements=["connection_id", "entity", "external_id"], set_=changes)
@@ -96,14 +103,27 @@ async def backlog(connection: AsyncConnection, connection_id: str) -> dict[str, 
     return {entity: Backlog(count, first, last) for entity, count, first, last in await connection.execute(query)}
 
 
-async def oldest_marks(connection: AsyncConnection, connection_id: str, entity: str, *, limit: int) -> list[Marked]:
+async def oldest_marks(
+    connection: AsyncConnection, connection_id: str, entity: str, *, limit: int, after: Marked | None = None
+) -> list[Marked]:
+    """The first there are, or those that follow on `after`."""
     dirty = crm_dirty.c
     query = (
-        select(dirty.external_id, dirty.action, dirty.hinted_at, dirty.marked_at, dirty.mark)
+        select(
+            dirty.external_id,
+            dirty.action,
+            dirty.hinted_at,
+            dirty.marked_at,
+            dirty.mark,
+            func.coalesce(dirty.source, "hook"),
+        )
         .where(dirty.connection_id == connection_id, dirty.entity == entity)
         .order_by(dirty.marked_at, dirty.external_id)
         .limit(limit)
     )
+    if after is not None:
+        same_time = and_(dirty.marked_at == after.marked_at, dirty.external_id > after.external_id)
+        query = query.where(or_(dirty.marked_at > after.marked_at, same_time))
     return [Marked(*row) for row in await connection.execute(query)]
 
 

@@ -1,0 +1,89 @@
+"""How is a lease kept while the work that it guards goes on? Renewed beside it, given back at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.errors import Unavailable
+from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.database import Database
+from oxcart.kommo.store.leases import acquire_lease, release_lease, renew_lease
+
+LEASE_SECONDS = 30.0
+"""So long nobody else can begin after a holder was killed."""
+
+_RELEASE_SECONDS = 5.0
+_LOOK_SECONDS = (0.05, 0.15)
+
+
+class Hold:
+    """A lease of ours. Once it is lost, another may be at the same work: begin nothing more under it."""
+
+    def __init__(self, database: Database, scope: str, holder: str, seconds: float) -> None:
+        self._database, self._scope, self._holder, self._seconds = database, scope, holder, seconds
+        self._held_until = time.monotonic() + seconds
+
+    @property
+    def is_ours(self) -> bool:
+        return time.monotonic() < self._held_until
+
+    async def keep(self) -> None:
+        """Renew it until it is lost. A database that is away for a while costs nothing before the lease ends."""
+        while self.is_ours:
+            await asyncio.sleep(self._seconds / 3)
+            began = time.monotonic()
+            with contextlib.suppress(Unavailable):
+                is_ours = await self._database.write("Renewing a lease", self._renew)
+                self._held_until = began + self._seconds if is_ours else 0.0
+
+    async def release(self) -> None:
+        """Where that fails it ends by itself."""
+        with contextlib.suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self._database.write("Giving a lease back", self._release)
+
+    async def _renew(self, connection: AsyncConnection) -> bool:
+        return await renew_lease(connection, self._scope, self._holder, self._seconds)
+
+    async def _release(self, connection: AsyncConnection) -> None:
+        await release_lease(connection, self._scope, self._holder)
+
+
+@asynccontextmanager
+async def hold_lease(
+    database: Database, scope: str, *, wait_seconds: float = 0.0, seconds: float = LEASE_SECONDS
+) -> AsyncIterator[Hold | None]:
+    """None if another still holds it after `wait_seconds`. Raises Unavailable."""
+    holder = new_id()
+    give_up = time.monotonic() + wait_seconds
+    while (hold := await _take(database, scope, holder, seconds)) is None:
+        if time.monotonic() >= give_up:
+            yield None
+            return
+        await asyncio.sleep(random.uniform(*_LOOK_SECONDS))
+    keeping = asyncio.create_task(hold.keep(), name=f"lease:{scope}")
+    try:
+        yield hold
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        await hold.release()
+
+
+async def _take(database: Database, scope: str, holder: str, seconds: float) -> Hold | None:
+    async def acquire(connection: AsyncConnection) -> bool:
+        return await acquire_lease(connection, scope, holder, seconds)
+
+    asked = Hold(database, scope, holder, seconds)
+    try:
+        return asked if await database.write("Taking a lease", acquire) else None
+    except asyncio.CancelledError:
+        await asked.release()  # it may have been committed
+        raise
