@@ -31,15 +31,18 @@ _WHAT = "The secret of the webhooks"
 
 @dataclass(frozen=True, slots=True)
 class HookSecrets:
-    """`old` is accepted until `old_until`."""
+    """`old` is accepted until `old_until`; what `make_secrets` returns has none that is not accepted any more."""
 
     current: Secret
     old: Secret | None = None
     old_until: datetime | None = None
 
+    @property
+    def good(self) -> tuple[Secret, ...]:
+        return (self.current, self.old) if self.old is not None else (self.current,)
+
     def accepted(self, at: datetime) -> tuple[Secret, ...]:
-        is_old_good = self.old is not None and self.old_until is not None and at < self.old_until
-        return (self.current, self.old) if is_old_good and self.old is not None else (self.current,)
+        return self.good if self.old_until is not None and at < self.old_until else (self.current,)
 
 
 def hook_address(public_url: str, connection_id: str, secret: Secret) -> Secret:
@@ -49,9 +52,9 @@ def hook_address(public_url: str, connection_id: str, secret: Secret) -> Secret:
 
 async def read_all_secrets(connection: AsyncConnection, keyring: Keyring) -> dict[str, HookSecrets]:
     """By connection; those without webhooks are not in it. Raises SettingsError if no key opens one."""
-    query = select(states.c.connection_id, states.c.webhook_secret, states.c.old_webhook_secret)
-    query = query.add_columns(states.c.old_webhook_secret_until)
-    query = query.join(crm_connections, crm_connections.c.id == states.c.connection_id)
+    query = select(
+        states.c.connection_id, states.c.webhook_secret, states.c.old_webhook_secret, states.c.old_webhook_secret_until
+    ).join(crm_connections, crm_connections.c.id == states.c.connection_id)
     query = query.where(crm_connections.c.provider == KOMMO, states.c.webhook_secret.is_not(None))
     found = await connection.execute(query)
     return {connection_id: _opened(keyring, current, old, until) for connection_id, current, old, until in found}
