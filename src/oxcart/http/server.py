@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvicorn
 from starlette.applications import Starlette
@@ -36,12 +37,15 @@ class HttpServer:
         may_move: bool = False,
         loopback_only: bool = False,
         more_routes: Sequence[Route] = (),
+        beside: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
+        """`beside` is entered on the HTTP thread's loop before the first request, and left after the last."""
         self._app = build_app(site, more_routes)
         self._emit = emit
         self._wanted_port = port
         self._may_move = may_move
         self._hosts = LOOPBACK if loopback_only else EVERYWHERE
+        self._beside = beside or nullcontext()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -50,7 +54,7 @@ class HttpServer:
         sockets = open_sockets(self._wanted_port, self._hosts, may_move=self._may_move)
         port: int = sockets[0].getsockname()[1]
         hosts = tuple(str(listener.getsockname()[0]) for listener in sockets)
-        self._server = _Server(_config(self._app))
+        self._server = _Server(_config(self._app), self._beside)
         self._thread = threading.Thread(target=self._server.run_on, args=(sockets,), name="http", daemon=True)
         self._thread.start()
         if not self._server.settled.wait(_START_SECONDS) or not self._server.started:
@@ -86,9 +90,14 @@ def _config(app: Starlette) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """`settled` is set when start-up is over, well or not; `started` says which. Off the main thread, no signals."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, beside: AbstractAsyncContextManager[object]) -> None:
         super().__init__(config)
         self.settled = threading.Event()
+        self._beside = beside
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with self._beside:
+            await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

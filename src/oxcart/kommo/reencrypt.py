@@ -11,6 +11,7 @@ from oxcart.kommo.crypto import Keyring, Opened, Shape
 from oxcart.kommo.held_tokens import open_held
 from oxcart.kommo.store.connections import KOMMO, list_connections, reseal
 from oxcart.kommo.store.database import Database
+from oxcart.kommo.store.own_tables import crm_connection_states as states
 from oxcart.kommo.store.platform_tables import crm_credentials
 
 _TRIES = 5
@@ -46,6 +47,8 @@ async def _reencrypt(database: Database, keyring: Keyring, *, tokens: Shape) -> 
             if not await reseal(connection, stored, access, refresh):
                 raise _Overtaken
         await _reencrypt_client_secrets(connection, keyring, count, is_plain=tokens is Shape.PLAIN)
+        if keyring.current is not None:
+            await _reencrypt_webhook_secrets(connection, keyring, count)
         return Reencrypted(count.changed, count.unchanged)
 
     for attempt in range(_TRIES):
@@ -71,6 +74,20 @@ async def _reencrypt_client_secrets(
             same = (crm_credentials.c.id == row.id, crm_credentials.c.client_secret == row.client_secret)
             statement = update(crm_credentials).where(*same).values(client_secret=sealed)
             if (await connection.execute(statement)).rowcount != 1:
+                raise _Overtaken
+
+
+async def _reencrypt_webhook_secrets(connection: AsyncConnection, keyring: Keyring, count: _Count) -> None:
+    """Nobody but us reads these: they are encrypted wherever there is a key."""
+    secrets = (states.c.webhook_secret, states.c.old_webhook_secret)
+    for row in (await connection.execute(select(states.c.connection_id, *secrets))).all():
+        held = {column: text for column, text in zip(secrets, row[1:], strict=True) if text is not None}
+        opened = {column: keyring.open(text, "The secret of the webhooks") for column, text in held.items()}
+        sealed = {column: count.sealed(opened[column], text, Shape.BASE64) for column, text in held.items()}
+        if sealed != held:
+            same = [column == text for column, text in held.items()]
+            statement = update(states).where(states.c.connection_id == row.connection_id, *same)
+            if (await connection.execute(statement.values(sealed))).rowcount != 1:
                 raise _Overtaken
 
 

@@ -119,7 +119,7 @@ async def replace_tokens(
     connection: AsyncConnection, read: StoredConnection, tokens: SealedTokens, *, at: datetime
 ) -> bool:
     """Write them if nobody has written others since `read` was read. False: nothing was written, roll back."""
-    await _make_state(connection, read.id)
+    await make_state(connection, read.id)
     state = update(states).where(states.c.connection_id == read.id, states.c.token_version == read.version)
     known: dict[str, Any] = {"token_version": read.version + 1, "refreshed_at": at, "reauth_reason": None}
     known |= {"reauth_at": None, "refused_fingerprint": None, "api_domain": tokens.api_domain or read.api_domain}
@@ -154,7 +154,7 @@ async def mark_refused(
     connection: AsyncConnection, connection_id: str, *, reason: str, fingerprint: str, at: datetime
 ) -> bool:
     """These tokens are of no more use. False if that was known."""
-    await _make_state(connection, connection_id)
+    await make_state(connection, connection_id)
     unknown = states.c.refused_fingerprint.is_distinct_from(fingerprint) | states.c.reauth_reason.is_(None)
     statement = update(states).where(states.c.connection_id == connection_id, unknown)
     values = {"reauth_reason": reason, "refused_fingerprint": fingerprint, "reauth_at": at}
@@ -186,7 +186,7 @@ async def add_connection(connection: AsyncConnection, org_id: str, tokens: Seale
         "metadata": {},
     }
     await connection.execute(insert(crm_connections).values(row))
-    await _make_state(connection, connection_id)
+    await make_state(connection, connection_id)
     known = update(states).where(states.c.connection_id == connection_id)
     await connection.execute(known.values(api_domain=tokens.api_domain))
     return connection_id
@@ -222,7 +222,8 @@ async def purge_connection(connection: AsyncConnection, connection_id: str) -> N
     await connection.execute(delete(crm_connections).where(crm_connections.c.id == connection_id))
 
 
-async def _make_state(connection: AsyncConnection, connection_id: str) -> None:
+async def make_state(connection: AsyncConnection, connection_id: str) -> None:
+    """The row of ours beside the platform's, if there is none."""
     statement = _insert(connection, states).values(connection_id=connection_id, token_version=0)
     await connection.execute(statement.on_conflict_do_nothing())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, Integer, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
 
 from oxcart.kommo.store.columns import BIG, JSON_VALUE, UUID, Moment, new_id
 from oxcart.kommo.store.platform_tables import METADATA
@@ -116,6 +116,13 @@ crm_hooks = Table(
     Column("expanded_at", Moment),
     Column("error", Text),
     Index("ix_crm_hooks_received", "received_at"),
+    Index(
+        "ix_crm_hooks_waiting",  # holds the few that are not expanded yet, of the many that are kept
+        "connection_id",
+        "received_at",
+        postgresql_where=text("expanded_at IS NULL"),
+        sqlite_where=text("expanded_at IS NULL"),
+    ),
 )
 
 crm_outbox = Table(

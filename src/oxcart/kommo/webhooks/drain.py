@@ -1,0 +1,253 @@
+"""How do stored webhooks become rows of the mirror? They are expanded into marks, and what is marked is read again.
+
+One at a time for an account. While webhooks keep coming, only full pages of 250 are read: what is edited again before
+its turn is read once. When it is quiet, or something waits too long, the rest is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.clock import deadline
+from oxcart.errors import OxcartError
+from oxcart.kommo.account import Account
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.pages import LARGEST_PAGE
+from oxcart.kommo.store.connections import load_connection
+from oxcart.kommo.store.database import now
+from oxcart.kommo.store.leases import acquire_lease, release_lease, renew_lease
+from oxcart.kommo.sync.marks import Backlog, Mark, backlog, mark_dirty
+from oxcart.kommo.webhooks.expand import expand_body
+from oxcart.kommo.webhooks.forms import UnreadableHook
+from oxcart.kommo.webhooks.stored import Waiting, has_waiting, note_expanded, waiting_hooks
+
+LEASE_SECONDS = 20.0
+"""How long the webhooks of a process that was killed wait for the next one; renewed every quarter of it."""
+
+_HOOKS_AT_ONCE = 200
+_LOOK_SECONDS = 0.1  # between two looks for further webhooks while something waits
+_RELEASE_SECONDS = 5.0
+
+
+class Read(Protocol):
+    """What a reading of marked rows did."""
+
+    @property
+    def read(self) -> int: ...
+
+    @property
+    def changed(self) -> int: ...
+
+    @property
+    def gone(self) -> int: ...
+
+    @property
+    def requests(self) -> int: ...
+
+
+class FetchMarked(Protocol):
+    """Reads the rows that are marked, the oldest mark first, 250 ids a GET; with `most` not more rows than that."""
+
+    async def __call__(
+        self, account: Account, *, only: Collection[str] | None = None, most: int | None = None
+    ) -> Read: ...
+
+
+@dataclass(slots=True)
+class Drained:
+    """`refused` hooks could not be understood; their rows say why. `ignored` items have no stream of ours.
+
+    `is_held`: another process drains this account, and will look again when it is done.
+    """
+
+    hooks: int = 0
+    refused: int = 0
+    ignored: int = 0
+    marks: int = 0
+    read: int = 0
+    changed: int = 0
+    gone: int = 0
+    requests: int = 0
+    is_held: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        counts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "is_held"}
+        return counts | {"isHeld": self.is_held}
+
+
+async def drain_hooks(
+    account: Account, *, fetch: FetchMarked, quiet_seconds: float = 0.3, longest_seconds: float = 5.0
+) -> Drained:
+    """Until nothing is left of what was stored. May be killed at any point, and called by many at once.
+
+    Raises KommoError, Unavailable, SettingsError; what was not read stays marked.
+    """
+    drain = _Drain(account, fetch, quiet_seconds, longest_seconds)
+    while True:
+        async with _turn(account) as is_ours:
+            if is_ours is None:
+                drain.done.is_held = True
+                return drain.done
+            await drain.run(is_ours)
+        # Whoever came meanwhile was sent away: what it was called for is ours to see.
+        if not await drain.has_more():
+            return drain.done
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Set to false when the lease was lost: then another one drains already."""
+
+    is_ours: bool = True
+
+
+@asynccontextmanager
+async def _turn(account: Account) -> AsyncIterator[_Turn | None]:
+    """The lease on an account's webhooks, renewed as long as the block runs; None if it is another's."""
+    database, scope, holder = account.database, f"hooks:{account.connection_id}", uuid.uuid4().hex
+
+    async def acquire(connection: AsyncConnection) -> bool:
+        return await acquire_lease(connection, scope, holder, LEASE_SECONDS)
+
+    async def renew(connection: AsyncConnection) -> bool:
+        return await renew_lease(connection, scope, holder, LEASE_SECONDS)
+
+    async def release(connection: AsyncConnection) -> None:
+        await release_lease(connection, scope, holder)
+
+    if not await database.write("Taking turns at webhooks", acquire):
+        yield None
+        return
+    turn = _Turn()
+
+    async def keep() -> None:
+        while turn.is_ours:
+            await asyncio.sleep(LEASE_SECONDS / 4)
+            with contextlib.suppress(OxcartError):  # the next renewal is soon enough
+                turn.is_ours = await database.write("Keeping the turn at webhooks", renew)
+
+    keeping = asyncio.create_task(keep(), name=f"kommo:hooks:{account.connection_id}")
+    try:
+        yield turn
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        with contextlib.suppress(OxcartError, TimeoutError):  # left undone, it ends by itself
+            async with deadline("releasing the turn at webhooks", _RELEASE_SECONDS):
+                await database.write("Releasing the turn at webhooks", release)
+
+
+@dataclass(slots=True)
+class _Drain:
+    account: Account
+    fetch: FetchMarked
+    quiet_seconds: float
+    longest_seconds: float
+    done: Drained = field(default_factory=Drained)
+    stuck: set[str] = field(default_factory=set)
+
+    async def run(self, turn: _Turn) -> None:
+        while turn.is_ours:
+            while await self._expand():
+                continue
+            at, marked = await self._marked()
+            if not marked:
+                return
+            ready = {name: most for name, of in marked.items() if (most := self._most(of, at))}
+            for name, most in ready.items():
+                await self._read(name, most)
+            if not ready:
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def has_more(self) -> bool:
+        async with self.account.database.reading("Looking for webhooks") as connection:
+            if await has_waiting(connection, self.account.connection_id):
+                return True
+        _, marked = await self._marked()
+        return bool(marked)
+
+    async def _marked(self) -> tuple[datetime, dict[str, Backlog]]:
+        """What can be read by its id, and the time now by the clock that the marks are from."""
+        async with self.account.database.reading("Looking for marks") as connection:
+            at = await now(connection)
+            found = await backlog(connection, self.account.connection_id)
+        readable = {name for name, entity in ENTITIES.items() if entity.by_id} - self.stuck
+        return at, {name: of for name, of in found.items() if name in readable}
+
+    def _most(self, of: Backlog, at: datetime) -> int:
+        """How many of these rows are to be read now."""
+        is_quiet = (at - of.newest_at).total_seconds() >= self.quiet_seconds
+        is_late = (at - of.oldest_at).total_seconds() >= self.longest_seconds
+        return of.count if is_quiet or is_late else of.count - of.count % LARGEST_PAGE
+
+    async def _read(self, name: str, most: int) -> None:
+        found = await self.fetch(self.account, only={name}, most=most)
+        self.done.read += found.read
+        self.done.changed += found.changed
+        self.done.gone += found.gone
+        self.done.requests += found.requests
+        if not found.read and not found.gone:
+            self.stuck.add(name)  # another one has read them, or nobody can: not to be asked for ever
+
+    # ------------------------------------------------------------------------------------------ expanding
+    async def _expand(self) -> int:
+        """Some of the stored bodies, marks and note in one transaction; how many there were."""
+        account, database = self.account, self.account.database
+
+        async def write(connection: AsyncConnection) -> Drained:
+            hooks = await waiting_hooks(connection, account.connection_id, limit=_HOOKS_AT_ONCE)
+            stored = await load_connection(connection, account.connection_id)
+            found = _expand_all(hooks, stored.account_id if stored else None)
+            at = await now(connection)
+            part = Drained(hooks=len(hooks), ignored=found.ignored)
+            part.refused = sum(error is not None for _, error in found.errors)
+            part.marks = await mark_dirty(connection, account.connection_id, found.marks, at=at)
+            await note_expanded(connection, account.connection_id, found.errors, at=at)
+            return part
+
+        async with database.reading("Looking for webhooks") as connection:
+            if not await has_waiting(connection, account.connection_id):
+                return 0
+        part = await database.write("Expanding webhooks", write)
+        for name in ("hooks", "refused", "ignored", "marks"):
+            setattr(self.done, name, getattr(self.done, name) + getattr(part, name))
+        if part.marks:
+            self.stuck.clear()
+        return part.hooks
+
+
+@dataclass(slots=True)
+class _Found:
+    errors: list[tuple[Waiting, str | None]]
+    marks: list[Mark]
+    ignored: int = 0
+
+
+def _expand_all(hooks: list[Waiting], account_id: str | None) -> _Found:
+    found = _Found([], [])
+    for hook in hooks:
+        error: str | None = None
+        try:
+            expanded = expand_body(hook.body, hook.content_type)
+        except UnreadableHook as unreadable:
+            error = str(unreadable)
+        else:
+            if expanded.account_id is not None and account_id is not None and expanded.account_id != account_id:
+                error = (
+                    "Expanding a webhook: it is of another Kommo account than this connection. Find out who sends to "
+                    "its address; `oxcart kommo disconnect` and `connect` make another one."
+                )
+            else:
+                found.marks += expanded.marks
+                found.ignored += expanded.ignored
+        found.errors.append((hook, error))
+    return found

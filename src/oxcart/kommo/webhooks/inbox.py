@@ -1,0 +1,225 @@
+"""What happens to a webhook when it comes in? It is stored, and answered once that is certain; all else comes later.
+
+Runs on the HTTP thread's loop with a database of its own, and needs neither Redis nor Kommo. All that wait are
+committed together: a commit costs some milliseconds, and Kommo's webhooks come in bursts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import NamedTuple, Self
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.clock import deadline
+from oxcart.errors import OxcartError, SettingsError
+from oxcart.kommo.authorize import handle_revocation
+from oxcart.kommo.crypto import Keyring
+from oxcart.kommo.store.database import Database
+from oxcart.kommo.store.database_url import DatabaseTarget
+from oxcart.kommo.store.failures import StoreRefused
+from oxcart.kommo.store.opening import open_database
+from oxcart.kommo.tokens import TokenKeeper
+from oxcart.kommo.webhooks.announcing import Announcer
+from oxcart.kommo.webhooks.hook_secrets import HookSecrets, read_all_secrets
+from oxcart.kommo.webhooks.no_endpoint import NoTokenEndpoint
+from oxcart.kommo.webhooks.stored import Hook, hook_of, store_hooks
+from oxcart.telemetry.bus import Emit
+from oxcart.telemetry.events import WarningRaised
+
+ANSWER_SECONDS = 1.7
+"""Kommo waits 2 s. Without an answer it repeats the webhook, and does the same after a 503."""
+
+_SECRETS_SECONDS = 5.0  # that a secret which was replaced is still taken
+_LOOK_AGAIN_SECONDS = 0.5  # between two looks for a secret that is not there: guessing costs no database
+_OPEN_AGAIN_SECONDS = 1.0
+_MOST_WAITING = 2000  # bodies in memory; those above are refused, and repeated by Kommo
+_HOOKS_AT_ONCE = 500
+_CLOSE_SECONDS = 0.5
+
+STRANGER = "There is no webhook at this address. `oxcart kommo connect` writes the right one into the account."
+AWAY = "The webhook could not be stored: the worker's database does not answer. Send it again later."
+BUSY = "The webhook was not stored: too many are waiting. Send it again later."
+NOT_REVOKED = "The notice is about no account that is connected here, or is not signed with its integration's secret."
+
+
+class HookAnswer(NamedTuple):
+    """An HTTP status and one sentence."""
+
+    status: int
+    sentence: str
+
+
+class HookInbox:
+    """Use as a context manager on the loop that serves HTTP; the database is opened by the first webhook.
+
+    `on_stored(connection_id)` is called on this thread after a commit, at once and then not more often than every
+    200 ms for one connection: it must return at once. What it fails to pass on, the next poll finds.
+    """
+
+    def __init__(self, target: DatabaseTarget, keyring: Keyring, on_stored: Callable[[str], None], emit: Emit) -> None:
+        self._target = target
+        self._keyring = keyring
+        self._emit = emit
+        self._announcer = Announcer(on_stored)
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._database: Database | None = None
+        self._failed: tuple[float, OxcartError] | None = None
+        self._told: str | None = None
+        self._secrets: dict[str, HookSecrets] = {}
+        self._secrets_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self._waiting: list[tuple[Hook, asyncio.Future[None]]] = []
+        self._woken = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._writer = asyncio.create_task(self._write(), name="kommo:hook-inbox")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """What is being stored is stored; what waits gets no answer, and comes again."""
+        assert self._writer is not None
+        waiting = [stored for _, stored in self._waiting]
+        if waiting:
+            await asyncio.wait(waiting, timeout=_CLOSE_SECONDS)
+        self._writer.cancel()
+        await asyncio.wait([self._writer])
+        self._announcer.close()
+        await self._stack.aclose()
+
+    # ------------------------------------------------------------------------------------------ what HTTP asks
+    async def admit(self, connection_id: str, secret: str) -> HookAnswer | None:
+        """None for a sender who knows the secret; an unknown connection and a wrong secret look the same."""
+        try:
+            async with deadline("looking for a webhook's secret", ANSWER_SECONDS):
+                known = await self._secrets_of(connection_id)
+                is_right = _is_one_of(secret, known)
+                if not is_right and await self._look_again():
+                    is_right = _is_one_of(secret, self._secrets.get(connection_id))
+        except (OxcartError, TimeoutError) as error:
+            self._tell(error)
+            return HookAnswer(503, AWAY)
+        return None if is_right else HookAnswer(404, STRANGER)
+
+    async def store(self, connection_id: str, content_type: str | None, body: bytes) -> HookAnswer:
+        """200 once it is committed. A 503 may be stored nevertheless: the same body again is no second one."""
+        if len(self._waiting) >= _MOST_WAITING:
+            return HookAnswer(503, BUSY)
+        stored = asyncio.get_running_loop().create_future()
+        self._waiting.append((hook_of(connection_id, content_type, body), stored))
+        self._woken.set()
+        try:
+            async with deadline("storing a webhook", ANSWER_SECONDS):
+                await asyncio.shield(stored)
+        except (OxcartError, TimeoutError) as error:
+            self._tell(error)
+            return HookAnswer(503, AWAY)
+        return HookAnswer(200, "Stored.")
+
+    async def revoke(self, query: Mapping[str, str]) -> HookAnswer:
+        """Kommo's signed notice that an account's owner has taken the access away."""
+        try:
+            database = await self._open()
+            keeper = TokenKeeper(database, self._keyring, NoTokenEndpoint(), self._emit)
+            parked = await handle_revocation(database, self._keyring, keeper, query)
+        except OxcartError as error:
+            self._tell(error)
+            return HookAnswer(503, AWAY)
+        return HookAnswer(200, "Its jobs wait until it is connected again.") if parked else HookAnswer(404, NOT_REVOKED)
+
+    # ------------------------------------------------------------------------------------------ secrets
+    async def _secrets_of(self, connection_id: str) -> HookSecrets | None:
+        if time.monotonic() - self._secrets_at > _SECRETS_SECONDS:
+            await self._read_secrets(_SECRETS_SECONDS)
+        return self._secrets.get(connection_id)
+
+    async def _look_again(self) -> bool:
+        """For a secret that was made a moment ago. False if that was just looked for."""
+        return await self._read_secrets(_LOOK_AGAIN_SECONDS)
+
+    async def _read_secrets(self, older_than_seconds: float) -> bool:
+        async with self._reading:
+            if time.monotonic() - self._secrets_at <= older_than_seconds:
+                return False
+            database = await self._open()
+            async with database.reading("Looking for a webhook's secret") as connection:
+                self._secrets = await read_all_secrets(connection, self._keyring)
+            self._secrets_at = time.monotonic()
+            return True
+
+    # ------------------------------------------------------------------------------------------ storing
+    async def _write(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            while self._waiting:
+                together = self._waiting[:_HOOKS_AT_ONCE]
+                await self._store([hook for hook, _ in together], [stored for _, stored in together])
+                del self._waiting[: len(together)]
+
+    async def _store(self, hooks: list[Hook], stored: list[asyncio.Future[None]]) -> None:
+        """One transaction; each that waits for it hears how it ended."""
+
+        async def write(connection: AsyncConnection) -> None:
+            await store_hooks(connection, hooks, at=datetime.now(UTC))
+
+        try:
+            database = await self._open()
+            await database.write("Storing webhooks", write)
+        except StoreRefused as error:
+            if len(hooks) == 1:
+                _settle(stored, error)
+                return
+            for hook, future in zip(hooks, stored, strict=True):  # the guilty one alone is refused
+                await self._store([hook], [future])
+        except OxcartError as error:
+            _settle(stored, error)
+        else:
+            _settle(stored, None)
+            self._told = None
+            for connection_id in {hook.connection_id for hook in hooks}:
+                self._announcer.announce(connection_id)
+
+    async def _open(self) -> Database:
+        """Raises as `open_database`; what failed a moment ago is not tried again yet."""
+        async with self._opening:
+            if self._database is None:
+                if self._failed is not None and time.monotonic() - self._failed[0] < _OPEN_AGAIN_SECONDS:
+                    raise self._failed[1]
+                try:
+                    self._database = await self._stack.enter_async_context(open_database(self._target))
+                except OxcartError as error:
+                    self._failed = (time.monotonic(), error)
+                    raise
+            return self._database
+
+    def _tell(self, error: Exception) -> None:
+        """Once per reason, until webhooks are stored again."""
+        why = "; ".join(error.problems) if isinstance(error, SettingsError) else str(error)
+        if why != self._told:
+            self._told = why
+            self._emit(WarningRaised("KOMMO_HOOKS", f"Webhooks are refused, Kommo repeats them for a while: {why}"))
+
+
+def _settle(stored: list[asyncio.Future[None]], error: OxcartError | None) -> None:
+    for future in stored:
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+            future.exception()  # its request may have given up: nobody else will look at it
+
+
+def _is_one_of(given: str, known: HookSecrets | None) -> bool:
+    """In constant time, and as long for a connection that there is none of."""
+    accepted = known.accepted(datetime.now(UTC)) if known is not None else ()
+    found = [hmac.compare_digest(given.encode("utf-8", "replace"), one.reveal().encode()) for one in accepted]
+    hmac.compare_digest(given.encode("utf-8", "replace"), b"-" * 43)
+    return any(found)
