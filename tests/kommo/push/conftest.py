@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from support.programs import free_port
 from support.sandbox import DEMO, Sandbox, open_kommo
 
 from kommo.stored import add_account
@@ -46,6 +47,14 @@ async def connection_id(database: Database, sandbox: Sandbox) -> str:
 @pytest.fixture
 def crm(database: Database, kommo: Kommo) -> Crm:
     return Crm(database, kommo, Keyring(), lambda _: None)
+
+
+@pytest.fixture
+async def crm_without_kommo(database: Database, redis_url: str, queue_name: str) -> AsyncIterator[Crm]:
+    """The same, where nobody listens at Kommo's address."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    async with open_kommo(nobody, redis_url, bucket=queue_name, pace=Pace(requests_per_second=1e6)) as opened:
+        yield Crm(database, opened, Keyring(), lambda _: None)
 
 
 @pytest.fixture

@@ -194,12 +194,11 @@ async def test_a_note_in_doubt_is_found_behind_newer_ones_when_filters_are_off(
 
 
 async def test_kommo_out_of_reach_leaves_the_note_unposted_and_not_in_doubt(
-    sandbox: Sandbox, account: Account, crm: Crm
+    account: Account, crm_without_kommo: Crm
 ) -> None:
     """What could not even be connected was not posted: there is nothing to wait for."""
-    crm.kommo._base_url = "http://127.0.0.1:9"
-    away = await push_notes(account, "job", HELLO)
-    crm.kommo._base_url = sandbox.url
+    there = await crm_without_kommo.find(connection_id=account.connection_id)
+    away = await push_notes(crm_without_kommo.account(there), "job", HELLO)
 
     assert states(away) == ["pending"]
     assert isinstance(away.error, ServerTrouble)
