@@ -116,7 +116,8 @@ class _Writer:
         except KommoError:
             missing = None  # cannot look either
         if missing is None or self.troubles >= _TROUBLES:
-            self.written.unknown.update(positions if missing is None else missing)
+            if error.outcome_unknown:
+                self.written.unknown.update(positions if missing is None else missing)
             self.written.error = error
             return
         if missing:

@@ -142,6 +142,7 @@ crm_outbox = Table(
     Column("error", Text),
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
+    Column("missed_at", Moment),  # when it was first looked for in vain, by Kommo's clock
     Column("finished_at", Moment),
     Index("uq_crm_outbox_key", "connection_id", "key", unique=True),
     Index("ix_crm_outbox_state", "connection_id", "state", "created_at"),
