@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oxcart.connection.link import Server
 from oxcart.errors import OxcartError
+from oxcart.hook_door import HookDoor, may_hold_accounts
+from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
 from oxcart.queue.producer import Queue
 from oxcart.settings import Settings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised
 
 if TYPE_CHECKING:
-    from oxcart.http.routes import Route
     from oxcart.kommo.crm import Crm
-
-OWN_QUEUE = "oxcart"
-DATABASE_FILE = "kommo.db"  # in the data folder; kommo/store/database_url.py makes it
-
-HOOKS_JOB = "kommo:hooks"
 
 
 class CrmSide:
-    """Belongs to the job loop; `on_hook` may be called on any thread."""
+    """Belongs to the job loop."""
 
     def __init__(self, settings: Settings, server: Server, emit: Emit) -> None:
         self._settings = settings
@@ -56,7 +50,7 @@ class CrmSide:
     @property
     def may_be_used(self) -> bool:
         """Whether there is a database that could hold accounts; a look that loads and opens nothing."""
-        return self._settings.database_url is not None or Path(self._settings.data_dir, DATABASE_FILE).exists()
+        return may_hold_accounts(self._settings)
 
     async def look_after_accounts(self) -> None:
         """Give every connected account its schedules, also where the platform connected it or Redis was emptied."""
@@ -74,19 +68,17 @@ class CrmSide:
             self._emit(WarningRaised("KOMMO", f"Looking for connected Kommo accounts: {error}"))
 
     # ---------------------------------------------------------------------------------------------- webhooks
-    def routes(self) -> Sequence[Route]:
-        """Where Kommo reports changes: on the HTTP thread, with a database connection of its own and without Redis."""
-        from oxcart.http.webhooks import webhook_routes
+    def receiver(self) -> HookDoor:
+        """What takes Kommo's webhooks in, on the HTTP thread, without Redis."""
+        return HookDoor(self._settings, self._emit, self._on_stored)
 
-        return webhook_routes(self._receiver)
-
-    def on_hook(self, connection_id: str) -> None:
-        """A body was stored. Without Redis nothing happens: the next poll reads what is stored."""
+    def _on_stored(self, connection_id: str) -> None:
+        """Called on the HTTP thread. Without Redis nothing happens: the next poll reads what is stored."""
         asyncio.run_coroutine_threadsafe(self._wake(connection_id), self._loop).add_done_callback(_forget)
 
     async def _wake(self, connection_id: str) -> None:
         async with Queue(OWN_QUEUE, prefix=self._settings.worker.prefix, server=self._server) as queue:
-            await queue.add(HOOKS_JOB, {"connectionId": connection_id}, keep_completed=100, keep_failed=100)
+            await wake_for_hooks(queue, connection_id)
 
 
 def _forget(future: Future[None]) -> None:

@@ -176,6 +176,7 @@ class Service:
     def _start_http(self, stack: AsyncExitStack, *, loopback_only: bool) -> None:
         from oxcart.http.server import HttpServer
         from oxcart.http.site import Site
+        from oxcart.http.webhooks import webhook_routes
         from oxcart.telemetry.metrics import Metrics
 
         settings = self.plan.settings
@@ -191,13 +192,15 @@ class Service:
             tokens=settings.http.tokens,
         )
         may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
+        receiver = self.crm.receiver()
         http = HttpServer(
             site,
             self.bus.emit,
             port=settings.http.port,
             may_move=may_move,
             loopback_only=loopback_only,
-            more_routes=self.crm.routes(),
+            more_routes=webhook_routes(receiver),
+            beside=receiver,
         )
         self.http_port = http.start()
         stack.callback(http.stop)

@@ -194,13 +194,12 @@ async def _disconnect(domain: str, *, purge: bool, as_json: bool) -> None:
 
 async def _rotate(domain: str, *, as_json: bool) -> None:
     from oxcart.cli.session import open_crm
-    from oxcart.kommo.webhooks.subscription import keep_subscription, rotate_secret
+    from oxcart.kommo.webhooks.subscription import rotate_secret
 
     async with open_crm() as crm:
         stored = await crm.find(domain=domain)
-        await rotate_secret(crm.account(stored, interactive=True), crm.keyring)
         account = crm.account(stored, interactive=True)
-        kept = await keep_subscription(account, crm.settings.http.public_url, crm.keyring)
+        kept = await rotate_secret(account, crm.settings.http.public_url, keyring=crm.keyring)
     if as_json:
         say_json({"domain": stored.domain, "webhook": kept.sentence})
     else:

@@ -111,7 +111,8 @@ async def _sync_here(
     crm: Crm, stored: StoredConnection, names: list[str] | None, report: Report, *, full: bool
 ) -> dict[str, Any]:
     from oxcart.kommo.jobs import summed_up
-    from oxcart.kommo.sync.run import Progress, sync_account
+    from oxcart.kommo.sync.progress import Progress
+    from oxcart.kommo.sync.run import sync_account
 
     async def tell(progress: Progress) -> None:
         report(progress.as_json())
@@ -165,7 +166,7 @@ def _result(returnvalue: Any) -> dict[str, Any]:
 
 async def _sweep(domain: str | None, names: list[str] | None, *, accept: bool) -> list[dict[str, Any]]:
     from oxcart.cli.session import open_crm
-    from oxcart.kommo.sync.run import Progress
+    from oxcart.kommo.sync.progress import Progress
     from oxcart.kommo.sync.sweep import sweep_account
 
     async with open_crm() as crm:

@@ -21,8 +21,7 @@ async def let_go(crm: Crm, stored: StoredConnection, *, purge: bool) -> str:
     account = crm.account(stored, interactive=True, patience_seconds=10)
     webhook = "Its webhook could not be removed; Kommo disables it by itself when nobody answers."
     with suppress(OxcartError):
-        await unsubscribe(account, crm.settings.http.public_url)
-        webhook = "Its webhook is removed."
+        webhook = "Its webhook is removed." if await unsubscribe(account) else "It had no webhook."
     async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
         await remove_schedules(queue, stored.id)
     with suppress(OxcartError):  # parks the jobs that are there

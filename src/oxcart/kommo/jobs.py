@@ -15,25 +15,29 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.platform_status import telling_the_platform
+from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
 from oxcart.kommo.store.connections import KOMMO, StoredConnection
-from oxcart.kommo.sync.run import Outcome, Progress, sync_account
+from oxcart.kommo.sync.marked import fetch_marked
+from oxcart.kommo.sync.progress import Progress
+from oxcart.kommo.sync.run import Outcome, sync_account
 from oxcart.kommo.upkeep import look_after
 from oxcart.kommo.waiting import patiently
+from oxcart.kommo.webhooks.drain import drain_hooks
+from oxcart.kommo.webhooks.platform_hooks import Handled, handle_platform_hook, retry_platform_event
+from oxcart.queue.producer import Queue
 
 Result = TypeVar("Result")
 
 
 async def run_sync(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:sync` {connectionId | domain, entities?: […], full?: bool}: what hooks have told, then every stream."""
-    from oxcart.kommo.webhooks.drain import drain_hooks
-
     stored = await _found(crm, job)
     names = _names(job.data)
 
     async def work() -> dict[str, Any]:
         account = crm.account(stored)
         if names is None:
-            await drain_hooks(account, quiet_seconds=0)
+            await drain_hooks(account, fetch=fetch_marked, quiet_seconds=0)
         return summed_up(await _synced(account, job, names, full=_flag(job.data, "full")))
 
     return await patiently(job, work)
@@ -63,12 +67,10 @@ async def run_sweep(crm: Crm, job: Job[Any]) -> dict[str, Any]:
 
 async def run_hooks(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:hooks` {connectionId}: read what stored webhooks say has changed."""
-    from oxcart.kommo.webhooks.drain import drain_hooks
-
     stored = await _found(crm, job)
 
     async def work() -> dict[str, Any]:
-        return (await drain_hooks(crm.account(stored))).as_json()
+        return (await drain_hooks(crm.account(stored), fetch=fetch_marked)).as_json()
 
     return await patiently(job, work)
 
@@ -90,27 +92,27 @@ async def run_platform_contacts(crm: Crm, job: Job[Any]) -> dict[str, Any]:
 
 async def run_platform_hook(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:webhook` {orgId, provider, payload, signature?, rawBody?}."""
-    from oxcart.kommo.webhooks.platform import handle_platform_hook
-
-    data = _object(job)
     secret = crm.settings.kommo_webhook_secret
-    return await patiently(job, lambda: handle_platform_hook(crm, data, key=_key(job), webhook_secret=secret))
+    return await _handled(crm, await handle_platform_hook(crm, _object(job), job_id=_key(job), webhook_secret=secret))
 
 
 async def run_platform_retry(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     """`webhook:retry` {eventId, retryCount}."""
-    from oxcart.kommo.webhooks.platform import retry_platform_event
-
-    data = _object(job)
-    return await patiently(job, lambda: retry_platform_event(crm, data))
+    return await _handled(crm, await retry_platform_event(crm, _object(job)))
 
 
 async def run_send_message(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:send-message` {orgId, dealId, channel, message}."""
     from oxcart.kommo.push.messages import send_message
 
-    data = _object(job)
-    return await patiently(job, lambda: send_message(crm, data, key=_key(job)))
+    return await send_message(crm, _object(job), key=_key(job))
+
+
+async def _handled(crm: Crm, handled: Handled) -> dict[str, Any]:
+    if handled.connection_id is not None:
+        async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
+            await wake_for_hooks(queue, handled.connection_id)
+    return handled.as_json()
 
 
 async def _platform_sync(crm: Crm, job: Job[Any], entity: str) -> dict[str, Any]:

@@ -20,8 +20,10 @@ SWEEP_CRON = "0 3 * * *"
 TOKENS_CRON = "17 * * * *"
 TOKENS_SCHEDULE = "kommo-refresh-tokens"
 
+HOOKS_JOB = "kommo:hooks"
+
 # Enough to see what the last day did; a poll is one of 288.
-_KEPT = {"keep_completed": 300, "keep_failed": 100}
+KEPT_COMPLETED, KEPT_FAILED = 300, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,14 @@ async def ensure_schedules(queue: Queue, connection_id: str, timezone: str | Non
         known, wanted = stored.get(planned.id), planned.repeat
         if known is not None and (known.cron, known.every_ms, known.tz) == (wanted.cron, wanted.every_ms, wanted.tz):
             continue
-        await queue.upsert_schedule(planned.id, planned.repeat, name=planned.job_name, data=dict(planned.data), **_KEPT)
+        await queue.upsert_schedule(
+            planned.id,
+            planned.repeat,
+            name=planned.job_name,
+            data=dict(planned.data),
+            keep_completed=KEPT_COMPLETED,
+            keep_failed=KEPT_FAILED,
+        )
 
 
 async def remove_schedules(queue: Queue, connection_id: str) -> None:
@@ -59,6 +68,11 @@ async def remove_schedules(queue: Queue, connection_id: str) -> None:
     for planned in schedules_of(connection_id, None):
         if planned.id != TOKENS_SCHEDULE:
             await queue.remove_schedule(planned.id)
+
+
+async def wake_for_hooks(queue: Queue, connection_id: str) -> None:
+    """There is something that webhooks have told, and nobody may be reading it."""
+    await queue.add(HOOKS_JOB, {"connectionId": connection_id}, keep_completed=KEPT_COMPLETED, keep_failed=KEPT_FAILED)
 
 
 def _daily(timezone: str | None) -> Repeat:

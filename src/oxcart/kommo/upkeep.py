@@ -37,7 +37,9 @@ async def look_after(crm: Crm, stored: StoredConnection) -> LookedAfter:
             is_known = "is_admin" in await load_account_settings(connection, stored.id)
         if not is_known:  # the platform connected it
             await learn_rights(crm.account(stored))
-        webhook = (await keep_subscription(crm.account(stored), crm.settings.http.public_url, crm.keyring)).sentence
+        webhook = (
+            await keep_subscription(crm.account(stored), crm.settings.http.public_url, keyring=crm.keyring)
+        ).sentence
     except OxcartError as error:
         return LookedAfter(stored.domain, webhook, str(error))
     return LookedAfter(stored.domain, webhook)

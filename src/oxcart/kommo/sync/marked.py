@@ -50,8 +50,8 @@ class Fetched:
         )
 
 
-async def fetch_marked(account: Account, *, only: Collection[str] | None = None) -> Fetched:
-    """Read and clear the marks that there are when it begins, of all entities or of `only` these.
+async def fetch_marked(account: Account, *, only: Collection[str] | None = None, most: int | None = None) -> Fetched:
+    """Read and clear the marks that there are when it begins, of all entities or of `only` these, `most` of each.
 
     At most one process reads an entity's marks at a time; another waits, and reads what is left. Marks made meanwhile
     stay for the next call, and so do marks of streams that cannot be asked by id or as a whole (events, messages).
@@ -64,7 +64,7 @@ async def fetch_marked(account: Account, *, only: Collection[str] | None = None)
     for name, entity in ENTITIES.items():
         if name not in waiting or not _can_be_read(entity) or (only is not None and name not in only):
             continue
-        reader = _Reader(account, entity)
+        reader = _Reader(account, entity, most)
         try:
             await reader.read_all()
         except NoRights as error:
@@ -88,6 +88,7 @@ class _Reader:
 
     account: Account
     entity: Entity
+    most: int | None = None
     fetched: Fetched = field(default_factory=Fetched)
 
     async def read_all(self) -> None:
@@ -118,6 +119,7 @@ class _Reader:
     async def _read_by_ids(self, hold: Hold) -> None:
         filters = await self._filters_work()
         left, last = await self._count(), None
+        left = left if self.most is None else min(left, self.most)
         while left > 0 and hold.is_ours:
             marks = await self._marks(limit=min(left, IDS_AT_ONCE), after=last)
             if not marks:

@@ -1,0 +1,78 @@
+"""Who opens when the first webhook knocks? The inbox of kommo/webhooks, loaded then: most workers never need it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from oxcart.errors import SettingsError
+from oxcart.settings import Settings
+from oxcart.telemetry.bus import Emit
+from oxcart.telemetry.events import WarningRaised
+
+if TYPE_CHECKING:
+    from oxcart.kommo.webhooks.inbox import HookInbox
+
+DATABASE_FILE = "kommo.db"  # in the data folder; kommo/store/database_url.py makes it
+
+NOBODY = (404, "There is no webhook at this address. `oxcart kommo connect` writes the right one into the account.")
+AWAY = (503, "The webhook could not be stored: the worker has no database for it. Send it again later.")
+
+
+def may_hold_accounts(settings: Settings) -> bool:
+    """Whether there is a database that could hold accounts; a look that loads and opens nothing."""
+    return settings.database_url is not None or Path(settings.data_dir, DATABASE_FILE).exists()
+
+
+class HookDoor:
+    """A http.webhooks.HookReceiver. Belongs to the HTTP thread's loop, in whose life it is a context manager."""
+
+    def __init__(self, settings: Settings, emit: Emit, on_stored: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._emit = emit
+        self._on_stored = on_stored
+        self._opening = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._inbox: HookInbox | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def admit(self, connection_id: str, secret: str) -> tuple[int, str] | None:
+        if not may_hold_accounts(self._settings):
+            return NOBODY
+        try:
+            return await (await self._open()).admit(connection_id, secret)
+        except SettingsError as error:
+            self._emit(WarningRaised("KOMMO_HOOKS", f"Webhooks are refused: {'; '.join(error.problems)}"))
+            return AWAY
+
+    async def store(self, connection_id: str, content_type: str | None, body: bytes) -> tuple[int, str]:
+        return await (await self._open()).store(connection_id, content_type, body)
+
+    async def revoke(self, query: Mapping[str, str]) -> tuple[int, str]:
+        if not may_hold_accounts(self._settings):
+            return NOBODY
+        try:
+            return await (await self._open()).revoke(query)
+        except SettingsError:
+            return AWAY
+
+    async def _open(self) -> HookInbox:
+        async with self._opening:
+            if self._inbox is None:
+                inbox = await asyncio.to_thread(import_module, "oxcart.kommo.webhooks.inbox")
+                opening = import_module("oxcart.kommo.store.opening")
+                crypto = import_module("oxcart.kommo.crypto")
+                keyring = crypto.Keyring(self._settings.encryption_key, self._settings.old_encryption_keys)
+                made = inbox.HookInbox(opening.database_of(self._settings), keyring, self._on_stored, self._emit)
+                self._inbox = await self._stack.enter_async_context(made)
+            assert self._inbox is not None
+            return self._inbox
