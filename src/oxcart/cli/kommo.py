@@ -1,4 +1,4 @@
-"""What can be done about Kommo from here? Its data (kommo_data.py), and a local Kommo to try an integration on."""
+"""What can be done about Kommo from here? Accounts, their data, and a local Kommo to try an integration on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import Interrupted
+from oxcart.cli.kommo_connect import connect, disconnect, rotate_secret
 from oxcart.cli.kommo_data import encrypt, migrate
+from oxcart.cli.kommo_status import status
+from oxcart.cli.kommo_sync import diff, sweep, sync
 from oxcart.cli.options import Group, json_option
 from oxcart.cli.output import say, say_json, say_pairs
 
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8321
 
 kommo = Group(name="kommo", help="The CRM: Kommo, formerly amoCRM.")
-kommo.add_command(migrate)
-kommo.add_command(encrypt)
+for _command in (connect, status, sync, sweep, diff, rotate_secret, disconnect, migrate, encrypt):
+    kommo.add_command(_command)
 
 
 @kommo.command("sandbox")

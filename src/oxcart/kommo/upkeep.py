@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from oxcart.errors import OxcartError
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.rights import learn_rights
 from oxcart.kommo.schedules import OWN_QUEUE, ensure_schedules
-from oxcart.kommo.store.account_settings import load_account_settings
+from oxcart.kommo.store.account_settings import load_account_settings, merge_account_settings
 from oxcart.kommo.store.connections import StoredConnection
 from oxcart.kommo.webhooks.subscription import keep_subscription
 from oxcart.queue.producer import Queue
@@ -37,12 +39,22 @@ async def look_after(crm: Crm, stored: StoredConnection) -> LookedAfter:
             is_known = "is_admin" in await load_account_settings(connection, stored.id)
         if not is_known:  # the platform connected it
             await learn_rights(crm.account(stored))
-        webhook = (
-            await keep_subscription(crm.account(stored), crm.settings.http.public_url, keyring=crm.keyring)
-        ).sentence
+        webhook = await _keep_webhook(crm, stored)
     except OxcartError as error:
         return LookedAfter(stored.domain, webhook, str(error))
     return LookedAfter(stored.domain, webhook)
+
+
+async def _keep_webhook(crm: Crm, stored: StoredConnection) -> str:
+    """How changes reach us, in a sentence that `status` repeats."""
+    public_url = crm.settings.http.public_url
+    kept = await keep_subscription(crm.account(stored), public_url, keyring=crm.keyring)
+
+    async def write(connection: AsyncConnection) -> None:
+        await merge_account_settings(connection, stored.id, {"webhook": kept.sentence})
+
+    await crm.database.write("Noting how an account's changes arrive", write)
+    return kept.sentence
 
 
 async def ensure_account_schedules(crm: Crm, connection_id: str) -> None:
