@@ -38,7 +38,7 @@ def answer_api(world: World, account: Account, grant: Grant, request: Request, b
     pairs = request.query_params.multi_items()
     try:
         if request.method == "GET":
-            return _json(_read(world, account, path, pairs, is_admin=is_admin))
+            return _json(_read(world, account, grant, path, pairs, is_admin=is_admin))
         given = _decoded(body) if body or request.method in {"POST", "PATCH"} else None
         return _json(_write(world, grant, request.method, path, given, is_admin=is_admin))
     except NotThere as missing:
@@ -53,7 +53,9 @@ def answer_api(world: World, account: Account, grant: Grant, request: Request, b
         return problem(400, "Bad Request", invalid.detail, **more)
 
 
-def _read(world: World, account: Account, path: str, pairs: list[tuple[str, str]], *, is_admin: bool) -> Row | None:
+def _read(
+    world: World, account: Account, grant: Grant, path: str, pairs: list[tuple[str, str]], *, is_admin: bool
+) -> Row | None:
     reads = Reads(account, world.scenario, world.clock)
     parts = path.split("/")
     if parts[0] in {"users", "webhooks"} and not is_admin:
@@ -62,9 +64,11 @@ def _read(world: World, account: Account, path: str, pairs: list[tuple[str, str]
         return _read_pipelines(reads, parts[2:])
     match parts:
         case ["account"]:
-            return reads.account(pairs)
+            return reads.account(pairs) | {"current_user_id": grant.user_id}
         case ["users"]:
             return reads.users(pairs)
+        case ["users", number] if number.isdecimal():
+            return next((user for user in account.users if user["id"] == int(number)), None)
         case ["webhooks"]:
             return reads.webhooks(pairs)
         case ["events"]:

@@ -45,7 +45,7 @@ def render_account(account: Account, with_: Collection[str], *, filters: bool, n
         "created_by": 0,
         "updated_at": 1_735_603_200,
         "updated_by": 0,
-        "current_user_id": account.users[0]["id"],
+        "current_user_id": account.users[0]["id"],  # api.py writes whose token it is
         "country": "ES",
         "currency": "EUR",
         "currency_symbol": "€",

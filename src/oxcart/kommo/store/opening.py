@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -35,10 +36,41 @@ async def open_database(target: DatabaseTarget) -> AsyncIterator[Database]:
             async with database.reading("Looking for the tables") as connection:
                 await _check(connection, target.schema)
         else:
-            from oxcart.kommo.store.migrate import migrate
-
-            await migrate(database)
+            await _complete(database)
         yield database
+
+
+async def _complete(database: Database) -> None:
+    """SQLite's tables appear by themselves. Comparing them takes Alembic and half a second, so a file of our own
+    remembers for which tables that was done last, in `user_version`; another's may use that for itself.
+    """
+    wanted = _fingerprint()
+    if database.target.is_ours:
+        async with database.reading("Looking for the tables") as connection:
+            known = (await connection.execute(text("PRAGMA user_version"))).scalar_one()
+        if known == wanted:
+            return
+    from oxcart.kommo.store.migrate import migrate
+
+    await migrate(database)
+    if database.target.is_ours:
+        async with database.writing("Remembering the tables") as connection:
+            await connection.execute(text(f"PRAGMA user_version = {wanted}"))
+
+
+def _fingerprint() -> int:
+    """The same for the same tables, columns and indexes; never 0, which an empty file has."""
+    from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
+
+    parts = [
+        (
+            table.name,
+            [(column.name, repr(column.type)) for column in table.columns],
+            sorted(str(index.name) for index in table.indexes),
+        )
+        for table in METADATA.sorted_tables
+    ]
+    return zlib.crc32(repr(parts).encode()) % (2**31 - 1) + 1
 
 
 @asynccontextmanager
