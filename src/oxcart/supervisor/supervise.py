@@ -15,8 +15,7 @@ from oxcart.serving import Plan, catch_signals, open_target, start_alerts, start
 from oxcart.supervisor.channel import Message, Report, event_of
 from oxcart.supervisor.fleet import Command, Fleet
 from oxcart.supervisor.sums import Sums
-from oxcart.telemetry.alert_sender import AlertSender
-from oxcart.telemetry.bus import Bus
+from oxcart.telemetry.bus import Bus, Subscriber
 from oxcart.telemetry.events import Event, ProcessesStarted, RedisLost, RedisReady, WarningRaised
 
 
@@ -59,7 +58,7 @@ async def _pass_on(signals: asyncio.Queue[str], fleet: Fleet) -> None:
 class OneVoice:
     """Makes one story of what the processes tell the alerts: Redis is away from the first loss to the last return."""
 
-    def __init__(self, alerts: AlertSender | None) -> None:
+    def __init__(self, alerts: Subscriber | None) -> None:
         self._alerts = alerts
         self._away: set[int] = set()
 
