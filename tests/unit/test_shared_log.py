@@ -44,7 +44,7 @@ def test_lines_of_several_processes_stay_whole(tmp_path: Path) -> None:
         given = [str(turns.fileno()), str(ready)]
         processes = [
             subprocess.Popen(
-                [sys.executable, "-c", ONE_OF_SEVERAL, letter, turn, str(ready)],
+                [sys.executable, "-c", ONE_OF_SEVERAL, letter, *given],
                 stdout=writing,
                 pass_fds=[turns.fileno()],
             )
