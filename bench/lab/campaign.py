@@ -32,32 +32,41 @@ def measure(cases: list[Case], *, with_idle: bool) -> Results:
     busy = [case for case in cases if not case.name.startswith(BESIDE_IDLE)]
     calm = [case for case in cases if case.name.startswith(BESIDE_IDLE)]
     with BenchServer() as memory, BenchServer(append_only=True) as durable:
-        for case in busy:
-            _run(case, durable if case.append_only else memory, results)
+        for family in _families(busy):
+            for turn in range(max(case.rounds for case in family)):
+                for case in family:
+                    _run(case, turn, durable if case.append_only else memory, results)
         with ThreadPoolExecutor(1) as pool:
             idling = pool.submit(idle, ALL) if with_idle else None
             for case in calm:
-                _run(case, memory, results)
+                for turn in range(case.rounds):
+                    _run(case, turn, memory, results)
             if idling is not None:
                 _note_idle(idling, results)
     results.about["loadAfter"] = load_average()
     return results
 
 
-def _run(case: Case, server: BenchServer, results: Results) -> None:
-    for turn in range(case.rounds):
-        order = case.peers if turn % 2 == 0 else case.peers[::-1]
-        for name in order:
-            began = time.monotonic()
-            try:
-                figures = case.measure(server, peer_of(name))
-            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-                results.failures.append(f"{case.name}, {name}: {error}")
-                _tell(f"{case.name:34} {name:9} FAILED: {error}")
-                continue
-            results.note(case.name, name, figures)
-            first, value = next(iter(figures.items()))
-            _tell(f"{case.name:34} {name:9} {first} {value:,.2f}   ({time.monotonic() - began:.1f} s)")
+def _families(cases: list[Case]) -> list[list[Case]]:
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.family or case.name, []).append(case)
+    return [*found.values()]
+
+
+def _run(case: Case, turn: int, server: BenchServer, results: Results) -> None:
+    order = case.peers if turn % 2 == 0 else case.peers[::-1]
+    for name in order:
+        began = time.monotonic()
+        try:
+            figures = case.measure(server, peer_of(name))
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            results.failures.append(f"{case.name}, {name}: {error}")
+            _tell(f"{case.name:34} {name:9} FAILED: {error}")
+            continue
+        results.note(case.name, name, figures)
+        first, value = next(iter(figures.items()))
+        _tell(f"{case.name:34} {name:9} {first} {value:,.2f}   ({time.monotonic() - began:.1f} s)")
 
 
 def _note_idle(idling: Future[dict[str, dict[str, float]]], results: Results) -> None:

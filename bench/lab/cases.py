@@ -24,13 +24,17 @@ IN_THREADS = tuple(peer.name for peer in PEERS if peer.blocks)
 
 @dataclass(frozen=True)
 class Case:
-    """`name` is the key in the JSON. Peers take turns: all of them once a round, so that a noisy minute hits all."""
+    """`name` is the key in the JSON. Peers take turns: all of them once a round, so that a noisy minute hits all.
+
+    So do the cases of one `family`, whose figures are compared with each other.
+    """
 
     name: str
     peers: tuple[str, ...]
     rounds: int
     measure: Measure
     append_only: bool = False
+    family: str = ""
 
 
 def _drained(server: BenchServer, peer: Peer, *, seconds: float, share: float = 1.0, **options: object) -> Figures:

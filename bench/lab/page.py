@@ -9,10 +9,11 @@ from lab import tables
 from lab.plots import Bar, bars
 from lab.results import Results
 from lab.roster import PEERS
+from lab.scaling import scaling_tables
 from lab.tables import Column
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = DOCS / "performance.md"
+PAGE, SCALING_PAGE = DOCS / "performance.md", DOCS / "scaling.md"
 BEGIN, END = "<!-- figures: written by bench/run -->", "<!-- /figures -->"
 
 SPEED: tuple[Column, ...] = (
@@ -84,20 +85,23 @@ PLOTS = (
 
 def figures(results: Results, command: str) -> str:
     """Everything between the markers."""
+    parts = [_measured_on(results, command), "", "### Goals", "", tables.goals(results), ""]
+    for title, columns in SECTIONS:
+        if any(results.peers(case) for _, case, _ in columns):
+            parts += [f"### {title}", "", tables.by_peer(results, columns), ""]
+    parts += ["### Versions and promises", "", tables.guarantees(results.about["versions"]), ""]
+    if results.failures:
+        parts += ["### What failed", "", *(f"- {failure.splitlines()[0]}" for failure in results.failures), ""]
+    return "\n".join(parts)
+
+
+def _measured_on(results: Results, command: str) -> str:
     about = results.about
-    machine = (
+    return (
         f"Measured {about['date']} by `{command}`: {about['processor']}, {about['cores']} cores, "
         f"{about['memoryGiB']} GiB, {about['system']}, Python {about['python']}, Node {about['node']}, "
         f"{about['server']}. Load average before the run {about['loadBefore']}, after it {about['loadAfter']}."
     )
-    parts = [machine, "", "### Goals", "", tables.goals(results), ""]
-    for title, columns in SECTIONS:
-        if any(results.peers(case) for _, case, _ in columns):
-            parts += [f"### {title}", "", tables.by_peer(results, columns), ""]
-    parts += ["### Versions and promises", "", tables.guarantees(about["versions"]), ""]
-    if results.failures:
-        parts += ["### What failed", "", *(f"- {failure.splitlines()[0]}" for failure in results.failures), ""]
-    return "\n".join(parts)
 
 
 def write_page(results: Results, command: str) -> None:
@@ -110,12 +114,20 @@ def write_page(results: Results, command: str) -> None:
         if values:
             (folder / f"{name}.svg").write_text(bars(title, unit, values), encoding="utf-8")
             images.append(f"![{title}](performance/{name}.svg)")
-    text = PAGE.read_text(encoding="utf-8")
-    block = "\n".join([BEGIN, "", figures(results, command), *images, "", END])
-    replaced, times = re.subn(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: block, text, flags=re.DOTALL)
+    _replace_figures(PAGE, "\n".join([figures(results, command), *images]))
+
+
+def write_scaling_page(results: Results, command: str) -> None:
+    _replace_figures(SCALING_PAGE, f"{_measured_on(results, command)}\n\n{scaling_tables(results)}")
+
+
+def _replace_figures(page: Path, text: str) -> None:
+    block = f"{BEGIN}\n\n{text}\n\n{END}"
+    before = page.read_text(encoding="utf-8")
+    replaced, times = re.subn(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: block, before, flags=re.DOTALL)
     if times != 1:
-        raise RuntimeError(f"Writing {PAGE.name}: it has no pair of markers {BEGIN} and {END}. Put them back.")
-    PAGE.write_text(replaced, encoding="utf-8")
+        raise RuntimeError(f"Writing {page.name}: it has no pair of markers {BEGIN} and {END}. Put them back.")
+    page.write_text(replaced, encoding="utf-8")
 
 
 def _bars(results: Results, case: str, figure: str) -> list[Bar]:

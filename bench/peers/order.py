@@ -4,7 +4,7 @@
     adapter work    become a worker for `concurrency` jobs at once, until SIGTERM
 
 The jobs: `noop` does nothing; `nap` sleeps `milliseconds` without holding its event loop; `block` sleeps in a plain
-function; `stamp` writes how many microseconds ago the call that added it began.
+function; `burn` uses the processor so long; `stamp` writes how many microseconds ago the call that added it began.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ CHUNK = 500  # jobs in one bulk call, as large as the peers' documentation has t
 @dataclass(frozen=True)
 class Order:
     """`how` is "bulk" (as fast as the peer's own call for many jobs goes), "one" (one call after the other) or
-    "trickle" (`per_second`, each with the time at which it was added).
+    "trickle" (`per_second`, each with the time at which it was added). For Oxcart alone: `supervised`
+    processes of one supervisor, and `queues` to serve, of which the first has the jobs.
     """
 
     job: str = "noop"
@@ -37,10 +38,12 @@ class Order:
     payload_bytes: int = 0
     keep: int = 0
     per_second: float = 0
+    supervised: int = 1
+    queues: int = 1
 
     def data(self) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        if self.job in {"nap", "block"}:
+        if self.job in {"nap", "block", "burn"}:
             data["milliseconds"] = self.milliseconds
         if self.job == "stamp":
             data["sentNs"] = time.monotonic_ns()

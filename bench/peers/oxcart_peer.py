@@ -29,6 +29,13 @@ def block(job: Job[Any]) -> None:
     time.sleep(job.data["milliseconds"] / 1000)
 
 
+@app.job("burn")
+async def burn(job: Job[Any]) -> None:
+    enough = time.thread_time() + job.data["milliseconds"] / 1000
+    while time.thread_time() < enough:
+        continue
+
+
 @app.job("stamp")
 async def stamped(job: Job[Any]) -> None:
     stamp(job.data["sentNs"])
@@ -50,9 +57,11 @@ def work() -> None:
         "run",
         "oxcart_peer:app",
         "--queue",
-        "bench",
+        ",".join(["bench", *(f"bench-{number}" for number in range(2, ORDER.queues + 1))]),
         "--concurrency",
         str(ORDER.concurrency),
+        "--processes",
+        str(ORDER.supervised),
         "--port",
         "0",
     )

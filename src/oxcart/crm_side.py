@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from oxcart.connection.link import Server
 from oxcart.errors import OxcartError
-from oxcart.hook_door import HookDoor, may_hold_accounts
-from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
-from oxcart.queue.producer import Queue
+from oxcart.hook_door import may_hold_accounts
 from oxcart.settings import Settings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised
@@ -28,7 +25,6 @@ class CrmSide:
         self._settings = settings
         self._server = server
         self._emit = emit
-        self._loop = asyncio.get_running_loop()
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._crm: Crm | None = None
@@ -66,21 +62,3 @@ class CrmSide:
                 await upkeep.ensure_account_schedules(crm, stored.id)
         except OxcartError as error:
             self._emit(WarningRaised("KOMMO", f"Looking for connected Kommo accounts: {error}"))
-
-    # ---------------------------------------------------------------------------------------------- webhooks
-    def receiver(self) -> HookDoor:
-        """What takes Kommo's webhooks in, on the HTTP thread, without Redis."""
-        return HookDoor(self._settings, self._emit, self._on_stored)
-
-    def _on_stored(self, connection_id: str) -> None:
-        """Called on the HTTP thread. Without Redis nothing happens: the next poll reads what is stored."""
-        asyncio.run_coroutine_threadsafe(self._wake(connection_id), self._loop).add_done_callback(_forget)
-
-    async def _wake(self, connection_id: str) -> None:
-        async with Queue(OWN_QUEUE, prefix=self._settings.worker.prefix, server=self._server) as queue:
-            await wake_for_hooks(queue, connection_id)
-
-
-def _forget(future: Future[None]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from oxcart.connection.link import Server
 from oxcart.errors import SettingsError
+from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
+from oxcart.queue.producer import Queue
 from oxcart.settings import Settings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised
@@ -29,12 +33,13 @@ def may_hold_accounts(settings: Settings) -> bool:
 
 
 class HookDoor:
-    """A http.webhooks.HookReceiver. Belongs to the HTTP thread's loop, in whose life it is a context manager."""
+    """A http.webhooks.HookReceiver, made on the loop that `server` belongs to; the HTTP thread's loop enters it."""
 
-    def __init__(self, settings: Settings, emit: Emit, on_stored: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, server: Server, emit: Emit) -> None:
         self._settings = settings
+        self._server = server
         self._emit = emit
-        self._on_stored = on_stored
+        self._loop = asyncio.get_running_loop()
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._inbox: HookInbox | None = None
@@ -76,3 +81,16 @@ class HookDoor:
                 self._inbox = await self._stack.enter_async_context(made)
             assert self._inbox is not None
             return self._inbox
+
+    def _on_stored(self, connection_id: str) -> None:
+        """Called on the HTTP thread. Without Redis nothing happens: the next poll reads what is stored."""
+        asyncio.run_coroutine_threadsafe(self._wake(connection_id), self._loop).add_done_callback(_forget)
+
+    async def _wake(self, connection_id: str) -> None:
+        async with Queue(OWN_QUEUE, prefix=self._settings.worker.prefix, server=self._server) as queue:
+            await wake_for_hooks(queue, connection_id)
+
+
+def _forget(future: Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()

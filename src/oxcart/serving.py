@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oxcart.app import Oxcart
 from oxcart.builtin import TEST_JOB, CrmSource, built_in_app
@@ -23,9 +24,14 @@ from oxcart.errors import OxcartError, SettingsError
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
 from oxcart.settings import Settings, inspect
-from oxcart.telemetry.bus import Bus
+from oxcart.telemetry.bus import Bus, Emit
 from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, WarningRaised
 from oxcart.worker.runtime import Worker
+from oxcart.worker.status import WorkerStatus
+
+if TYPE_CHECKING:
+    from oxcart.http.site import CanaryResult, Counted
+    from oxcart.telemetry.alert_sender import AlertSender
 
 CANARY_SECONDS = 20.0
 SCHEDULES_AGAIN_SECONDS = 5.0  # after a refusal, as when the memory is full: no reconnect will follow
@@ -78,17 +84,26 @@ class Service:
         self._scheduled = asyncio.Event()
         self._schedules_task: asyncio.Task[None] | None = None
 
-    async def start(self, stack: AsyncExitStack, *, http: bool = True, loopback_only: bool = False) -> None:
-        """Everything begins; what it opens closes with `stack`. Raises SettingsError, or PortUnavailable."""
+    async def start(
+        self, stack: AsyncExitStack, *, http: bool = True, loopback_only: bool = False, process: int | None = None
+    ) -> None:
+        """Everything begins; what it opens closes with `stack`. Raises SettingsError, or PortUnavailable.
+
+        With a number among the processes of a supervisor, what there may be only one of is left to the supervisor
+        (HTTP, alerts, warnings) or to process 1 (schedules).
+        """
         planned, settings = self.plan, self.plan.settings
         target = await stack.enter_async_context(open_target(planned))
         sources = planned.report.sources or ("the embedded server",)
         self.bus.emit(RedisTargetChosen(target.masked_url, sources, planned.report.ignored))
-        for warning in planned.warnings:
-            self.bus.emit(WarningRaised("SETTINGS", warning))
+        if process is None:
+            for warning in planned.warnings:
+                self.bus.emit(WarningRaised("SETTINGS", warning))
+            alerts = start_alerts(stack, planned, self.bus.emit)
+            if alerts is not None:
+                self.bus.subscribe(alerts)
         if settings.sentry_dsn:
             self._report_to_sentry(settings.sentry_dsn)
-        self._start_alerts(stack)
         self.server = Server(target, self.bus.emit)
         stack.push_async_callback(self.server.close)
         worker_settings = settings.worker
@@ -105,11 +120,11 @@ class Service:
             version=version("oxcart"),
             announces_starts=settings.log.level == "debug",
         )
-        if http:
+        if http and process is None:
             self._start_http(stack, loopback_only=loopback_only)
         await self.worker.start()
         stack.push_async_callback(self.worker.stop, "the end")
-        if self.app.schedules or self.crm.may_be_used:
+        if process in (None, 1) and (self.app.schedules or self.crm.may_be_used):
             self.bus.subscribe(self._notice_reconnect)
             self._schedules_task = asyncio.create_task(self._keep_schedules(), name="schedules")
             stack.callback(self._schedules_task.cancel)
@@ -122,21 +137,6 @@ class Service:
             self.bus.emit(WarningRaised("SENTRY", sentry.MISSING))
         else:
             self.bus.subscribe(subscriber)
-
-    def _start_alerts(self, stack: AsyncExitStack) -> None:
-        settings = self.plan.settings
-        if settings.alert_url is None:
-            return
-        from oxcart.telemetry.alert_sender import AlertSender
-        from oxcart.telemetry.alerts import AlertLimits
-
-        queues = ",".join(queue.name for queue in settings.worker.queues)
-        about = {"service": "worker", "queueName": queues, "release": settings.release}
-        limits = AlertLimits(settings.alert_failed_jobs, settings.commands_per_month)
-        alerts = AlertSender(settings.alert_url, self.bus.emit, about=about, limits=limits)
-        self.bus.subscribe(alerts)
-        alerts.start()
-        stack.callback(alerts.close)
 
     # -------------------------------------------------------------------------------------------- schedules
     def _notice_reconnect(self, event: Event) -> None:
@@ -174,46 +174,91 @@ class Service:
 
     # -------------------------------------------------------------------------------------------- HTTP
     def _start_http(self, stack: AsyncExitStack, *, loopback_only: bool) -> None:
-        from oxcart.http.server import HttpServer
-        from oxcart.http.site import Site
-        from oxcart.http.webhooks import webhook_routes
         from oxcart.telemetry.metrics import Metrics
 
-        settings = self.plan.settings
         metrics = Metrics()
         self.bus.subscribe(metrics)
-        loop = asyncio.get_running_loop()
-        site = Site(
+        self.http_port = start_http(
+            stack,
+            self.plan,
+            self.bus.emit,
+            self.server,
             status=self.worker.status,
             metrics=metrics,
-            run_canary=lambda: asyncio.run_coroutine_threadsafe(self._canary(), loop),  # type: ignore[arg-type]
-            version=version("oxcart"),
-            release=settings.release,
-            tokens=settings.http.tokens,
-        )
-        may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
-        receiver = self.crm.receiver()
-        http = HttpServer(
-            site,
-            self.bus.emit,
-            port=settings.http.port,
-            may_move=may_move,
             loopback_only=loopback_only,
-            more_routes=webhook_routes(receiver),
-            beside=receiver,
         )
-        self.http_port = http.start()
-        stack.callback(http.stop)
 
-    async def _canary(self) -> object:
-        from oxcart.http.site import CanaryResult
 
-        began = time.monotonic()
-        name = self.plan.settings.worker.queues[0].name
-        async with Queue(name, prefix=self.plan.settings.worker.prefix, server=self.server) as queue:
-            added = await queue.add(TEST_JOB, {"canary": True})
-            await added.result(timeout_seconds=CANARY_SECONDS)
-            return CanaryResult(added.id, (time.monotonic() - began) * 1000)
+def start_http(
+    stack: AsyncExitStack,
+    planned: Plan,
+    emit: Emit,
+    server: Server,
+    *,
+    status: Callable[[], WorkerStatus],
+    metrics: Counted,
+    loopback_only: bool = False,
+) -> int:
+    """Serve HTTP on a thread until `stack` closes; returns the port. What HTTP adds goes through `server`.
+
+    Raises PortUnavailable.
+    """
+    from oxcart.hook_door import HookDoor
+    from oxcart.http.server import HttpServer
+    from oxcart.http.site import Site
+    from oxcart.http.webhooks import webhook_routes
+
+    settings, loop = planned.settings, asyncio.get_running_loop()
+    site = Site(
+        status=status,
+        metrics=metrics,
+        run_canary=lambda: asyncio.run_coroutine_threadsafe(_canary(planned, server), loop),
+        version=version("oxcart"),
+        release=settings.release,
+        tokens=settings.http.tokens,
+    )
+    may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
+    receiver = HookDoor(settings, server, emit)
+    http = HttpServer(
+        site,
+        emit,
+        port=settings.http.port,
+        may_move=may_move,
+        loopback_only=loopback_only,
+        more_routes=webhook_routes(receiver),
+        beside=receiver,
+    )
+    port = http.start()
+    stack.callback(http.stop)
+    return port
+
+
+async def _canary(planned: Plan, server: Server) -> CanaryResult:
+    from oxcart.http.site import CanaryResult
+
+    began = time.monotonic()
+    worker = planned.settings.worker
+    async with Queue(worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
+        added = await queue.add(TEST_JOB, {"canary": True})
+        await added.result(timeout_seconds=CANARY_SECONDS)
+        return CanaryResult(added.id, (time.monotonic() - began) * 1000)
+
+
+def start_alerts(stack: AsyncExitStack, planned: Plan, emit: Emit) -> AlertSender | None:
+    """Where OXCART_ALERT_URL is set: who sends, until `stack` closes. It is told of events by being called."""
+    settings = planned.settings
+    if settings.alert_url is None:
+        return None
+    from oxcart.telemetry.alert_sender import AlertSender
+    from oxcart.telemetry.alerts import AlertLimits
+
+    queues = ",".join(queue.name for queue in settings.worker.queues)
+    about = {"service": "worker", "queueName": queues, "release": settings.release}
+    limits = AlertLimits(settings.alert_failed_jobs, settings.commands_per_month, settings.processes)
+    alerts = AlertSender(settings.alert_url, emit, about=about, limits=limits)
+    alerts.start()
+    stack.callback(alerts.close)
+    return alerts
 
 
 def with_built_ins(app: Oxcart | None, crm: CrmSource | None = None) -> Oxcart:
@@ -231,13 +276,14 @@ async def serve(
     bus: Bus,
     *,
     loopback_only: bool = False,
+    process: int | None = None,
     on_started: Callable[[Service], None] | None = None,
 ) -> int:
     """Run until SIGTERM or SIGINT (a second one ends the grace at once); returns the exit code."""
     service = Service(app or Oxcart(), planned, bus)
     async with AsyncExitStack() as stack:
-        signals = _catch_signals(stack)
-        await service.start(stack, loopback_only=loopback_only)
+        signals = catch_signals(stack)
+        await service.start(stack, loopback_only=loopback_only, process=process)
         if on_started is not None:
             on_started(service)
         obeying = asyncio.create_task(_obey(signals, service.worker), name="signals")
@@ -254,6 +300,8 @@ def run(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     before_exit: Callable[[], None] = lambda: None,
     loopback_only: bool = False,
+    process: int | None = None,
+    on_started: Callable[[Service], None] | None = None,
 ) -> int:
     """serve() as the whole life of this process; returns the exit code, for the caller to exit with at once.
 
@@ -261,7 +309,8 @@ def run(
     platform kills it: the process then ends itself, a moment after `before_exit` was called.
     """
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        code = runner.run(serve(app, planned, bus, loopback_only=loopback_only))
+        serving = serve(app, planned, bus, loopback_only=loopback_only, process=process, on_started=on_started)
+        code = runner.run(serving)
         before_exit()
         _exit_within(LINGER_SECONDS, code)
     return code
@@ -277,7 +326,7 @@ def _exit_within(seconds: float, code: int) -> None:
     timer.start()
 
 
-def _catch_signals(stack: AsyncExitStack) -> asyncio.Queue[str]:
+def catch_signals(stack: AsyncExitStack) -> asyncio.Queue[str]:
     """The names of the signals that ask us to end, from the first moment on."""
     loop, caught = asyncio.get_running_loop(), asyncio.Queue[str]()
     for number in (signal.SIGTERM, signal.SIGINT):

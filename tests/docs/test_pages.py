@@ -19,6 +19,7 @@ from oxcart.http.health import FETCH_LATE
 from oxcart.http.prometheus import render
 from oxcart.http.routes import ROUTES, Auth
 from oxcart.settings import render_settings_page
+from oxcart.supervisor.sums import PROCESS_DOWN
 from oxcart.telemetry.events_page import render_events_page
 from oxcart.telemetry.metrics import Metrics
 from oxcart.worker.status import RedisStatus, WorkerStatus
@@ -119,7 +120,7 @@ def test_the_codes_of_troubleshooting_are_those_of_the_failure_table() -> None:
     }
 
     assert len(named) > 10
-    assert named <= {*BY_CODE, FETCH_LATE}, named - set(BY_CODE)
+    assert named <= {*BY_CODE, FETCH_LATE, PROCESS_DOWN}, named - set(BY_CODE)
 
 
 def test_the_events_that_troubleshooting_names_exist() -> None:

@@ -16,6 +16,7 @@ from oxcart.doctor import upstash
 from oxcart.doctor.examine import CHECKS
 from oxcart.doctor.pages import explain, render_page
 from oxcart.http.health import FETCH_LATE
+from oxcart.supervisor.sums import PROCESS_DOWN
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 SOURCE = Path(next(iter(oxcart.doctor.__path__)))
@@ -37,7 +38,7 @@ CODES = sorted(
         *written_codes(),
         *(row.code for row in upstash.ROWS),
         *("ENV_NONE", "ENV_HALF", "ENV_REFERENCE", "ENV_SWAPPED", "URL_SCHEME", "URL_NEST", "URL_ESCAPE", "URL_BAD"),
-        *("EMBEDDED_SERVER", "CHECK_CRASHED", FETCH_LATE, CLOSED.code),
+        *("EMBEDDED_SERVER", "CHECK_CRASHED", FETCH_LATE, PROCESS_DOWN, CLOSED.code),
     }
 )
 

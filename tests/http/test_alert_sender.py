@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import Oxcart as SupervisedOxcart
 from support.waiting import wait_until
 
 from oxcart import Oxcart, Queue
@@ -214,3 +217,26 @@ async def test_a_serving_worker_sends_its_alerts(redis_url: str, queue_name: str
     (alert,) = receiver.received
     assert (alert["alert"], alert["release"]) == ("jobs.failing", "6bdcd911")
     assert "no such contact" not in json.dumps(alert), "a handler's words may hold data"
+
+
+async def test_several_processes_speak_with_one_voice(redis_url: str, queue_name: str, tmp_path: Path) -> None:
+    """Two of three failed jobs may be of one process and the third of the other: together they are the alert."""
+    (tmp_path / "jobs.py").write_text(
+        "from oxcart import Oxcart\n\napp = Oxcart()\n\n"
+        "@app.job('breaks')\nasync def breaks(job):\n    raise ValueError\n"
+    )
+    command = SupervisedOxcart(tmp_path, {"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name, "JOB_CONCURRENCY": "1"})
+    with receiving() as receiver:
+        environ = {"PORT": "0", "OXCART_ALERT_URL": receiver.url.reveal(), "OXCART_ALERT_FAILED_JOBS": "20"}
+        async with (
+            command.running("run", "jobs:app", "--processes", "2", **environ) as running,
+            Queue(queue_name, redis_url) as queue,
+        ):
+            await wait_until(lambda: running.events().count("redis.ready") == 2, describe="both are ready", timeout=40)
+            await asyncio.gather(*(queue.add("breaks") for _ in range(20)))
+            await wait_until(lambda: receiver.received, describe="the alert has arrived", timeout=20)
+            assert await running.stopped_by(signal.SIGTERM) == 0
+
+    (alert,) = receiver.received
+    assert (alert["alert"], alert["state"]) == ("jobs.failing", "raised")
+    assert alert["text"].startswith("20 jobs failed within")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,18 @@ from redis import Redis
 TESTS = Path(__file__).resolve().parent.parent
 
 
-class WorkerProcess:
-    """One process of support.worker_process; its output is kept in a file."""
+ALONE = ("support.worker_process",)
+SEVERAL = ("oxcart", "run", "support.worker_process:app", "--processes")
 
-    def __init__(self, folder: Path, number: int, environ: dict[str, str]) -> None:
+
+class WorkerProcess:
+    """One process of support.worker_process, or a supervisor of several; its output is kept in a file."""
+
+    def __init__(self, folder: Path, number: int, environ: dict[str, str], arguments: Sequence[str] = ALONE) -> None:
         self.log = folder / f"worker-{number}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "support.worker_process"],
+                [sys.executable, "-m", *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -33,6 +39,13 @@ class WorkerProcess:
     @property
     def output(self) -> str:
         return self.log.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log: whole lines of JSON."""
+        return [json.loads(line) for line in self.output.split("\n")[:-1]]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if line["event"] == name]
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -72,6 +85,13 @@ class Fleet:
         worker = WorkerProcess(self._folder, len(self._started), {**self._environ, **environ})
         self._started.append(worker)
         return worker
+
+    def start_several(self, processes: int, **environ: str) -> WorkerProcess:
+        """`oxcart run --processes` with the same handlers, HTTP on a free port."""
+        environ = {**self._environ, "PORT": "0", **environ}
+        supervisor = WorkerProcess(self._folder, len(self._started), environ, (*SEVERAL, str(processes)))
+        self._started.append(supervisor)
+        return supervisor
 
     def effects(self) -> Counter[str]:
         """How often each was noted: "started <id>", "done <id>"."""

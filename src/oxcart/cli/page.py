@@ -50,7 +50,7 @@ def _sections(path: str, command: Any) -> Iterator[str]:
 
 def _section(path: str, command: Any) -> str:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    options = [param for param in command.params if param.param_type_name == "option"]
+    options = [param for param in command.params if param.param_type_name == "option" and not param.hidden]
     usage = " ".join([path, *(_argument_name(param) for param in arguments), *(["[OPTIONS]"] if options else [])])
     lines = [f"## {path}", "", " ".join(_paragraphs(command.help)[0].split()), ""]
     for paragraph in _paragraphs(command.help)[1:]:

@@ -1,7 +1,11 @@
-"""How does `run` become a worker? Settings with the options on top, the app, the log on stdout, then serve()."""
+"""How does `run` become one worker, or several? Settings with the options on top, the app, the log, then serve().
+
+With `--processes N` this process only supervises: it starts N others by the same command, with `--supervised`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -13,10 +17,12 @@ from oxcart.cli.output import complain
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from oxcart.app import Oxcart
     from oxcart.serving import Plan
+    from oxcart.supervisor.member import Place
+    from oxcart.telemetry.logs import EventLog
 
 
 @click.command()
@@ -25,17 +31,23 @@ if TYPE_CHECKING:
 @click.option(
     "--concurrency", metavar="N", type=click.IntRange(1, 10_000), help="Jobs to run at once (JOB_CONCURRENCY)."
 )
+@click.option(
+    "--processes", metavar="N", type=click.IntRange(1, 256), help="Worker processes to start (OXCART_PROCESSES)."
+)
 @click.option("--port", metavar="N", type=click.IntRange(0, 65_535), help="The HTTP port (PORT).")
 @click.option("--reload", is_flag=True, help="Restart when a .py file below this folder changes.")
 @click.option("--embedded", is_flag=True, help="Use the private server in .oxcart/, whatever Redis is set.")
+@click.option("--supervised", metavar="PLACE", hidden=True)
 def run(
     app: str | None,
     *,
     queue: str | None,
     concurrency: int | None,
+    processes: int | None,
     port: int | None,
     reload: bool,
     embedded: bool,
+    supervised: str | None,
 ) -> None:
     """Run the worker with its HTTP side, until SIGTERM or Ctrl-C.
 
@@ -45,14 +57,27 @@ def run(
     from oxcart.serving import plan
 
     environ = dict(os.environ)
-    options = (("JOB_QUEUE_NAME", queue), ("JOB_CONCURRENCY", concurrency), ("PORT", port))
+    options = (
+        ("JOB_QUEUE_NAME", queue),
+        ("JOB_CONCURRENCY", concurrency),
+        ("OXCART_PROCESSES", processes),
+        ("PORT", port),
+    )
     environ |= {name: str(value) for name, value in options if value is not None}
     planned = plan(environ, embedded=embedded)
+    if supervised is not None:
+        raise click.exceptions.Exit(_serve_supervised(app, planned, supervised))
+    several = planned.settings.processes > 1
+    if several and (reload or sys.platform == "win32"):
+        what = "--reload follows" if reload else "On Windows there is"
+        raise Refused(f"{what} one process only; run it with --processes 1 (OXCART_PROCESSES).")
     if reload:
         from oxcart.cli.reload import run_and_reload
 
         raise click.exceptions.Exit(run_and_reload(_child_arguments(app, embedded), environ))
-    raise click.exceptions.Exit(_serve(app, planned))
+    raise click.exceptions.Exit(
+        _supervise(_child_arguments(app, embedded), planned, environ) if several else _serve(app, planned)
+    )
 
 
 def _child_arguments(app: str | None, embedded: bool) -> list[str]:
@@ -62,18 +87,69 @@ def _child_arguments(app: str | None, embedded: bool) -> list[str]:
 
 def _serve(app_name: str | None, planned: Plan) -> int:
     from oxcart import serving
-    from oxcart.cli.session import secrets_of
-    from oxcart.errors import OxcartError
     from oxcart.telemetry.bus import Bus
-    from oxcart.telemetry.logs import configure_logging
 
     app = _load(app_name)
-    log_settings = planned.settings.log
-    log = configure_logging(level=log_settings.level, format=log_settings.format, secrets=secrets_of(planned))
     bus = Bus()
-    bus.subscribe(log)
-    try:
+    with _log(planned) as log:
+        bus.subscribe(log)
         return serving.run(app, planned, bus, loop_factory=_loop_factory(), before_exit=log.close)
+
+
+def _supervise(arguments: list[str], planned: Plan, environ: Mapping[str, str]) -> int:
+    import asyncio
+
+    from oxcart.supervisor.supervise import open_turns, supervise
+    from oxcart.telemetry.bus import Bus
+
+    bus, turns = Bus(), open_turns()
+    with _log(planned, turns=turns) as log:
+        bus.subscribe(log)
+        return asyncio.run(supervise(planned, bus, arguments, environ, turns))
+
+
+def _serve_supervised(app_name: str | None, planned: Plan, text: str) -> int:
+    from oxcart import serving
+    from oxcart.supervisor.member import Member, parse_place
+    from oxcart.telemetry.bus import Bus
+
+    place: Place = parse_place(text)
+    grace_seconds = planned.settings.worker.shutdown_grace_seconds
+    member = Member(place, grace_seconds=grace_seconds, watches_alerts=planned.settings.alert_url is not None)
+    member.start()
+    app = _load(app_name)
+    bus = Bus()
+    with _log(planned, process=place.process, turns=place.turns) as log:
+        bus.subscribe(log)
+        bus.subscribe(member)
+
+        def say_last_words() -> None:
+            member.report()
+            log.close()
+
+        return serving.run(
+            app,
+            planned,
+            bus,
+            loop_factory=_loop_factory(),
+            before_exit=say_last_words,
+            process=place.process,
+            on_started=lambda service: member.report_on(service.worker.status),
+        )
+
+
+@contextlib.contextmanager
+def _log(planned: Plan, *, process: int | None = None, turns: int | None = None) -> Iterator[EventLog]:
+    from oxcart.cli.session import secrets_of
+    from oxcart.errors import OxcartError
+    from oxcart.telemetry.logs import configure_logging
+
+    wanted = planned.settings.log
+    log = configure_logging(
+        level=wanted.level, format=wanted.format, secrets=secrets_of(planned), process=process, turns=turns
+    )
+    try:
+        yield log
     except OxcartError:
         raise
     except Exception as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 from oxcart.secret import Secret
-from oxcart.telemetry.metrics import Metrics
+from oxcart.telemetry.metrics import Counts
 from oxcart.worker.status import WorkerStatus
 
 
@@ -17,6 +18,12 @@ class CanaryResult:
 
     job_id: str
     duration_ms: float
+
+
+class Counted(Protocol):
+    """Where the counters come from: telemetry.metrics.Metrics, or the sums over several processes."""
+
+    def counts(self) -> Counts: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Site:
     """
 
     status: Callable[[], WorkerStatus]
-    metrics: Metrics
+    metrics: Counted
     run_canary: Callable[[], Future[CanaryResult]]
     version: str
     release: str | None = None

@@ -227,6 +227,14 @@ class Settings:
     http: HttpSettings
     log: LogSettings
     platform: Platform
+    processes: int = knob(
+        "OXCART_PROCESSES",
+        whole(1, 256),
+        "How many worker processes `oxcart run` starts, each with JOB_CONCURRENCY slots (docs/scaling.md). "
+        "One per processor is enough.",
+        default="1",
+        unit="processes",
+    )
     encryption_key: Secret | None = knob(
         "ENCRYPTION_KEY",
         ENCRYPTION_KEY,

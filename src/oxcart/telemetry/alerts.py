@@ -45,10 +45,14 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertLimits:
-    """`failed_jobs` within five minutes raise an alert; `commands_per_month` is the plan's quota, None: not watched."""
+    """`failed_jobs` within five minutes raise an alert; `commands_per_month` is the plan's quota, None: not watched.
+
+    `processes` idle side by side, each at its own cost.
+    """
 
     failed_jobs: int = 10
     commands_per_month: int | None = None
+    processes: int = 1
 
 
 class AlertRules:
@@ -58,7 +62,7 @@ class AlertRules:
         self._redis = _Redis()
         self._failed = _FailedJobs(limits.failed_jobs)
         self._stalled = _StalledJobs()
-        self._usage = _Usage(limits.commands_per_month, now)
+        self._usage = _Usage(limits, now)
         self._rules: Mapping[type, Callable[[Any, float], list[Alert]]] = {
             events.RedisLost: self._redis.lost,
             events.RedisFailureChanged: self._redis.changed,
@@ -204,8 +208,9 @@ class _StalledJobs:
 class _Usage:
     """The month's commands, estimated from this process's last day: its jobs, and what idling costs."""
 
-    def __init__(self, commands_per_month: int | None, now: float) -> None:
-        self._quota = commands_per_month
+    def __init__(self, limits: AlertLimits, now: float) -> None:
+        self._quota = limits.commands_per_month
+        self._idle_a_day = limits.processes * IDLE_COMMANDS_PER_MINUTE * 1440
         self._began = now
         self._hours: deque[tuple[float, int]] = deque()
         self._since: float | None = None
@@ -225,7 +230,7 @@ class _Usage:
         while self._hours and self._hours[0][0] + _USAGE_STEP_SECONDS <= now - _DAY_SECONDS:
             self._hours.popleft()
         jobs = sum(number for _, number in self._hours)
-        a_month = 30 * (_DAY_SECONDS / watched * jobs * COMMANDS_PER_JOB + IDLE_COMMANDS_PER_MINUTE * 1440)
+        a_month = 30 * (_DAY_SECONDS / watched * jobs * COMMANDS_PER_JOB + self._idle_a_day)
         return self._judge(self._quota, a_month, now)
 
     def _judge(self, quota: int, a_month: float, now: float) -> list[Alert]:

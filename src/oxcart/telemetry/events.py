@@ -109,6 +109,38 @@ class HttpStarted:
     hosts: tuple[str, ...]
 
 
+# ------------------------------------------------------------------------------------------------ processes
+@dataclass(frozen=True, slots=True)
+class ProcessesStarted:
+    """`oxcart run --processes` starts so many worker processes, each with `concurrency` slots."""
+
+    processes: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLost:
+    """A worker process ended without being told to, with `exit_code` or by `signal`; another starts in its place.
+
+    Those that end in the same way before they work are the same loss, and reported once.
+    """
+
+    process: int
+    pid: int
+    exit_code: int | None
+    signal: str | None
+    restart_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReplaced:
+    """In the place of a process that was lost another one works."""
+
+    process: int
+    pid: int
+    away_seconds: float
+
+
 # ------------------------------------------------------------------------------------------------ jobs
 class FinishedJob(NamedTuple):
     """One attempt's end, written to the server. `verdict` is the verdict's class name in snake case."""
@@ -260,6 +292,9 @@ Event: TypeAlias = (
     | WarningRaised
     | LoopBlocked
     | HttpStarted
+    | ProcessesStarted
+    | ProcessLost
+    | ProcessReplaced
     | JobsStarted
     | JobsFinished
     | JobAbandoned

@@ -87,6 +87,9 @@ RULES: Mapping[type, Rule] = {
         error_when="it was five minutes or more",
     ),
     events.HttpStarted: Rule("http.started", "info", "HTTP answers on port {e.port}"),
+    events.ProcessesStarted: Rule("processes.started", "info", "{e.processes} worker processes are started"),
+    events.ProcessLost: Rule("process.lost", "error", "Worker process {e.process} has ended; another takes its place"),
+    events.ProcessReplaced: Rule("process.replaced", "info", "Worker process {e.process} runs again"),
     events.JobsStarted: Rule("job.started", "debug", "Job {e.name} {e.job_id} started", per_job=True),
     events.JobsFinished: Rule("job.finished", "info", "Job {e.name} {e.job_id} completed", per_job=True),
     events.JobAbandoned: Rule(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -62,14 +62,17 @@ def iso_utc(epoch_seconds: float) -> str:
     return text.replace("+00:00", "Z")
 
 
-def json_format(service: str, redact: Redactor) -> Format:
+def json_format(service: str, redact: Redactor, about: Mapping[str, Any] | None = None) -> Format:
+    """`about` are fields of every line, as the number of the process."""
+    always = {"service": service, **(about or {})}
+
     def render(line: Line, epoch_seconds: float) -> bytes:
         record = {
             "timestamp": iso_utc(epoch_seconds),
             "level": line.level,
             "message": line.message,
             "event": line.event,
-            "service": service,
+            **always,
             **line.fields,
         }
         return redact(encode_json(record)) + b"\n"
@@ -80,8 +83,9 @@ def json_format(service: str, redact: Redactor) -> Format:
 _COLOURS: dict[Level, str] = {"debug": "2", "info": "32", "warn": "33", "error": "31;1"}
 
 
-def human_format(redact: Redactor, *, coloured: bool) -> Format:
-    """Local time, level, message, then the fields; a stack follows on lines of its own."""
+def human_format(redact: Redactor, *, coloured: bool, about: Mapping[str, Any] | None = None) -> Format:
+    """Local time, level, message, then the fields, `about` first; a stack follows on lines of its own."""
+    always = about or {}
 
     def paint(code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if coloured else text
@@ -89,7 +93,7 @@ def human_format(redact: Redactor, *, coloured: bool) -> Format:
     def render(line: Line, epoch_seconds: float) -> bytes:
         clock = datetime.fromtimestamp(epoch_seconds, UTC).astimezone().strftime("%H:%M:%S")
         level = paint(_COLOURS[line.level], f"{line.level:<5}")
-        shown = " ".join(f"{key}={_word(value)}" for key, value in line.fields.items() if key != "stack")
+        shown = " ".join(f"{key}={_word(value)}" for key, value in {**always, **line.fields}.items() if key != "stack")
         text = f"{paint('2', clock)} {level} {_printable(line.message)}"
         if shown:
             text += f"  {paint('2', shown)}"

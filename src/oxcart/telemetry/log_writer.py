@@ -7,7 +7,7 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 # What may wait for a stuck reader: minutes of ordinary logging. Beyond it lines are dropped and counted.
@@ -22,12 +22,21 @@ class LineWriter:
 
     `tick` runs on that thread: it does what is due and returns the seconds until it wants to run again, None for not
     before the next `wake()`. `report_lost(n)` makes the line that follows after n lines could not be written.
+
+    Processes that share the stream share a file as well, open as `turns`: its lock keeps their lines whole, as a write
+    of more than 4 KiB to a pipe may be cut by another's.
     """
 
     def __init__(
-        self, stream: TextIO | None, tick: Callable[[], float | None], report_lost: Callable[[int], bytes]
+        self,
+        stream: TextIO | None,
+        tick: Callable[[], float | None],
+        report_lost: Callable[[int], bytes],
+        *,
+        turns: int | None = None,
     ) -> None:
         self._stream = stream
+        self._turns = turns
         self._tick = tick
         self._report_lost = report_lost
         self._changed = threading.Condition()
@@ -108,7 +117,10 @@ class LineWriter:
             descriptor = self._stream.fileno()
         except (OSError, ValueError):
             return _write_text(self._stream, data)
-        rest = memoryview(data)
+        with _turn(self._turns):
+            return self._write_bytes(descriptor, memoryview(data))
+
+    def _write_bytes(self, descriptor: int, rest: memoryview) -> bool:
         while rest:
             try:
                 rest = rest[os.write(descriptor, rest) :]
@@ -120,6 +132,21 @@ class LineWriter:
             except OSError:
                 return False
         return True
+
+
+@contextlib.contextmanager
+def _turn(descriptor: int | None) -> Iterator[None]:
+    """Hold the lock of this file, which ends with the process too. Without a file there is nobody to wait for."""
+    if descriptor is None:
+        yield
+        return
+    import fcntl
+
+    fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN)
 
 
 def _write_text(stream: TextIO, data: bytes) -> bool:

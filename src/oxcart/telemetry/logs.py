@@ -29,23 +29,27 @@ def configure_logging(
     service: str = "worker",
     secrets: Iterable[Secret] = (),
     coloured: bool = True,
+    process: int | None = None,
+    turns: int | None = None,
     clock: Callable[[], float] = time.time,
 ) -> EventLog:
     """Start the log of this process on `stream` (stdout), and route stdlib logging and warnings into it.
 
     Without `format`: human on a terminal, else JSON. `coloured` matters on a terminal only. Subscribe the result to
     the bus, and close it at the end; the end of the process closes it too. Commands that print an answer pass
-    level="warn", stream=sys.stderr.
+    level="warn", stream=sys.stderr. Processes that share the stream pass their number, which each line then has, and
+    `turns`: see LineWriter.
     """
     target = sys.stdout if stream is None else stream
     redact = Redactor()
     redact.hide(secrets)
+    about = {} if process is None else {"process": process}
     terminal = target is not None and not target.closed and target.isatty()
     if format == "human" or (format is None and terminal):
-        render = human_format(redact, coloured=coloured and terminal)
+        render = human_format(redact, coloured=coloured and terminal, about=about)
     else:
-        render = json_format(service, redact)
-    log = EventLog(target, render, redact, level=parse_level(level), clock=clock)
+        render = json_format(service, redact, about)
+    log = EventLog(target, render, redact, level=parse_level(level), clock=clock, turns=turns)
     log.attach_stdlib()
     return log
 
@@ -73,13 +77,14 @@ class EventLog:
         *,
         level: Level,
         clock: Callable[[], float],
+        turns: int | None = None,
     ) -> None:
         self._render = render
         self._redact = redact
         self._clock = clock
         self._threshold = SEVERITY[level]
         self._stdlib: _RecordHandler | None = None
-        self._writer = LineWriter(stream, self._flush_due, self._lost_line)
+        self._writer = LineWriter(stream, self._flush_due, self._lost_line, turns=turns)
         self._jobs = JobLines(self._put, self._writer.wake, level, clock)
         self._subscribers = self._choose_subscribers()
 

@@ -26,9 +26,9 @@ _DOLLARS_PER_COMMAND = 0.20 / 100_000
 
 async def month(visit: Visit) -> Finding:
     jobs, is_trimmed = await _finished_in_a_day(visit)
-    queues = len(visit.queue_names)
-    outside = _DAYS * jobs * _PER_JOB + _MINUTES * queues * _IDLE_PER_MINUTE
-    inside = _DAYS * jobs * _PER_JOB_INSIDE + _MINUTES * queues * _IDLE_PER_MINUTE_INSIDE
+    idling = len(visit.queue_names) * visit.settings.processes
+    outside = _DAYS * jobs * _PER_JOB + _MINUTES * idling * _IDLE_PER_MINUTE
+    inside = _DAYS * jobs * _PER_JOB_INSIDE + _MINUTES * idling * _IDLE_PER_MINUTE_INSIDE
     least = "at least " if is_trimmed else ""
     evidence = (
         f"{least}{jobs} jobs in the last 24 h: about {_short(outside)} commands a month, {_short(inside)} with those "

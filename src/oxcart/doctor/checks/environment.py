@@ -50,7 +50,10 @@ async def settings(visit: Visit) -> Finding:
         return failed("SETTINGS_PROBLEM", f"{problems[0]}{more}", " ".join(problems), evidence=" ".join(problems))
     if warnings:
         return warning("SETTINGS_WARNING", warnings[0], " ".join(warnings), evidence=f"{len(warnings)} to look at")
-    return ok(f"queue {', '.join(visit.queue_names)}, concurrency {visit.settings.worker.concurrency}")
+    queues, concurrency = ", ".join(visit.queue_names), visit.settings.worker.concurrency
+    if visit.settings.processes > 1:
+        return ok(f"queue {queues}, concurrency {concurrency} in each of {visit.settings.processes} processes")
+    return ok(f"queue {queues}, concurrency {concurrency}")
 
 
 async def redis_url(visit: Visit) -> Finding:

@@ -1,0 +1,102 @@
+"""How does a worker process live under a supervisor? A thread reports twice a second and sees when the supervisor ends.
+
+A thread, so that it reports, and ends the process, also while a handler blocks the event loop.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oxcart.errors import InvalidInput
+from oxcart.supervisor.channel import REPORT_SECONDS, Message, Report, encode, message_of
+from oxcart.telemetry.alerts import AlertLimits, AlertRules
+from oxcart.telemetry.events import Event
+from oxcart.telemetry.metrics import Metrics
+from oxcart.worker.status import WorkerStatus
+
+BEYOND_GRACE_SECONDS = 2.0  # a worker has ended by then, unless something keeps it
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the supervisor gives a process: its number, its end of the socket, and the file that orders log lines."""
+
+    process: int
+    channel: int
+    turns: int
+
+    def __str__(self) -> str:
+        return f"{self.process}:{self.channel}:{self.turns}"
+
+
+def parse_place(text: str) -> Place:
+    try:
+        process, channel, turns = map(int, text.split(":"))
+        for descriptor in (channel, turns):
+            os.set_inheritable(descriptor, False)  # what a handler starts is to hold neither
+    except (ValueError, OSError) as error:
+        raise InvalidInput("--supervised is for the processes that --processes starts; use --processes.") from error
+    return Place(process, channel, turns)
+
+
+class Member:
+    """One worker process's side of the channel. Call it with events to have them told, once `watches_alerts`."""
+
+    def __init__(self, place: Place, *, grace_seconds: float, watches_alerts: bool) -> None:
+        self.metrics = Metrics()
+        self._socket = socket.socket(fileno=place.channel)
+        self._grace_seconds = grace_seconds
+        self._rules = AlertRules(AlertLimits(), 0.0) if watches_alerts else None
+        self._status: Callable[[], WorkerStatus] | None = None
+        self._sending = threading.Lock()
+
+    def start(self) -> None:
+        """Watch the supervisor from now on; before there is a worker, its end is ours at once."""
+        threading.Thread(target=self._run, name="supervisor", daemon=True).start()
+
+    def report_on(self, status: Callable[[], WorkerStatus]) -> None:
+        """There is a worker: the first report goes out now, the others by the thread."""
+        self._status = status
+        self.report()
+
+    def __call__(self, event: Event) -> None:
+        self.metrics(event)
+        if self._rules is not None and self._rules.concerns(type(event)):
+            self._send(message_of(event))
+
+    def report(self) -> None:
+        if self._status is not None:
+            self._send(Report(self._status(), self.metrics.counts()))
+
+    def _run(self) -> None:
+        while not self._supervisor_has_ended(REPORT_SECONDS):
+            self.report()
+        self._end()
+
+    def _supervisor_has_ended(self, seconds: float) -> bool:
+        readable, _, _ = select.select([self._socket], [], [], seconds)
+        try:
+            return bool(readable) and not self._socket.recv(1)
+        except OSError:
+            return True
+
+    def _end(self) -> None:
+        """As the supervisor would have: SIGTERM, unless it has sent that already, and no longer than it allows."""
+        if self._status is None or self._status().state == "running":
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(self._grace_seconds + BEYOND_GRACE_SECONDS)
+        os._exit(1)
+
+    def _send(self, message: Message) -> None:
+        with self._sending:
+            try:
+                self._socket.sendall(encode(message))
+            except OSError:  # the supervisor has ended: the thread sees to it
+                return
