@@ -138,7 +138,7 @@ class Stream:
         return self.account.connection_id, self.entity.name
 
     async def _learn(self, connection: AsyncConnection, rows: list[Row], changed: frozenset[str]) -> None:
-        if self.entity is ACCOUNT:
+        if self.entity is ACCOUNT and rows:
             await learn_account(connection, self.account.connection_id, rows[0])
         elif self.entity is EVENTS:
             new = [row for row in rows if str(row.get("id")) in changed]

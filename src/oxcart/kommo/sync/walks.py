@@ -80,4 +80,12 @@ async def _note_filters(stream: Stream, *, work: bool) -> None:
 
 
 def _alone(body: object) -> list[Row]:
-    return [body] if isinstance(body, dict) and body.get("id") is not None else []
+    """The account, without the time of day that it tells beside its time zone: that is no change."""
+    if not isinstance(body, dict) or body.get("id") is None:
+        return []
+    embedded = body.get("_embedded")
+    dates = embedded.get("datetime_settings") if isinstance(embedded, dict) else None
+    if isinstance(embedded, dict) and isinstance(dates, dict):
+        still = {name: value for name, value in dates.items() if name != "timestamp"}
+        return [{**body, "_embedded": {**embedded, "datetime_settings": still}}]
+    return [body]

@@ -30,17 +30,18 @@ async def read_windows(stream: Stream) -> None:
         return
     until = await stream.reader.now()
     start, began, width = await _begin(stream, until)
+    fitted = 0
     while True:
         last = min(start + width - 1, until)
         width = last - start + 1
         then = _after(stream, last, began, until, width)
-        pages = await _read_window(stream, start, last, then)
+        pages = await _read_window(stream, start, last, then, is_new=width > fitted)
         if pages > MOST_PAGES and width > 1:
             width //= 2
             continue
         if last >= until:
             return
-        start = last + 1
+        start, fitted = last + 1, width
         width = width * 2 if pages <= MOST_PAGES // 2 else width
 
 
@@ -68,10 +69,11 @@ def _after(stream: Stream, last: int, began: int, until: int, width: int) -> The
     return Checkpoint("windows", last + 1, began=began, read_until=until, full=stream.full, width=width)
 
 
-async def _read_window(stream: Stream, first: int, last: int, then: Then) -> int:
+async def _read_window(stream: Stream, first: int, last: int, then: Then, *, is_new: bool) -> int:
     """How many pages it has; more than MOST_PAGES if it is to be split, for then it was not read to its end.
 
-    `then` is what the cursor says once it is whole. Rows that change can leave the window while it is read, and move
+    `then` is what the cursor says once it is whole. `is_new`: none as wide has been read; whether it has too many pages
+    is asked for before they are all read. Rows that change can leave the window while it is read, and move
     others over the edge of a page towards us: of several pages, those are read on the way back, too.
     """
     query = _query(stream, first, last)
@@ -82,7 +84,8 @@ async def _read_window(stream: Stream, first: int, last: int, then: Then) -> int
         ):
             _check(stream.entity, page, first, last)
             count = page.number
-            is_split = page.has_more and count >= MOST_PAGES and last > first
+            is_split = page.has_more and last > first and (count >= MOST_PAGES or (is_new and count == 1))
+            is_split = is_split and (count > 1 or await _has_too_many(stream, query))
             is_whole = not page.has_more and (is_last or not page.broke_off)
             is_end = is_whole and (count == 1 or not _changes(stream.entity))
             await stream.keep(page.rows, then if is_end else None, server_time=page.server_time)
@@ -93,6 +96,12 @@ async def _read_window(stream: Stream, first: int, last: int, then: Then) -> int
                 await _read_back(stream, query, count - 1, then)
             return min(count, MOST_PAGES)
     raise AssertionError("the second reading is taken as it is")
+
+
+async def _has_too_many(stream: Stream, query: Query) -> bool:
+    entity, get = stream.entity, stream.reader.get
+    page = await read_page(get, entity.path, entity.key, query, number=MOST_PAGES + 1, limit=entity.limit)
+    return bool(page.rows)
 
 
 async def _read_back(stream: Stream, query: Query, pages: int, then: Then) -> None:
