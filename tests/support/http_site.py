@@ -6,7 +6,7 @@ import http.client
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,10 +103,20 @@ class Running:
 
 
 @contextmanager
-def serving(*, more_routes: Sequence[Route] = (), **site_changes: Any) -> Iterator[Running]:
+def serving(
+    *,
+    more_routes: Sequence[Route] = (),
+    beside: AbstractAsyncContextManager[object] | None = None,
+    **site_changes: Any,
+) -> Iterator[Running]:
     running = Running()
     server = HttpServer(
-        running.site(**site_changes), running.events.append, port=0, loopback_only=True, more_routes=more_routes
+        running.site(**site_changes),
+        running.events.append,
+        port=0,
+        loopback_only=True,
+        more_routes=more_routes,
+        beside=beside,
     )
     running.port = server.start()
     try:

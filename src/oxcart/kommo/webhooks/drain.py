@@ -85,7 +85,12 @@ class Drained:
 
 
 async def drain_hooks(
-    account: Account, *, fetch: FetchMarked, quiet_seconds: float = 0.3, longest_seconds: float = 5.0
+    account: Account,
+    *,
+    fetch: FetchMarked,
+    quiet_seconds: float = 0.3,
+    longest_seconds: float = 5.0,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Drained:
     """Until nothing is left of what was stored. May be killed at any point, and called by many at once.
 
@@ -93,11 +98,11 @@ async def drain_hooks(
     """
     drain = _Drain(account, fetch, quiet_seconds, longest_seconds)
     while True:
-        async with _turn(account) as is_ours:
-            if is_ours is None:
+        async with _turn(account, lease_seconds) as turn:
+            if turn is None:
                 drain.done.is_held = True
                 return drain.done
-            await drain.run(is_ours)
+            await drain.run(turn)
         # Whoever came meanwhile was sent away: what it was called for is ours to see.
         if not await drain.has_more():
             return drain.done
@@ -111,15 +116,15 @@ class _Turn:
 
 
 @asynccontextmanager
-async def _turn(account: Account) -> AsyncIterator[_Turn | None]:
+async def _turn(account: Account, seconds: float) -> AsyncIterator[_Turn | None]:
     """The lease on an account's webhooks, renewed as long as the block runs; None if it is another's."""
     database, scope, holder = account.database, f"hooks:{account.connection_id}", uuid.uuid4().hex
 
     async def acquire(connection: AsyncConnection) -> bool:
-        return await acquire_lease(connection, scope, holder, LEASE_SECONDS)
+        return await acquire_lease(connection, scope, holder, seconds)
 
     async def renew(connection: AsyncConnection) -> bool:
-        return await renew_lease(connection, scope, holder, LEASE_SECONDS)
+        return await renew_lease(connection, scope, holder, seconds)
 
     async def release(connection: AsyncConnection) -> None:
         await release_lease(connection, scope, holder)
@@ -131,7 +136,7 @@ async def _turn(account: Account) -> AsyncIterator[_Turn | None]:
 
     async def keep() -> None:
         while turn.is_ours:
-            await asyncio.sleep(LEASE_SECONDS / 4)
+            await asyncio.sleep(seconds / 4)
             with contextlib.suppress(OxcartError):  # the next renewal is soon enough
                 turn.is_ours = await database.write("Keeping the turn at webhooks", renew)
 

@@ -92,7 +92,7 @@ def _pairs(body: str) -> Iterator[tuple[Path, str]]:
 
 
 def _decoded(text: str) -> str:
-    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
+    return unquote_to_bytes(text.replace("+", " ").encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 def _path_of(name: str) -> Path:

@@ -35,8 +35,8 @@ from oxcart.telemetry.events import WarningRaised
 ANSWER_SECONDS = 1.7
 """Kommo waits 2 s. Without an answer it repeats the webhook, and does the same after a 503."""
 
-_SECRETS_SECONDS = 5.0  # that a secret which was replaced is still taken
-_LOOK_AGAIN_SECONDS = 0.5  # between two looks for a secret that is not there: guessing costs no database
+_SECRETS_SECONDS = 2.0  # that a secret which was replaced is still taken
+_APART_SECONDS = 0.25  # between two looks for a secret that is not known yet: guessing is slow, and costs no database
 _OPEN_AGAIN_SECONDS = 1.0
 _MOST_WAITING = 2000  # bodies in memory; those above are refused, and repeated by Kommo
 _HOOKS_AT_ONCE = 500
@@ -97,11 +97,13 @@ class HookInbox:
     # ------------------------------------------------------------------------------------------ what HTTP asks
     async def admit(self, connection_id: str, secret: str) -> HookAnswer | None:
         """None for a sender who knows the secret; an unknown connection and a wrong secret look the same."""
+        came_at = time.monotonic()
         try:
             async with deadline("looking for a webhook's secret", ANSWER_SECONDS):
-                known = await self._secrets_of(connection_id)
-                is_right = _is_one_of(secret, known)
-                if not is_right and await self._look_again():
+                await self._read_secrets(not_before=came_at - _SECRETS_SECONDS)
+                is_right = _is_one_of(secret, self._secrets.get(connection_id))
+                if not is_right:  # it may have been made a moment ago
+                    await self._read_secrets(not_before=came_at)
                     is_right = _is_one_of(secret, self._secrets.get(connection_id))
         except (OxcartError, TimeoutError) as error:
             self._tell(error)
@@ -135,24 +137,17 @@ class HookInbox:
         return HookAnswer(200, "Its jobs wait until it is connected again.") if parked else HookAnswer(404, NOT_REVOKED)
 
     # ------------------------------------------------------------------------------------------ secrets
-    async def _secrets_of(self, connection_id: str) -> HookSecrets | None:
-        if time.monotonic() - self._secrets_at > _SECRETS_SECONDS:
-            await self._read_secrets(_SECRETS_SECONDS)
-        return self._secrets.get(connection_id)
-
-    async def _look_again(self) -> bool:
-        """For a secret that was made a moment ago. False if that was just looked for."""
-        return await self._read_secrets(_LOOK_AGAIN_SECONDS)
-
-    async def _read_secrets(self, older_than_seconds: float) -> bool:
+    async def _read_secrets(self, *, not_before: float) -> None:
+        """Unless what we have was read since then."""
         async with self._reading:
-            if time.monotonic() - self._secrets_at <= older_than_seconds:
-                return False
+            if self._secrets_at >= not_before:
+                return
+            await asyncio.sleep(max(0.0, self._secrets_at + _APART_SECONDS - time.monotonic()))
+            began = time.monotonic()
             database = await self._open()
             async with database.reading("Looking for a webhook's secret") as connection:
                 self._secrets = await read_all_secrets(connection, self._keyring)
-            self._secrets_at = time.monotonic()
-            return True
+            self._secrets_at = began
 
     # ------------------------------------------------------------------------------------------ storing
     async def _write(self) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,7 +39,7 @@ PENDING, PROCESSING, COMPLETED, FAILED = "pending", "processing", "completed", "
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """`connection_id` has new marks, to be read by `drain_hooks`; None where nothing was marked by this."""
+    """`connection_id` may have new marks, for `drain_hooks` to read; None where nobody knows whose the webhook was."""
 
     event_id: str
     connection_id: str | None
@@ -77,7 +77,7 @@ async def retry_platform_event(crm: Crm, data: Mapping[str, Any]) -> Handled:
 # ------------------------------------------------------------------------------------------------ the row
 def _event_id(org_id: str, job_id: str, payload: Mapping[str, Any]) -> str:
     """The same for each attempt of a job; another for a job of the same id in an emptied Redis."""
-    says = hashlib.sha256(msgspec.json.encode(payload, order="deterministic")).hexdigest()
+    says = hashlib.sha256(msgspec.json.encode(storable(dict(payload)), order="deterministic")).hexdigest()
     return str(uuid.uuid5(_NAMESPACE, f"{org_id}\0{job_id}\0{says}"))
 
 
@@ -114,18 +114,17 @@ async def _process(crm: Crm, event_id: str, *, retry_count: int | None = None) -
         at = await now(connection)
         known = (await connection.execute(select(events).where(events.c.id == event_id).with_for_update())).first()
         if known is None:
-            raise Discard(
-                f"webhook:retry: there is no row {event_id} in webhook_events; it was removed, or never made."
-            )
-        if known.status == COMPLETED:
-            return Handled(event_id, None, 0, 0)
+            raise Discard(f"webhook:retry: webhook_events has no row {event_id}; it was removed, or never made.")
         tried = {"processing_started_at": at, "retry_count": max(known.retry_count or 0, retry_count or 0)}
         try:
-            handled = await _mark(connection, event_id, known.org_id, known.payload, at)
+            handled = await _mark(connection, known, at)
         except UnreadableHook as error:
+            if known.status == COMPLETED:  # by someone who could do something with it
+                return Handled(event_id, None, 0, 0)
             await _end(connection, event_id, FAILED, tried, at=at, error=str(error))
             return str(error)
-        await _end(connection, event_id, COMPLETED, tried, at=at, error=None)
+        if known.status != COMPLETED:
+            await _end(connection, event_id, COMPLETED, tried, at=at, error=None)
         return handled
 
     handled = await crm.database.write("Expanding a webhook of the platform", write)
@@ -134,15 +133,18 @@ async def _process(crm: Crm, event_id: str, *, retry_count: int | None = None) -
     return handled
 
 
-async def _mark(connection: AsyncConnection, event_id: str, org_id: str, payload: Any, at: datetime) -> Handled:
-    """Raises UnreadableHook."""
-    if not isinstance(payload, Mapping):
+async def _mark(connection: AsyncConnection, event: Row[Any], at: datetime) -> Handled:
+    """Nothing new of an event that is completed, but whose it is. Raises UnreadableHook."""
+    if not isinstance(event.payload, Mapping):
         raise UnreadableHook("Reading a webhook: the payload in webhook_events is no object. Look at its sender.")
-    tree = tree_of(payload)
+    tree = tree_of(event.payload)
     expanded = expand(tree)
-    stored = _connection_of(tree, [one for one in await list_connections(connection) if one.org_id == org_id])
-    marks = await mark_dirty(connection, stored.id, expanded.marks, at=at)
-    return Handled(event_id, stored.id, marks, expanded.ignored)
+    known = [one for one in await list_connections(connection) if one.org_id == event.org_id]
+    connection_id = _connection_of(tree, known).id
+    if event.status == COMPLETED:
+        return Handled(event.id, connection_id, 0, 0)
+    marks = await mark_dirty(connection, connection_id, expanded.marks, at=at)
+    return Handled(event.id, connection_id, marks, expanded.ignored)
 
 
 async def _end(
@@ -189,7 +191,7 @@ def _check_signature(data: Mapping[str, Any], secret: Secret | None) -> None:
     if secret is None or signature is None:
         return
     raw = data.get("rawBody")
-    body = raw.encode() if isinstance(raw, str) else msgspec.json.encode(data.get("payload"))
+    body = storable(raw).encode() if isinstance(raw, str) else msgspec.json.encode(storable(data.get("payload")))
     expected = hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
     given = signature if isinstance(signature, str) else ""
     if not hmac.compare_digest(expected.encode(), given.strip().lower().encode("utf-8", "replace")):
