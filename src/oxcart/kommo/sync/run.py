@@ -168,7 +168,7 @@ class _Run:
         async with self.account.database.reading(f"Reading the cursor of {entity.name}") as connection:
             cursor = await load_cursor(connection, self.account.connection_id, entity.name)
         stands = cursor.checkpoint
-        if self.full and stands is not None and not (stands.full and self._is_recent(stands.began)):
+        if self.full and stands is not None and not (stands.full and await self._is_recent(stands.began)):
             cursor = Cursor(cursor.cursor_at, None, cursor.full_walk_at)
         full = self.full or cursor.cursor_at is None
         if cursor.checkpoint is not None:
@@ -176,9 +176,8 @@ class _Run:
         requests = self.reader.requests
         return Stream(self.account, entity, cursor, lease, self.reader, self.meter, full, counted=requests)
 
-    def _is_recent(self, began: int) -> bool:
-        now = self.reader.server_time or time.time()
-        return now - began < _GO_ON_SECONDS
+    async def _is_recent(self, began: int) -> bool:
+        return await self.reader.now() - began < _GO_ON_SECONDS
 
     async def _load_settings(self) -> None:
         async with self.account.database.reading("Reading what the account told") as connection:

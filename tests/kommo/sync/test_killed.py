@@ -1,0 +1,157 @@
+"""Does a run that was killed with -9 go on where it stood, wherever that was, without reading it all again?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.mirroring import Mirror
+from support.sandbox import Sandbox
+from support.waiting import wait_until
+
+from kommo.sync.conftest import ORGANISATION, UNLIMITED, make_world
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.sandbox import Scenario, World
+from oxcart.kommo.sandbox.seed import FIRST_IDS
+
+TESTS = Path(__file__).parent.parent.parent
+KILLS = 3
+LEASE_SECONDS = 1.0
+
+
+@pytest.fixture
+def world() -> World:
+    """Pages enough to be killed among them."""
+    world = make_world(contacts=3000, leads=6000)
+    world.scenario = Scenario(requests_per_second=UNLIMITED, latency_real_seconds=0.01)
+    return world
+
+
+class Runs:
+    """Processes that synchronise the same account, one after the other."""
+
+    def __init__(self, mirror: Mirror, sandbox: Sandbox, database_url: str, redis_url: str, bucket: str) -> None:
+        token = sandbox.world.token_of(sandbox.demo)
+        places = (database_url, sandbox.url, redis_url, bucket)
+        self._arguments = (*places, token, mirror.account.connection_id, ORGANISATION, str(LEASE_SECONDS))
+        self.process: Process | None = None
+
+    async def start(self) -> Process:
+        program = (sys.executable, "-m", "support.sync_process")
+        self.process = await asyncio.create_subprocess_exec(*program, *self._arguments, cwd=TESTS, stdout=PIPE)
+        assert self.process.stdout is not None
+        assert await self.process.stdout.readline() == b"begun\n"
+        return self.process
+
+    async def finish(self) -> dict[str, Any]:
+        process = await self.start()
+        out, _ = await process.communicate()
+        assert process.returncode == 0
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+async def test_killed_runs_are_gone_on_with(
+    mirror: Mirror, sandbox: Sandbox, database_url: str, redis_url: str, queue_name: str
+) -> None:
+    runs = Runs(mirror, sandbox, database_url, redis_url, queue_name)
+    seen = sandbox.world.seen
+    rng = random.Random(7)
+    try:
+        for _ in range(KILLS):
+            asked = len(seen)
+            wanted = asked + rng.randint(1, 25)
+            await runs.start()
+            await wait_until(lambda wanted=wanted: len(seen) >= wanted, describe=f"{wanted} requests were made", timeout=40)
+            await runs.kill()
+            await wait_until(lambda: no_lease(mirror), describe="the dead process's lease has lapsed")
+        walked = len(seen)
+        done = await runs.finish()
+    finally:
+        await runs.kill()
+
+    assert {outcome["error"] for outcome in done["outcomes"]} == {None}
+    assert await mirror.differences() == {}
+    assert all([(await mirror.cursor(name))["checkpoint"] is None for name in ENTITIES])
+    # Each run reads the single pages of what was done before once more, and one page of what it was killed in.
+    again = KILLS * (len(ENTITIES) + 1)
+    assert len(seen) <= fewest_requests(sandbox) + again, f"{walked} requests before the last run"
+
+
+async def test_a_window_that_was_cut_off_is_read_again_and_nothing_before_it(mirror: Mirror, sandbox: Sandbox) -> None:
+    """In this process, by an error between two pages: what comes after is counted exactly."""
+    sandbox.world.faults.plan({"kind": "500", "path": "/api/v4/contacts", "times": 3, "skip": 7})
+    await mirror.sync("contacts")
+    stands = (await mirror.cursor("contacts"))["checkpoint"]
+    sandbox.world.seen.clear()
+
+    outcome = (await mirror.sync("contacts"))["contacts"]
+
+    assert stands["at"] > 1_735_689_600
+    assert f"filter[updated_at][from]={stands['at']}&" in sandbox.world.seen[0].query
+    assert (outcome.mode, outcome.error) == ("full", None)
+    assert outcome.requests <= -(-3000 // 250) + 4 - 7 + 1
+    assert await mirror.differences(["contacts"]) == {}
+
+
+async def test_pages_go_on_one_page_before(mirror: Mirror, sandbox: Sandbox) -> None:
+    """Rows that were deleted meanwhile have moved the others towards the first page."""
+    sandbox.world.faults.plan({"kind": "500", "path": "/api/v4/tasks", "times": 3, "skip": 2})
+    await mirror.sync("tasks")
+    sandbox.demo.delete("tasks", FIRST_IDS["tasks"])
+    sandbox.world.seen.clear()
+
+    await mirror.sync("tasks")
+
+    assert [query_of(seen.query)["page"] for seen in sandbox.world.seen] == ["2", "3"]
+    assert sorted(await mirror.alive("tasks")) == [
+        str(FIRST_IDS["tasks"] + number) for number in range(600)
+    ]  # the first one was met: an event tells that it went
+
+
+async def test_a_full_walk_that_was_cut_off_is_not_begun_anew(mirror: Mirror, sandbox: Sandbox) -> None:
+    """The job that asked for it runs again with the same payload."""
+    await mirror.sync("contacts")
+    sandbox.world.faults.plan({"kind": "500", "path": "/api/v4/contacts", "times": 3, "skip": 7})
+    await mirror.sync("contacts", full=True)
+    sandbox.world.seen.clear()
+
+    outcome = (await mirror.sync("contacts", full=True))["contacts"]
+
+    assert not [seen for seen in sandbox.world.seen if "filter[updated_at][from]=0&" in seen.query]
+    assert outcome.rows < 3000
+
+
+async def no_lease(mirror: Mirror) -> bool:
+    from sqlalchemy import func, select
+
+    from oxcart.kommo.store.database import now
+    from oxcart.kommo.store.own_tables import crm_leases
+
+    async with mirror.account.database.reading("Looking") as connection:
+        query = select(func.count()).where(crm_leases.c.held_until > await now(connection))
+        return (await connection.execute(query)).scalar_one() == 0
+
+
+def fewest_requests(sandbox: Sandbox) -> int:
+    """With what a bulk import of one second costs each ordered stream: its pages there and back."""
+    counts = sandbox.demo.seed.counts
+    ordered = ("companies", "contacts", "leads", "leads_notes", "contacts_notes", "companies_notes")
+    return len(ENTITIES) + sum(-(-counts[name] // 250) + 4 for name in ordered) + -(-counts["tasks"] // 250)
+
+
+def query_of(query: str) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(query))
