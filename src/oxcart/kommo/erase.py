@@ -72,8 +72,8 @@ class ErasedJobs:
 
 
 async def erase_contact(account: Account, contact_id: str) -> Erased:
-    """Forget a contact: its row, links, notes, tasks, events, marks, raw hooks, the platform's saved hooks, and what was
-    to be posted to it. May be repeated.
+    """Forget a contact: its row, links, notes, tasks, events, marks, raw hooks, the platform's saved hooks, and what
+    was to be posted to it. May be repeated.
 
     Not touched: the platform's calls, messages and activity logs, which Oxcart neither reads nor writes; copies of this
     database; jobs in Redis (`erase_from_queue`). Raises InvalidInput for what can be no id, Unavailable, StoreRefused.
@@ -142,7 +142,7 @@ class _Erasing:
         ours = (self._ours(versions.c.connection_id), versions.c.entity == TASKS.entity)
         ids = [
             external_id
-            async for external_id, raw in self._holding(versions, versions.c.external_id, versions.c.raw, *ours)
+            async for external_id, raw in self._holding(versions.c.external_id, versions.c.raw, *ours)
             if isinstance(raw, dict) and _is_of(raw.get("entity_type"), raw.get("entity_id"), self.contact_id)
         ]
         for start in range(0, len(ids), _ROWS_AT_ONCE):
@@ -166,7 +166,7 @@ class _Erasing:
         """Also those that wait to be read: what else they told of, the next poll tells."""
         hooks = crm_hooks
         ours = self._ours(hooks.c.connection_id)
-        found = self._holding(hooks, hooks.c.body_hash, hooks.c.body, ours)
+        found = self._holding(hooks.c.body_hash, hooks.c.body, ours)
         hashes = [body_hash async for body_hash, body in found if mentions_contact(body, self.contact_id)]
         return await self._delete_by(hooks, hooks.c.body_hash, hashes, ours)
 
@@ -175,7 +175,7 @@ class _Erasing:
         ours = saved.c.org_id == self.account.org_id
         named = (ours, saved.c.entity_type.in_(_CONTACT_NAMES), saved.c.entity_id == self.contact_id)
         count = await self._delete(saved, *named)
-        found = self._holding(saved, saved.c.id, saved.c.payload, ours)
+        found = self._holding(saved.c.id, saved.c.payload, ours)
         ids = [row_id async for row_id, payload in found if mentions_contact(payload, self.contact_id)]
         return count + await self._delete_by(saved, saved.c.id, ids, ours)
 
@@ -186,7 +186,7 @@ class _Erasing:
         named = and_(outbox.c.entity_type.in_(_CONTACT_NAMES), outbox.c.entity_id == self.contact_id)
         query = select(outbox.c.id).where(ours, named, cast(outbox.c.payload, Text) != "{}")
         ids = set((await self.connection.execute(query)).scalars())
-        found = self._holding(outbox, outbox.c.id, outbox.c.payload, ours)
+        found = self._holding(outbox.c.id, outbox.c.payload, ours)
         ids |= {row_id async for row_id, payload in found if mentions_contact(payload, self.contact_id)}
         unfinished = outbox.c.state.in_(("pending", "sent"))
         ended = {"state": "failed", "error": "The contact was erased.", "finished_at": datetime.now(UTC)}
@@ -207,9 +207,7 @@ class _Erasing:
         parts = (values[start : start + _ROWS_AT_ONCE] for start in range(0, len(values), _ROWS_AT_ONCE))
         return sum([await self._delete(table, *where, key.in_(part)) for part in parts])
 
-    async def _holding(
-        self, table: Any, key: Any, value: Any, *where: ColumnElement[bool]
-    ) -> AsyncIterator[tuple[str, Any]]:
+    async def _holding(self, key: Any, value: Any, *where: ColumnElement[bool]) -> AsyncIterator[tuple[str, Any]]:
         """Rows whose value has the id's digits somewhere: the few that are worth reading, a page at a time."""
         last = None
         query = select(key, value).where(*where, cast(value, Text).contains(self.contact_id)).order_by(key)

@@ -9,9 +9,11 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-_CONTACT_TYPES = frozenset({"1", "contact", "contacts", "main_contact"})  # 1 is Kommo's number of the type
-_OWNER_IDS = ("element_id", "entity_id", "elementid", "entityid")
-_OWNER_TYPES = ("element_type", "entity_type", "elementtype", "entitytype", "type")
+_CONTACT_TYPES = frozenset({"1", "contact", "contacts"})  # 1 is Kommo's number of the type
+_CONTACT_LISTS = frozenset({"contacts", "contact", "main_contact"})
+_OWNER_IDS = ("elementid", "entityid")
+_OWNER_TYPES = ("element_type", "entity_type", "elementtype", "entitytype")
+_ON_THE_WAY = frozenset({"add", "update", "delete", "restore", "responsible", "_embedded"})
 _DEEPEST = 40
 
 Facts = Mapping[tuple[str, ...], str]
@@ -23,45 +25,30 @@ def mentions_contact(value: Any, contact_id: str) -> bool:
     A contact is named by a contact_id, by an id under `contacts`, or by an element_id beside a type that says contact.
     A mere number that happens to be the same is no mention.
     """
-    facts = dict(_facts(value, ()))
-    return any(text == contact_id and _names_contact(path, facts) for path, text in facts.items())
+    every = list(_facts(value, ()))
+    facts = dict(every)
+    return any(text == contact_id and _names_contact(path, facts) for path, text in every)
 
 
 def _names_contact(path: tuple[str, ...], facts: Facts) -> bool:
-    name = path[-1].lower() if path else ""
-    if name.replace("_", "").endswith("contactid"):
+    name = path[-1].replace("_", "") if path else ""
+    if name.endswith("contactid"):
         return True
     if name in _OWNER_IDS:
-        types = {kind for field in _OWNER_TYPES[:-1] if (kind := _beside(path, field, facts)) is not None}
-        return bool(types & _CONTACT_TYPES)
-    if name != "id":
+        return any(facts.get((*path[:-1], kind), "").lower() in _CONTACT_TYPES for kind in _OWNER_TYPES)
+    if name != "id" or _nearest_name(path[:-1]) not in _CONTACT_LISTS:
         return False
-    if (_beside(path, "type", facts) or "contact") not in _CONTACT_TYPES:
-        return False  # a company, which comes under contacts, too
-    return _nearest_name(path[:-1]) in {"contacts", "contact", "main_contact"}
+    return facts.get((*path[:-1], "type"), "contact").lower() in _CONTACT_TYPES  # companies come there, too
 
 
 def _nearest_name(path: tuple[str, ...]) -> str:
     """What a row lies under: contacts in contacts[update][0]; not the hook's action, nor a place in a list."""
-    actions = {"add", "update", "delete", "restore", "status", "responsible", "embedded", "_embedded"}
-    for name in reversed(path):
-        if name and not name.isdecimal() and name.lower() not in actions:
-            return name.lower()
-    return ""
-
-
-def _beside(path: tuple[str, ...], field: str, facts: Facts) -> str | None:
-    for other in (field, field.upper()):
-        if (found := facts.get((*path[:-1], other))) is not None:
-            return found.lower()
-    for (*parents, name), text in facts.items():
-        if tuple(parents) == path[:-1] and name.lower() == field:
-            return text.lower()
-    return None
+    names = (name for name in reversed(path) if name and not name.isdecimal() and name not in _ON_THE_WAY)
+    return next(names, "")
 
 
 def _facts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every scalar with the names that lead to it."""
+    """Every scalar with the names that lead to it, in lower case."""
     if len(path) > _DEEPEST or value is None or isinstance(value, bool):
         return
     if isinstance(value, Mapping):
@@ -90,4 +77,5 @@ def _inner(text: str, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
 
 def _parts(name: str) -> tuple[str, ...]:
     """contacts[update][0][id] as a path; any other name as it is."""
+    name = name.lower()
     return tuple(re.split(r"\]\[|\[", name.removesuffix("]"))) if "[" in name else (name,)
