@@ -268,6 +268,21 @@ class Settings:
         "Sends every Kommo request to this address instead, with the account in the Host header: for the sandbox "
         "(`oxcart kommo sandbox`) and for tests.",
     )
+    kommo_keep_hooks_days: int = knob(
+        "OXCART_KOMMO_KEEP_HOOKS_DAYS",
+        whole(1, 3650),
+        "How long Kommo's raw webhooks are kept; what they told of is in the tables long before.",
+        default="30",
+        unit="days",
+    )
+    kommo_keep_deleted_days: int = knob(
+        "OXCART_KOMMO_KEEP_DELETED_DAYS",
+        whole(1, 3650),
+        "How long rows that were deleted in Kommo keep what they said, and finished posts theirs; that they are gone "
+        "stays known.",
+        default="30",
+        unit="days",
+    )
     sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
     alert_url: Secret | None = knob(
         "OXCART_ALERT_URL",

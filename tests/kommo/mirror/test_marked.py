@@ -277,14 +277,13 @@ async def test_cancelled_at_any_point_it_goes_on_where_it_was(mirror: Mirror) ->
     ids = mirror.ids("contacts")
     mirror.sandbox.demo.delete("contacts", ids[0])
     await mirror.mark("contacts", ids)
-    steps = 0
+    seconds = 0.002
     while await mirror.waiting():
         fetching = asyncio.create_task(fetch_marked(mirror.account))
-        for _ in range(steps):
-            await asyncio.sleep(0)
+        await asyncio.wait({fetching}, timeout=seconds)
         fetching.cancel()
         await asyncio.gather(fetching, return_exceptions=True)
-        steps += 25
+        seconds *= 1.3
 
     assert await mirror.living("contacts") == mirror.truth("contacts")
 

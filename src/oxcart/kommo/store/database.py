@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -80,10 +81,15 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, doing: str, *, writes: bool) -> AsyncIterator[AsyncConnection]:
         with _ours(self.target, doing):
-            async with self._engine.connect() as connection:
-                await connection.execution_options(**{_WRITES: writes})
-                async with connection.begin():
-                    yield connection
+            try:
+                async with self._engine.connect() as connection:
+                    await connection.execution_options(**{_WRITES: writes})
+                    async with connection.begin():
+                        yield connection
+            except asyncio.CancelledError as error:
+                # Cut off in a statement, its cursor lives on in the traceback: in SQLite it then keeps the file locked.
+                traceback.clear_frames(error.__traceback__)
+                raise
 
 
 class _ours:  # noqa: N801 - used as a statement
@@ -148,8 +154,12 @@ async def _connect_sqlite(path: str) -> Any:
     worker: Any = getattr(connecting, "_thread", connecting)
     worker.daemon = True  # as SQLAlchemy's own creator has it
     connection = await connecting
-    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
-        await connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            await connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.stop()  # cancelled: nobody else will close it
+        raise
     return connection
 
 

@@ -156,11 +156,14 @@ async def count_rows(connection: AsyncConnection, table: Table, scope: Scope) ->
 
 async def strip_tombstones(connection: AsyncConnection, table: Table, before: datetime) -> int:
     """Forget what rows said that were deleted before; that they are gone stays known. Returns how many."""
-    old = and_(table.c.deleted_at < before, table.c.content_hash.is_not(None))
-    kept = {"remote_created_at", "remote_updated_at", "fetched_at", "raw", "content_hash"} | _BOOKKEEPING
+    return await empty_rows(connection, table, and_(table.c.deleted_at < before, table.c.content_hash.is_not(None)))
+
+
+async def empty_rows(connection: AsyncConnection, table: Table, where: ColumnElement[bool]) -> int:
+    """Take their content from rows; their keys and times stay. Returns how many."""
+    kept = {"remote_created_at", "remote_updated_at", "fetched_at"} | _BOOKKEEPING
     emptied = {c.name: None for c in table.columns if c.nullable and c.name not in kept}
-    statement = update(table).where(old).values(raw=None, content_hash=None, **emptied)
-    return int((await connection.execute(statement)).rowcount)
+    return int((await connection.execute(update(table).where(where).values(**emptied))).rowcount)
 
 
 def _newest(rows: Sequence[Row]) -> list[Row]:

@@ -1,0 +1,228 @@
+"""Does the mirror say what the account says? Everything is read afresh and compared, row by row; nothing is written.
+
+Of the account only ids are kept, of the mirror a page's hashes at a time. What looks different at first is looked at
+once more by its ids: another process may have been writing, and a row that is deleted while pages are read hides
+another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oxcart.errors import InvalidInput
+from oxcart.kommo.account import Account
+from oxcart.kommo.entities import ENTITIES, PIPELINES, USERS, Entity, Walk
+from oxcart.kommo.failures import NoRights
+from oxcart.kommo.pages import Row, rows_of
+from oxcart.kommo.store.carrying import scope_of
+from oxcart.kommo.store.columns import storable
+from oxcart.kommo.store.own_tables import crm_row_versions
+from oxcart.kommo.store.residents import STAGES
+from oxcart.kommo.store.typed import hash_of
+from oxcart.kommo.sync.apply import is_custom_fields, table_of
+from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, can_be_id, moment_of, read_by_ids
+
+COMPARED = tuple(
+    entity.name for entity in ENTITIES.values() if entity.by_id or entity is PIPELINES or entity.walk is Walk.PAGES
+)
+"""Not the account itself, whose answer has the time in it, nor its events, which never change."""
+
+_MOST_LOOKED_AT_AGAIN = 1000
+_ROWS_AT_ONCE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`missing` are in Kommo and not here, `extra` here and not in Kommo, `different` in both. Stages are in pipelines,
+    as pipeline:stage; custom fields as leads:771906.
+    """
+
+    entity: str
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    different: tuple[str, ...]
+    remote_count: int
+    local_count: int
+
+    @property
+    def is_none(self) -> bool:
+        return not (self.missing or self.extra or self.different)
+
+    def as_json(self) -> dict[str, Any]:
+        values = asdict(self)
+        values["remoteCount"], values["localCount"] = values.pop("remote_count"), values.pop("local_count")
+        return values
+
+
+async def compare_account(account: Account, names: Sequence[str] | None = None) -> list[Difference]:
+    """One for each entity, of all or of these. Rows that change while it runs are no difference.
+
+    Users are left out, unless named, where the token may not read them. Raises InvalidInput, KommoError, Unavailable.
+    """
+    unknown = sorted(set(names or ()) - set(COMPARED))
+    if unknown:
+        raise InvalidInput(f"Comparing {', '.join(unknown)}: only {', '.join(COMPARED)} can be compared.")
+    found = []
+    for name in COMPARED:
+        if names is not None and name not in names:
+            continue
+        try:
+            found.append(await _Comparison(account, ENTITIES[name]).run())
+        except NoRights:
+            if names is not None or name != USERS.name:
+                raise
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """What the mirror has of a living row."""
+
+    content_hash: str | None
+    updated_at: datetime | None
+    seen_at: datetime | None
+
+
+@dataclass(slots=True)
+class _Comparison:
+    account: Account
+    entity: Entity
+    began_at: datetime | None = None
+    met: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    different: set[str] = field(default_factory=set)
+
+    async def run(self) -> Difference:
+        async for rows in self._remote():
+            self._judge(rows, await self._local(rows))
+        extra, count = await self._extra()
+        if self.entity.by_id and 0 < len(self.missing | self.different | extra) <= _MOST_LOOKED_AT_AGAIN:
+            extra = await self._look_again(self.missing | self.different | extra)
+        parts = (_ordered(self.missing), _ordered(extra), _ordered(self.different))
+        return Difference(self.entity.name, *parts, len(self.met), count)
+
+    async def _remote(self) -> AsyncIterator[Mapping[str, Row]]:
+        client, entity = self.account.client, self.entity
+        if entity is PIPELINES:
+            answer = await client.get(entity.path, entity.query)
+            self.began_at = moment_of(answer.server_time)
+            yield _with_stages(rows_of(answer.body, entity.key))
+            return
+        order = [("order[id]", "asc")] if entity.by_id else []
+        async for page in client.pages(entity.path, entity.key, [*entity.query, *order], limit=entity.limit):
+            self.began_at = self.began_at or moment_of(page.server_time)
+            yield {self._key(row): row for row in page.rows if row.get("is_deleted") is not True}
+
+    def _key(self, row: Row) -> str:
+        prefix = f"{self.entity.of}:" if is_custom_fields(self.entity) else ""
+        return storable(f"{prefix}{row.get('id')}")  # type: ignore[no-any-return]
+
+    def _judge(self, rows: Mapping[str, Row], local: Mapping[str, _Local]) -> None:
+        """Replaces what was thought of these rows before."""
+        self.met |= rows.keys()
+        self.missing -= rows.keys()
+        self.different -= rows.keys()
+        for external_id, row in rows.items():
+            here = local.get(external_id)
+            if self._is_too_new(row.get("updated_at")):
+                continue
+            if here is None:
+                self.missing.add(external_id)
+            elif here.content_hash != hash_of(storable(dict(row))) and not self._is_too_new(here.updated_at):
+                self.different.add(external_id)
+
+    def _is_too_new(self, changed_at: object) -> bool:
+        """Whether it changed after we began."""
+        if self.began_at is None or isinstance(changed_at, bool):
+            return False
+        if isinstance(changed_at, datetime):
+            return changed_at > self.began_at
+        return isinstance(changed_at, int | float) and changed_at > self.began_at.timestamp()
+
+    async def _extra(self) -> tuple[set[str], int]:
+        """Living rows of the mirror that are nowhere in the account, and how many live in all."""
+        extra: set[str] = set()
+        count, last = 0, ""
+        while rows := await self._living(after=last):
+            count, last = count + len(rows), next(reversed(rows))
+            extra |= {
+                external_id
+                for external_id, here in rows.items()
+                if external_id not in self.met and not self._is_too_new(here.seen_at)
+            }
+        return extra, count
+
+    async def _look_again(self, ids: Iterable[str]) -> set[str]:
+        """What is asked for by id is as fresh as can be; so is the mirror, read after it. Returns what is extra now."""
+        extra: set[str] = set()
+        ordered = [external_id for external_id in _ordered(ids) if can_be_id(external_id)]
+        for start in range(0, len(ordered), IDS_AT_ONCE):
+            part = ordered[start : start + IDS_AT_ONCE]
+            found = await read_by_ids(self.account.client, self.entity, part)
+            if found is None:
+                return {external_id for external_id in ids if external_id not in self.met}
+            local = await self._local(part)
+            self._judge(found.rows, local)
+            gone = set(part) - found.rows.keys()
+            self.met -= gone
+            self.missing -= gone
+            self.different -= gone
+            extra |= gone & local.keys()
+        return extra
+
+    # ------------------------------------------------------------------------------------------ the mirror
+    async def _local(self, ids: Iterable[str]) -> dict[str, _Local]:
+        """Of these ids, those that live here."""
+        wanted = list(ids)
+        found: dict[str, _Local] = {}
+        async with self.account.database.reading(f"Comparing {self.entity.name}") as connection:
+            for start in range(0, len(wanted), IDS_AT_ONCE):
+                found |= await self._select(connection, ids=wanted[start : start + IDS_AT_ONCE])
+        return found
+
+    async def _living(self, *, after: str) -> dict[str, _Local]:
+        async with self.account.database.reading(f"Comparing {self.entity.name}") as connection:
+            return await self._select(connection, after=after)
+
+    async def _select(
+        self, connection: AsyncConnection, *, ids: Sequence[str] | None = None, after: str = ""
+    ) -> dict[str, _Local]:
+        table, scope = table_of(self.entity, self.account.connection_id)
+        columns = (table.c.external_id, table.c.content_hash, table.c.remote_updated_at, table.c.seen_at)
+        query = select(*columns).where(
+            table.c.connection_id == self.account.connection_id, table.c.deleted_at.is_(None)
+        )
+        if self.entity is PIPELINES:
+            stages = scope_of(STAGES, self.account.connection_id)
+            query = query.where(crm_row_versions.c.entity.in_((scope.value, stages.value)))
+        elif scope.column is not None:
+            query = query.where(table.c[scope.column] == scope.value)
+        if is_custom_fields(self.entity):
+            query = query.where(table.c.external_id.startswith(f"{self.entity.of}:"))
+        if ids is not None:
+            query = query.where(table.c.external_id.in_(ids))
+        else:
+            query = query.where(table.c.external_id > after).order_by(table.c.external_id).limit(_ROWS_AT_ONCE)
+        return {row[0]: _Local(*row[1:]) for row in await connection.execute(query)}
+
+
+def _with_stages(pipelines: Sequence[Row]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for pipeline in pipelines:
+        found[str(pipeline.get("id"))] = pipeline
+        embedded = pipeline.get("_embedded")
+        statuses = embedded.get("statuses") if isinstance(embedded, dict) else None
+        for status in statuses if isinstance(statuses, list) else []:
+            found[f"{pipeline.get('id')}:{status.get('id')}"] = status
+    return found
+
+
+def _ordered(ids: Iterable[str]) -> tuple[str, ...]:
+    """By number where they are numbers."""
+    return tuple(sorted(ids, key=lambda external_id: (len(external_id), external_id)))
