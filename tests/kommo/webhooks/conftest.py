@@ -29,6 +29,9 @@ from oxcart.kommo.webhooks.inbox import HookInbox
 from oxcart.secret import Secret
 from oxcart.telemetry.events import Event
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what has nothing to do with the kind of database."""
+
 RING = Keyring(Secret("00" * 32))
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from support.sandbox import Sandbox
 from support.waiting import wait_until
 
-from kommo.webhooks.conftest import hooks_of, marks_of
+from kommo.webhooks.conftest import ON_SQLITE, hooks_of, marks_of
 from kommo.webhooks.reading import Fetched, fetch_marked
 from oxcart.kommo.account import Account
 from oxcart.kommo.failures import ServerTrouble
@@ -93,6 +93,7 @@ async def test_a_deletion_is_confirmed_by_reading(database: Database, account: A
     assert drained.gone == 1
 
 
+@ON_SQLITE
 async def test_a_body_of_another_account_marks_nothing(database: Database, account: Account) -> None:
     await store(account, "leads[update][0][id]=20000001&account[id]=31000002")
 
@@ -147,6 +148,7 @@ async def test_while_webhooks_keep_coming_only_full_pages_are_read(
     assert await marks_of(database) == []
 
 
+@ON_SQLITE
 async def test_what_waits_too_long_is_read_although_it_is_not_quiet(
     database: Database, account: Account, sandbox: Sandbox
 ) -> None:
@@ -271,6 +273,7 @@ async def test_what_kommo_did_not_answer_stays_marked(database: Database, accoun
     assert await names_of(database) == {"20000001": "One"}
 
 
+@ON_SQLITE
 async def test_marks_that_nobody_can_clear_are_not_asked_for_without_end(database: Database, account: Account) -> None:
     async def refuse(_: Account, *, only: Collection[str] | None = None, most: int | None = None) -> Fetched:
         del only, most
@@ -287,6 +290,7 @@ async def test_marks_that_nobody_can_clear_are_not_asked_for_without_end(databas
     assert await marks_of(database) == [("events", "2"), ("leads", "1")]
 
 
+@ON_SQLITE
 async def test_an_edit_in_the_sandbox_is_in_the_mirror_after_its_webhook(
     database: Database, account: Account, sandbox: Sandbox
 ) -> None:

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 
 from kommo.stored import account as stored_account
 from kommo.stored import add_account
-from kommo.webhooks.conftest import RING, Door, hooks_of, path_of
+from kommo.webhooks.conftest import ON_SQLITE, RING, Door, hooks_of, path_of
 from oxcart.http.webhooks import LARGEST_BODY, webhook_routes
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.sandbox import World
@@ -115,6 +115,7 @@ async def test_strangers_learn_nothing(database: Database, door: Door) -> None:
     assert door.told == []
 
 
+@ON_SQLITE
 async def test_other_methods_and_a_curious_person_are_answered(database: Database, door: Door) -> None:
     path = await path_of(database, await add_account(database))
 
@@ -127,6 +128,7 @@ async def test_other_methods_and_a_curious_person_are_answered(database: Databas
     assert await hooks_of(database) == []
 
 
+@ON_SQLITE
 async def test_a_body_that_is_too_large_is_refused(database: Database, door: Door) -> None:
     path = await path_of(database, await add_account(database))
 
@@ -142,6 +144,7 @@ async def test_a_body_that_is_too_large_is_refused(database: Database, door: Doo
     assert [len(hook["body"]) for hook in await hooks_of(database)] == [LARGEST_BODY]
 
 
+@ON_SQLITE
 async def test_a_body_that_breaks_off_leaves_nothing(
     database: Database, door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -175,6 +178,7 @@ async def test_the_secret_before_a_rotation_is_taken_for_a_day(database: Databas
     assert (await door.send(new, BODY))[0] == 200
 
 
+@ON_SQLITE
 async def test_a_connection_that_was_disconnected_is_a_stranger(database: Database, door: Door) -> None:
     connection_id = await add_account(database)
     path = await path_of(database, connection_id)
@@ -226,6 +230,7 @@ async def test_without_a_database_kommo_is_told_to_come_again() -> None:
     assert "127.0.0.1:9" in warning.message
 
 
+@ON_SQLITE
 async def test_a_broken_listener_costs_no_webhook(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     path = await path_of(database, await add_account(database))
 
@@ -275,6 +280,7 @@ async def test_a_signed_notice_of_revocation_parks_the_connection(database: Data
     assert "revoked" in (await stored_account(database, connection_id))["reauth_reason"]
 
 
+@ON_SQLITE
 async def test_the_sandbox_itself_is_answered_well(sandbox: Sandbox, database: Database, door: Door) -> None:
     path = await path_of(database, await add_account(database))
     body = {"destination": door.url + path, "settings": ["update_lead"], "sort": 1}

@@ -34,6 +34,7 @@ LEASE_SECONDS = 20.0
 """How long the webhooks of a process that was killed wait for the next one; renewed every quarter of it."""
 
 _HOOKS_AT_ONCE = 200
+_QUIETER = 4  # times as long must it be quiet after a whole page: the next webhooks of a flood may be a moment late
 _LOOK_SECONDS = 0.1  # between two looks for further webhooks while something waits
 _RELEASE_SECONDS = 5.0
 
@@ -94,6 +95,7 @@ async def drain_hooks(
 ) -> Drained:
     """Until nothing is left of what was stored. May be killed at any point, and called by many at once.
 
+    A row is read once nothing was marked for `quiet_seconds`, or it has waited `longest_seconds`; full pages at once.
     Raises KommoError, Unavailable, SettingsError; what was not read stays marked.
     """
     drain = _Drain(account, fetch, quiet_seconds, longest_seconds)
@@ -190,7 +192,8 @@ class _Drain:
 
     def _most(self, of: Backlog, at: datetime) -> int:
         """How many of these rows are to be read now."""
-        is_quiet = (at - of.newest_at).total_seconds() >= self.quiet_seconds
+        quiet_seconds = self.quiet_seconds * (_QUIETER if self.done.marks >= LARGEST_PAGE else 1)
+        is_quiet = (at - of.newest_at).total_seconds() >= quiet_seconds
         is_late = (at - of.oldest_at).total_seconds() >= self.longest_seconds
         return of.count if is_quiet or is_late else of.count - of.count % LARGEST_PAGE
 

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.own_tables import crm_hooks
 
-_ROWS_AT_ONCE = 100
 _ERROR_CHARACTERS = 500
 
 # A webhook that comes twice at once is one webhook. One that comes again later may be a repeat, or a lead that was
@@ -68,15 +67,14 @@ async def store_hooks(connection: AsyncConnection, hooks: Sequence[Hook], *, at:
         }
         for body_hash, hook in sorted(by_hash.items())
     ]
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        statement = insert(crm_hooks).values(rows[start : start + _ROWS_AT_ONCE])
-        statement = statement.on_conflict_do_update(
-            index_elements=["connection_id", "body_hash"],
-            set_={"received_at": statement.excluded.received_at, "expanded_at": None, "error": None},
-            where=crm_hooks.c.expanded_at.is_not(None)
-            & (crm_hooks.c.received_at < at - timedelta(seconds=_SAME_SECONDS)),
-        )
-        await connection.execute(statement)
+    statement = insert(crm_hooks)
+    new, old = statement.excluded, crm_hooks.c
+    statement = statement.on_conflict_do_update(
+        index_elements=["connection_id", "body_hash"],
+        set_={"received_at": new.received_at, "expanded_at": None, "error": None},
+        where=old.expanded_at.is_not(None) & (old.received_at < bindparam("same_since")),
+    )
+    await connection.execute(statement, [row | {"same_since": at - timedelta(seconds=_SAME_SECONDS)} for row in rows])
 
 
 async def waiting_hooks(connection: AsyncConnection, connection_id: str, *, limit: int) -> list[Waiting]:
