@@ -137,12 +137,15 @@ def has_scaling(results: Results) -> bool:
 
 
 def scaling_tables(results: Results) -> str:
-    """One table per knob; each rate also against the first row of its table."""
+    """One table per knob; each rate also against the first row of its table.
+
+    What a whole core could do follows from the processor time of a job, which a busy machine changes least.
+    """
     parts = []
     for group, settings in GROUPS.items():
         rows = [*_rows(results, group, settings)]
         if rows:
-            head = ("", "jobs/s", "against the first", "worker, cores", "server, cores", "memory, MiB")
+            head = ("", "jobs/s", "against the first", "worker, cores", "server, cores", "a core could, jobs/s", "MiB")
             parts += [f"### {group}", "", markdown(head, rows), ""]
     idle = [
         (
@@ -177,4 +180,6 @@ def _rows(results: Results, group: str, settings: tuple[Setting, ...]) -> Iterat
         cores = [number(rate * (results.median(case, "oxcart", figure) or 0) / 100_000) for figure in (WORKER, SERVER)]
         against = f"{number(rate / first)} x" if first else "–"
         memory = number(results.median(case, "oxcart", "rssMiB"))
-        yield (setting.label, cell(results, case, "oxcart", RATE), against, *cores, memory)
+        seconds = results.median(case, "oxcart", WORKER)
+        could = number(100_000 / seconds) if seconds else "–"
+        yield (setting.label, cell(results, case, "oxcart", RATE), against, *cores, could, memory)
