@@ -41,7 +41,7 @@ def main() -> int:
     output = RESULTS / ("quick.json" if asked.quick else "full.json")
     met = {goal.title: goal.is_met(results) for goal in GOALS}
     output.write_text(json.dumps(results.as_json() | {"goals": met}, indent=1), encoding="utf-8")
-    print(scaling_tables(results) if asked.only == FAMILY else figures(results, command))
+    print(scaling_tables(results) if asked.only and has_scaling(results) else figures(results, command))
     if has_scaling(results) and not asked.no_page:
         write_scaling_page(results, f"{command} --only {FAMILY}" if asked.only else command)
     if asked.only:

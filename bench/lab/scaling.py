@@ -11,8 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from lab.adding import adding
 from lab.cases import Case, Figures
 from lab.drain import drain
+from lab.forecast import Costs, forecast
 from lab.idle import CALM_SECONDS, COUNT_SECONDS
 from lab.processes import Workers
 from lab.results import Results
@@ -45,7 +47,7 @@ def _naps(job: str, concurrency: int, most: float) -> Setting:
 _BURN_MS = 2.0
 GROUPS: dict[str, tuple[Setting, ...]] = {
     "Handlers that wait 50 ms (`async def`): concurrency": tuple(
-        _naps("nap", slots, 8_000) for slots in (1, 10, 25, 100, 400, 1000)
+        _naps("nap", slots, 10_000) for slots in (1, 25, 100, 400, 1000, 3000)
     ),
     "Handlers that wait 50 ms (`def`, in threads): concurrency": tuple(
         _naps("block", slots, 4_000) for slots in (25, 100, 400)
@@ -67,6 +69,7 @@ GROUPS: dict[str, tuple[Setting, ...]] = {
         Setting("50 queues", 15_000, queues=50),
     ),
 }
+PLAIN = next((group, settings[0]) for group, settings in GROUPS.items() if settings[0].job == "noop")
 IDLE = (
     Setting("1 process, 1 queue", 0, concurrency=25),
     Setting("2 processes, 1 queue", 0, concurrency=25, processes=2),
@@ -74,8 +77,18 @@ IDLE = (
 )
 
 
+ADDING = f"{FAMILY}: adding"
+
+
 def scaling_cases(*, quick: bool) -> list[Case]:
     rounds, seconds = (1, 1.5) if quick else (3, 3.0)
+    return [
+        Case(ADDING, ("oxcart",), rounds, partial(adding, how="one", count=5_000), family=FAMILY),
+        *_settings(rounds, seconds),
+    ]
+
+
+def _settings(rounds: int, seconds: float) -> list[Case]:
     return [
         Case(_name(group, setting), ("oxcart",), rounds, partial(_measured, setting, seconds), family=FAMILY)
         for group, settings in GROUPS.items()
@@ -124,12 +137,15 @@ def has_scaling(results: Results) -> bool:
 
 
 def scaling_tables(results: Results) -> str:
-    """One table per knob; each rate also against the first row of its table."""
+    """One table per knob; each rate also against the first row of its table.
+
+    What a whole core could do follows from the processor time of a job, which a busy machine changes least.
+    """
     parts = []
     for group, settings in GROUPS.items():
         rows = [*_rows(results, group, settings)]
         if rows:
-            head = ("", "jobs/s", "against the first", "worker, cores", "server, cores", "memory, MiB")
+            head = ("", "jobs/s", "against the first", "worker, cores", "server, cores", "a core could, jobs/s", "MiB")
             parts += [f"### {group}", "", markdown(head, rows), ""]
     idle = [
         (
@@ -141,7 +157,17 @@ def scaling_tables(results: Results) -> str:
     ]
     if idle:
         parts += ["### Without jobs", "", markdown(("", "commands/min", "memory, MiB"), idle), ""]
+    costs = _costs(results)
+    if costs is not None:
+        parts += ["### Ten and a thousand times as much, reckoned", "", forecast(costs), ""]
     return "\n".join(parts)
+
+
+def _costs(results: Results) -> Costs | None:
+    noop = _name(*PLAIN)
+    worker, server = (results.median(noop, "oxcart", figure) for figure in (WORKER, SERVER))
+    added = results.median(ADDING, "oxcart", SERVER)
+    return None if worker is None or server is None or added is None else Costs(worker, server + added)
 
 
 def _rows(results: Results, group: str, settings: tuple[Setting, ...]) -> Iterator[tuple[str, ...]]:
@@ -154,4 +180,6 @@ def _rows(results: Results, group: str, settings: tuple[Setting, ...]) -> Iterat
         cores = [number(rate * (results.median(case, "oxcart", figure) or 0) / 100_000) for figure in (WORKER, SERVER)]
         against = f"{number(rate / first)} x" if first else "–"
         memory = number(results.median(case, "oxcart", "rssMiB"))
-        yield (setting.label, cell(results, case, "oxcart", RATE), against, *cores, memory)
+        seconds = results.median(case, "oxcart", WORKER)
+        could = number(100_000 / seconds) if seconds else "–"
+        yield (setting.label, cell(results, case, "oxcart", RATE), against, *cores, could, memory)

@@ -209,3 +209,9 @@ def test_while_it_stops_it_says_so() -> None:
     several.stopping = True
 
     assert several.status().state == "stopping"
+
+
+def test_a_worker_that_has_delivered_everything_has_stopped() -> None:
+    several = both(report(), report(status=replace(WELL, state="stopped")))
+
+    assert [several.has_stopped(number) for number in (1, 2)] == [False, True]

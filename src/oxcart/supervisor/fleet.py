@@ -25,6 +25,7 @@ STEADY_SECONDS = 60.0  # a process that has lived for so long is not part of a c
 KILL_AFTER_SECONDS = 1.8
 LAST_WORDS_SECONDS = 1.0  # for what a process said last; something that it started may hold its end of the socket
 KILLED = 1
+CANNOT_START = 71  # sysexits.h: the system refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,12 @@ class Fleet:
 
     def _kill(self) -> None:
         for number, process in self._running.items():
-            sentence = (
-                f"Worker process {number} had not ended {KILL_AFTER_SECONDS:g} s after its grace and was killed; its "
-                "jobs are run again. Make its handlers listen to cancellation."
-            )
-            self._emit(WarningRaised("PROCESS_KILLED", sentence))
+            if not self._sums.has_stopped(number):
+                sentence = (
+                    f"Worker process {number} had not ended {KILL_AFTER_SECONDS:g} s after its grace and was killed; "
+                    "its jobs are run again. Make its handlers listen to cancellation."
+                )
+                self._emit(WarningRaised("PROCESS_KILLED", sentence))
             _tell(process, signal.SIGKILL)
 
     # -------------------------------------------------------------------------------------------- one place
@@ -122,8 +124,8 @@ class Fleet:
         return self._ending.is_set() or code == 0 or (code > 0 and not self._first_works.is_set())
 
     def _end_with(self, number: int, code: int) -> None:
-        if code == -signal.SIGTERM:  # it had not come to listen for it: nothing was running
-            code = 0
+        if code == -signal.SIGTERM or self._sums.has_stopped(number):
+            code = max(code, 0)  # killed before it listened, or after it had delivered everything: no job knows of it
         self._code = max(self._code, KILLED if code < 0 else code)
         self._sums.ended(number, "has ended", None)
         if not self._ending.is_set():
@@ -156,17 +158,13 @@ class Fleet:
     async def _live(self, number: int) -> tuple[int, int]:
         """Start a process and wait for its end; returns its pid and its code, negative for a signal."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            place = Place(number, theirs.fileno(), self._command.turns)
-            process = await asyncio.create_subprocess_exec(
-                *self._command.arguments,
-                "--supervised",
-                str(place),
-                env=self._command.environ,
-                stdin=subprocess.DEVNULL,
-                pass_fds=(place.channel, place.turns),
-                process_group=0,  # Ctrl-C at a terminal is for us: we pass it on, once
-            )
+        try:
+            with theirs:
+                process = await self._start(Place(number, theirs.fileno(), self._command.turns))
+        except OSError as error:  # as when the machine has no memory, or no process, left
+            ours.close()
+            self._note_failed_start(number, error)
+            return 0, CANNOT_START
         self._running[number] = process
         self._sums.started(number)
         if self._ending.is_set():  # it was told to end while it was being started
@@ -181,6 +179,24 @@ class Fleet:
         if listening.done():
             listening.result()  # raises only for a bug
         return process.pid, code
+
+    async def _start(self, place: Place) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command.arguments,
+            "--supervised",
+            str(place),
+            env=self._command.environ,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(place.channel, place.turns),
+            process_group=0,  # Ctrl-C at a terminal is for us: we pass it on, once
+        )
+
+    def _note_failed_start(self, number: int, error: OSError) -> None:
+        if number not in self._lost or self._lost[number].code != CANNOT_START:
+            sentence = (
+                f"Worker process {number} cannot be started: {error.strerror}. Give the machine more, or run fewer."
+            )
+            self._emit(WarningRaised("PROCESS_NOT_STARTED", sentence))
 
     async def _listen(self, number: int, pid: int, channel: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=channel, limit=LONGEST_LINE_BYTES)

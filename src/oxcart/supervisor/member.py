@@ -11,17 +11,20 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from oxcart.errors import InvalidInput
-from oxcart.supervisor.channel import REPORT_SECONDS, Message, Report, encode, message_of
+from oxcart.supervisor.channel import REPORT_SECONDS, JobsEnded, Noticed, Report, encode, message_of
 from oxcart.telemetry.alerts import AlertLimits, AlertRules
 from oxcart.telemetry.events import Event
 from oxcart.telemetry.metrics import Metrics
 from oxcart.worker.status import WorkerStatus
 
 BEYOND_GRACE_SECONDS = 2.0  # a worker has ended by then, unless something keeps it
+_STUCK_SECONDS = 0.2  # of the 2 s, at the end of a process whose supervisor does not read
+_MOST_NEWS = 10_000  # while the supervisor does not read; the oldest go first
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,17 @@ def parse_place(text: str) -> Place:
 
 
 class Member:
-    """One worker process's side of the channel. Call it with events to have them told, once `watches_alerts`."""
+    """One worker process's side of the channel. A subscriber: it counts, and with `watches_alerts` tells of events.
+
+    Only its thread waits for the supervisor to read: one that is frozen must not hold up a job.
+    """
 
     def __init__(self, place: Place, *, grace_seconds: float, watches_alerts: bool) -> None:
-        self.metrics = Metrics()
+        self._metrics = Metrics()
         self._socket = socket.socket(fileno=place.channel)
         self._grace_seconds = grace_seconds
         self._rules = AlertRules(AlertLimits(), 0.0) if watches_alerts else None
+        self._news: deque[Noticed | JobsEnded] = deque(maxlen=_MOST_NEWS)
         self._status: Callable[[], WorkerStatus] | None = None
         self._sending = threading.Lock()
 
@@ -67,13 +74,22 @@ class Member:
         self.report()
 
     def __call__(self, event: Event) -> None:
-        self.metrics(event)
+        self._metrics(event)
         if self._rules is not None and self._rules.concerns(type(event)):
-            self._send(message_of(event))
+            self._news.append(message_of(event))
 
     def report(self) -> None:
-        if self._status is not None:
-            self._send(Report(self._status(), self.metrics.counts()))
+        """Tell the news and the counters now, unless the supervisor does not read."""
+        if self._status is None or not self._sending.acquire(timeout=_STUCK_SECONDS):
+            return
+        try:
+            news = [self._news.popleft() for _ in range(len(self._news))]
+            report = Report(self._status(), self._metrics.counts())
+            self._socket.sendall(b"".join(map(encode, (*news, report))))
+        except OSError:  # the supervisor has ended: the thread sees to it
+            return
+        finally:
+            self._sending.release()
 
     def _run(self) -> None:
         while not self._supervisor_has_ended(REPORT_SECONDS):
@@ -93,10 +109,3 @@ class Member:
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._grace_seconds + BEYOND_GRACE_SECONDS)
         os._exit(1)
-
-    def _send(self, message: Message) -> None:
-        with self._sending:
-            try:
-                self._socket.sendall(encode(message))
-            except OSError:  # the supervisor has ended: the thread sees to it
-                return

@@ -94,6 +94,11 @@ class Sums:
                 place.reconnects_before += place.report.status.redis.reconnect_attempts
                 place.report = None
 
+    def has_stopped(self, number: int) -> bool:
+        """The worker in this place has delivered everything, and only its process has yet to end."""
+        report = self._places[number].report
+        return report is not None and report.status.state == "stopped"
+
     # -------------------------------------------------------------------------------------------- read by HTTP
     def counts(self) -> Counts:
         with self._lock:
