@@ -9,7 +9,7 @@ from oxcart.doctor.run import Diagnosis
 from oxcart.doctor.visit import Visit
 
 _ADDRESSES = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\[?[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}\]?")
-_HOSTS = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:io|com|net|org|app|internal|dev|cloud)\b", re.IGNORECASE)
+_HOSTS = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:io|com|co|ru|net|org|app|internal|dev|cloud)\b", re.IGNORECASE)
 _ENDING = re.compile(r"ends in …\S+")
 _KEPT = ("status.upstash.com",)
 

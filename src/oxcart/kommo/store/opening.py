@@ -33,7 +33,7 @@ async def open_database(target: DatabaseTarget) -> AsyncIterator[Database]:
     async with reach_database(target) as database:
         if database.is_postgresql:
             async with database.reading("Looking for the tables") as connection:
-                await _check(connection, target.schema)
+                await check_tables(connection, target.schema)
         else:
             from oxcart.kommo.store.migrate import migrate
 
@@ -53,7 +53,8 @@ async def reach_database(target: DatabaseTarget) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def _check(connection: AsyncConnection, schema: str | None) -> None:
+async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
+    """Of PostgreSQL. Raises SettingsError, without a cause, for tables that are missing or that hide their rows."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 
     preparer = connection.dialect.identifier_preparer
