@@ -70,6 +70,7 @@ async def test_a_report_names_no_account(look: Look, sandbox: Sandbox, database:
     table = [line for line in seen.text.splitlines() if line.startswith("| crm-database")]
     assert table
     assert "secretcustomer" not in table[0]
+    assert "| DATABASE; " in table[0]
 
 
 # ------------------------------------------------------------------------------------------------ tokens
