@@ -14,7 +14,7 @@ from support.pages import PAGES, ROOT, anchors_of, blocks_of, links_of, name_of,
 
 from oxcart.cli.program import build_command
 from oxcart.connection.failures import BY_CODE
-from oxcart.doctor import upstash
+from oxcart.doctor.pages import render_page
 from oxcart.http.health import FETCH_LATE
 from oxcart.http.prometheus import render
 from oxcart.http.routes import ROUTES, Auth
@@ -95,7 +95,8 @@ def test_the_look_for_commands_finds_them() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_setting_on_a_page_exists(page: Path) -> None:
     settings = set(re.findall(r"`([A-Z][A-Z_]+)`", render_settings_page()))
-    known = settings | {f"{name}_FILE" for name in settings} | {row.code for row in upstash.ROWS}
+    codes = set(re.findall(r"^## ([A-Z_]+)$", render_page(), re.MULTILINE))
+    known = settings | {f"{name}_FILE" for name in settings} | codes
     named = set(re.findall(r"\b((?:OXCART|JOB|KOMMO|UPSTASH)_[A-Z_]+[A-Z])\b", page.read_text(encoding="utf-8")))
 
     assert named <= known, f"{name_of(page)} names {', '.join(sorted(named - known))}"

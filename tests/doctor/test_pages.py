@@ -6,25 +6,31 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import oxcart.doctor
+import oxcart.kommo
+from oxcart.checks import Check
 from oxcart.connection.failures import BY_CODE
 from oxcart.connection.link import CLOSED
 from oxcart.doctor import upstash
 from oxcart.doctor.examine import CHECKS
 from oxcart.doctor.pages import explain, render_page
 from oxcart.http.health import FETCH_LATE
+from oxcart.kommo import checks as kommo_checks
+from oxcart.kommo.store import failures
 from oxcart.supervisor.sums import PROCESS_DOWN
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 SOURCE = Path(next(iter(oxcart.doctor.__path__)))
+KOMMO = Path(next(iter(oxcart.kommo.__path__)))
 
 
 def written_codes() -> Iterator[str]:
-    """Every code that stands as the first argument of failed(…) or warning(…) in the doctor's own source."""
-    for path in SOURCE.rglob("*.py"):
+    """Every code that stands as the first argument of failed(…) or warning(…) in the source of a check."""
+    for path in [*SOURCE.rglob("*.py"), *KOMMO.glob("*checks.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"failed", "warning"}:
                 first = node.args[0]
@@ -38,6 +44,8 @@ CODES = sorted(
         *written_codes(),
         *(row.code for row in upstash.ROWS),
         *("ENV_NONE", "ENV_HALF", "ENV_REFERENCE", "ENV_SWAPPED", "URL_SCHEME", "URL_NEST", "URL_ESCAPE", "URL_BAD"),
+        *(row.code for row in failures._ROWS),
+        *("DB_SILENT", "DB_NETWORK", "DB_REFUSED", "DB_RLS", "KOMMO_TOKEN", "KOMMO_UNPAID", "KOMMO_AWAY"),
         *("EMBEDDED_SERVER", "CHECK_CRASHED", FETCH_LATE, PROCESS_DOWN, CLOSED.code),
     }
 )
@@ -47,7 +55,10 @@ def test_the_page_is_fresh() -> None:
     assert PAGE.read_text(encoding="utf-8") == render_page(), "run python -m oxcart.doctor > docs/doctor.md"
 
 
-@pytest.mark.parametrize("name", [*CODES, *(check.id for check in CHECKS)])
+IDS = [*(check.id for check in CHECKS), *(check.id for check in kommo_checks.CHECKS)]
+
+
+@pytest.mark.parametrize("name", [*CODES, *IDS])
 def test_everything_has_a_section(name: str) -> None:
     text = explain(name)
 
@@ -71,5 +82,22 @@ def test_every_section_is_about_something_that_exists() -> None:
 
     assert {name for name in sections if not name.lower().startswith("verify")} == {
         *CODES,
-        *(check.id for check in CHECKS),
+        *IDS,
     }
+
+
+@pytest.mark.parametrize("check", kommo_checks.CHECKS, ids=lambda check: check.id)
+def test_a_section_about_kommo_says_what_its_check_says(check: Check[Any]) -> None:
+    """The doctor's pages may not import Kommo, so these sections are written by hand."""
+    text = " ".join(explain(check.id).split())
+
+    assert f"*{check.title[0].upper()}{check.title[1:]}.* Group {check.group}." in text
+    assert check.matters in text
+    assert not check.needs or f"Needs: {', '.join(check.needs)}." in text
+
+
+@pytest.mark.parametrize("row", failures._ROWS, ids=lambda row: row.code)
+def test_a_section_about_the_database_says_what_its_failure_says(row: Any) -> None:
+    text = explain(row.code)
+
+    assert f"\n{row.summary}\n\n**What to do:** {row.advice}\n" in text

@@ -70,7 +70,7 @@ async def test_a_server_that_never_answers_is_given_up() -> None:
         error = await failure_of(f"postgresql://u:p@127.0.0.1:{port}/db?sslmode=disable&connect_timeout=1")
 
     assert isinstance(error, Unavailable)
-    assert error.failure.code == "DB_TIMEOUT"
+    assert error.failure.code == "DB_SILENT"
 
 
 async def test_a_connection_that_the_server_ends_is_replaced(postgres: PostgresCluster, postgres_url: str) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oxcart.checks import State
+from oxcart.checks import Check, State
 from oxcart.doctor.examine import CHECKS, examine, visitor
 from oxcart.doctor.redact import redactor
 from oxcart.doctor.report import Lines, conclusion, to_json, to_paste
 from oxcart.doctor.run import Diagnosis, Result, choose
+from oxcart.doctor.visit import Visit
 
 TOKEN = "AXqyASQgNzc4ZWU1YTYtMTVhYS00YmQ0LWE3NzktdG9rZW4x"
 """The password or token of every scenario that has one: base64, with a length that 4 divides."""
@@ -39,10 +40,12 @@ class Examined:
         return [result.check.id for result in self.diagnosis.results if result.finding.state is state]
 
 
-async def examined(environ: Mapping[str, str], *, only: Sequence[str] = (), **options: Any) -> Examined:
+async def examined(
+    environ: Mapping[str, str], *, only: Sequence[str] = (), checks: Sequence[Check[Visit]] = CHECKS, **options: Any
+) -> Examined:
     """Examine this environment alone, as the command does."""
     make_visit = visitor(environ, **{"known_names": frozenset({"test-job"}), **options})
-    diagnosis = await examine(make_visit, checks=choose(CHECKS, only))
+    diagnosis = await examine(make_visit, checks=choose(checks, only))
     content = to_json(diagnosis)
     hide = redactor(make_visit(), diagnosis)
     forms = [json.dumps(content), *map(hide, to_paste(diagnosis, [("provider", "x")]))]

@@ -51,13 +51,15 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
     as_json: bool,
 ) -> None:
     """Find out what keeps jobs from running, and say what to do. Changes nothing, and leaves nothing behind."""
+    from oxcart.cli.kommo_checks import all_checks
     from oxcart.cli.session import run_async
     from oxcart.cli.telling import Teller, exit_code_of
-    from oxcart.doctor.examine import CHECKS, visitor
+    from oxcart.doctor.examine import visitor
     from oxcart.doctor.run import choose, named
 
-    chosen = choose(CHECKS, _names(only))
-    left_out = frozenset(named(CHECKS, _names(skip)))
+    checks = all_checks()
+    chosen = choose(checks, _names(only))
+    left_out = frozenset(named(checks, _names(skip)))
     if list_checks:
         _list(chosen, as_json)
         return

@@ -9,7 +9,8 @@ from oxcart.doctor.run import Diagnosis
 from oxcart.doctor.visit import Visit
 
 _ADDRESSES = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\[?[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}\]?")
-_HOSTS = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:io|com|net|org|app|internal|dev|cloud)\b", re.IGNORECASE)
+_HOSTS = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:io|com|co|ru|net|org|app|internal|dev|cloud)\b", re.IGNORECASE)
+_DATABASES = re.compile(r"\b(?:postgresql|sqlite)://[^\s;,]+")
 _ENDING = re.compile(r"ends in …\S+")
 _KEPT = ("status.upstash.com",)
 
@@ -22,6 +23,7 @@ def redactor(visit: Visit, diagnosis: Diagnosis) -> Callable[[str], str]:
     names |= {name for result in diagnosis.results for name in _HOSTS.findall(result.finding.raw)}
 
     def hide(text: str) -> str:
+        text = _DATABASES.sub("DATABASE", text)
         for name in sorted(names - set(_KEPT), key=len, reverse=True):
             text = text.replace(name, "HOST")
         text = _HOSTS.sub(lambda found: found[0] if found[0] in _KEPT else "HOST", text)

@@ -56,8 +56,8 @@ async def run_sweep(crm: Crm, job: Job[Any]) -> dict[str, Any]:
         settings = crm.settings
         await forget_old(
             crm.database,
-            hook_days=settings.keep_hooks_days,
-            tombstone_days=settings.keep_deleted_days,
+            hook_days=settings.kommo_keep_hooks_days,
+            tombstone_days=settings.kommo_keep_deleted_days,
             now=datetime.now(UTC),
         )
         return {"entities": [one.as_json() for one in swept]}

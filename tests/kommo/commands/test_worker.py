@@ -50,7 +50,7 @@ async def test_connecting_creates_the_schedules(crm: Crm) -> None:
 async def test_sync_waits_for_the_worker_and_shows_what_it_did(crm: Crm) -> None:
     await crm.connect("--no-sync")
     async with crm.working():
-        done = await crm.oxcart("kommo", "sync", "contacts", "--json")
+        done = await crm.oxcart("kommo", "sync", "contacts", "--full", "--json")
 
     assert done.code == 0, done.err
     assert [(one["entity"], one["rows"]) for one in done.json["entities"]] == [("contacts", 60)]

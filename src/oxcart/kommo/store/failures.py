@@ -163,7 +163,8 @@ _ROWS: tuple[_Row, ...] = (
         texts=r"connection (was|is) closed|connection does not exist|server closed the connection",
     ),
 )
-_TIMED_OUT = Failure("DB_TIMEOUT", Kind.TRANSIENT, True, "It did not answer in time.", "Check that it is up, and near.")
+_TIMED_OUT = Failure("DB_SILENT", Kind.TRANSIENT, True, "It did not answer in time.", "Check that it is up, and near.")
+_UNKNOWN_OUTCOME = frozenset({"DB_LOST", "DB_SILENT", "DB_NETWORK"})
 _REFUSED = "Please report this in the project's issue tracker if no change of yours explains it."
 
 
@@ -174,29 +175,38 @@ class StoreRefused(ServerRefused):
 def translate(error: BaseException, target: DatabaseTarget, doing: str) -> OxcartError | None:
     """Ours for it: SettingsError, Unavailable (try again) or StoreRefused; None for what is not the database's."""
     causes = list(_causes(error))
-    row = next((row for row in _ROWS for cause in causes if _is(row, cause)), None)
+    found = failure_of(error)
+    if found is None:
+        return None
     where = f"{doing} in {target.shown}"
+    if found.kind is Kind.CONFIGURATION:
+        return SettingsError([f"{where}: {found.summary}{_words(found.code, causes)} {found.advice}"])
+    if found.kind is Kind.PERMANENT:
+        return StoreRefused(found, where)
+    return Unavailable(found, where, outcome_unknown=found.code in _UNKNOWN_OUTCOME)
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """What it means, by the table; None for what is not the database's."""
+    causes = list(_causes(error))
+    row = next((row for row in _ROWS for cause in causes if _is(row, cause)), None)
     if row is not None:
-        failure = Failure(row.code, row.kind, row.kind is Kind.TRANSIENT, row.summary, row.advice)
-        if row.kind is Kind.CONFIGURATION:
-            return SettingsError([f"{where}: {row.summary}{_words(row, causes)} {row.advice}"])
-        return Unavailable(failure, where, outcome_unknown=row.code == "DB_LOST")
+        return Failure(row.code, row.kind, row.kind is Kind.TRANSIENT, row.summary, row.advice)
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return Unavailable(_TIMED_OUT, where, outcome_unknown=True)
+        return _TIMED_OUT
     if any(isinstance(cause, OSError | ssl.SSLError) for cause in causes):
         kind = next(type(cause).__name__ for cause in causes if isinstance(cause, OSError))
-        failure = Failure("DB_NETWORK", Kind.TRANSIENT, True, f"The network failed ({kind}).", "It is tried again.")
-        return Unavailable(failure, where, outcome_unknown=True)
+        return Failure("DB_NETWORK", Kind.TRANSIENT, True, f"The network failed ({kind}).", "It is tried again.")
     state = next((found for cause in causes if (found := _state(cause))), None)
     if state is None and not any(isinstance(cause, sqlite3.Error) for cause in causes):
         return None
     what = f"SQLSTATE {state}" if state else type(causes[-1]).__name__
-    return StoreRefused(Failure("DB_REFUSED", Kind.PERMANENT, False, f"It was refused ({what}).", _REFUSED), where)
+    return Failure("DB_REFUSED", Kind.PERMANENT, False, f"It was refused ({what}).", _REFUSED)
 
 
-def _words(row: _Row, causes: list[BaseException]) -> str:
+def _words(code: str, causes: list[BaseException]) -> str:
     """Which table or right it was, where the server's own sentence names nothing else."""
-    if row.code not in {"DB_TABLES", "DB_RIGHTS"}:
+    if code not in {"DB_TABLES", "DB_RIGHTS"}:
         return ""
     said = str(causes[-1]).splitlines()[0][:200]
     return f" ({said})"

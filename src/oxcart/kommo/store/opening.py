@@ -34,7 +34,7 @@ async def open_database(target: DatabaseTarget) -> AsyncIterator[Database]:
     async with reach_database(target) as database:
         if database.is_postgresql:
             async with database.reading("Looking for the tables") as connection:
-                await _check(connection, target.schema)
+                await check_tables(connection, target.schema)
         else:
             await _complete(database)
         yield database
@@ -85,7 +85,8 @@ async def reach_database(target: DatabaseTarget) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def _check(connection: AsyncConnection, schema: str | None) -> None:
+async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
+    """Of PostgreSQL. Raises SettingsError, without a cause, for tables that are missing or that hide their rows."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 
     preparer = connection.dialect.identifier_preparer
