@@ -19,6 +19,7 @@ Context = TypeVar("Context")
 
 CRASHED = "CHECK_CRASHED"
 _BAD = frozenset({State.FAILED, State.CRASHED})
+_RAW_LINKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,9 @@ def raw_text(error: BaseException, target: RedisTarget | None) -> str:
     """The error and what it came from, one after the other, without arguments of commands and the password."""
     parts: list[str] = []
     link: BaseException | None = error.__cause__ if isinstance(error, OxcartError) and error.__cause__ else error
-    while link is not None and len(parts) < 4:
+    seen = set[int]()  # an error that was raised again may have come from itself
+    while link is not None and len(parts) < _RAW_LINKS and id(link) not in seen:
+        seen.add(id(link))
         text = f"{type(link).__name__}: {scrub(str(link), target)}".rstrip(": ")
         if text not in parts:
             parts.append(text)
