@@ -12,6 +12,8 @@ from redis.asyncio import Redis
 from support.keys import remove_keys, unknown_keys
 from support.server import PrivateServer
 
+from oxcart.language import ENGLISH, language_of
+
 # What a developer's machine or a platform may have set, and what a test must set itself if it wants it.
 SETTINGS = (
     "REDIS",
@@ -36,6 +38,8 @@ SETTINGS = (
 def cleared_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.upper().startswith(SETTINGS)]:
         monkeypatch.delenv(name)
+    if language_of(os.environ) != ENGLISH:
+        monkeypatch.setenv("LC_ALL", "C.UTF-8")
 
 
 @pytest.fixture(scope="session")

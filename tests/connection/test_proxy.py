@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import hiredis
 import pytest
@@ -41,7 +42,8 @@ def client(proxy: FaultProxy) -> Iterator[Redis]:
 def lose_patience(client: Redis) -> None:
     """Its next read gives up soon. A client in a hurry from the start would also fail where the machine is slow."""
     connection = client.connection_pool.get_connection()
-    connection._sock.settimeout(0.3)
+    sock: Any = connection._sock
+    sock.settimeout(0.3)
     client.connection_pool.release(connection)
 
 
