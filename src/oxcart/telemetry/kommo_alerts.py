@@ -37,8 +37,8 @@ class AccountAlerts:
 class BlockAlerts:
     """Whether Kommo has locked this address out.
 
-    Each event is emitted by one process alone, so an end is told by whichever hears of it; a block that a probe prolongs
-    is still the same one.
+    Each event is emitted by one process alone, so an end is told by whichever hears of it; a block that a
+    probe prolongs is still the same one.
     """
 
     def __init__(self) -> None:
