@@ -15,7 +15,7 @@ from oxcart.errors import Discard
 from oxcart.job import Job
 
 if TYPE_CHECKING:
-    from oxcart.kommo.crm import Crm
+    from oxcart.kommo.crm import ServedCrm
 
 TEST_JOB = "test-job"
 
@@ -37,7 +37,7 @@ CRM_JOBS: Mapping[str, str] = {
 class CrmSource(Protocol):
     """Where a handler gets the CRM from."""
 
-    async def get(self) -> Crm:
+    async def get(self) -> ServedCrm:
         """Raises SettingsError where there is no database for it."""
 
 

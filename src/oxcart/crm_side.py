@@ -15,7 +15,7 @@ from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised
 
 if TYPE_CHECKING:
-    from oxcart.kommo.crm import Crm
+    from oxcart.kommo.crm import ServedCrm
 
 
 class CrmSide:
@@ -27,9 +27,9 @@ class CrmSide:
         self._emit = emit
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
-        self._crm: Crm | None = None
+        self._crm: ServedCrm | None = None
 
-    async def get(self) -> Crm:
+    async def get(self) -> ServedCrm:
         """Raises SettingsError (no database, no tables, no key), Unavailable; the next call tries again."""
         async with self._opening:
             if self._crm is None:

@@ -10,11 +10,15 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "oxcart"
 UPSTREAM = SOURCE / "protocol" / "upstream"  # BullMQ's scripts, copied here for an editable install
+CATALOGUES = ".po"  # one sentence after the other, as Babel writes them: as long as there is to say
 MODULES = sorted(SOURCE.rglob("*.py"))
 FILES = [
     path
     for path in sorted(SOURCE.rglob("*"))
-    if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(UPSTREAM)
+    if path.is_file()
+    and path.suffix != CATALOGUES
+    and "__pycache__" not in path.parts
+    and not path.is_relative_to(UPSTREAM)
 ]
 LINES = 400
 # Where the environment is read; every other part is handed its settings.

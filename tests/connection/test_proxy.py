@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import hiredis
 import pytest
@@ -29,13 +30,21 @@ def client(proxy: FaultProxy) -> Iterator[Redis]:
         port=proxy.port,
         password=PASSWORD,
         protocol=2,
-        socket_timeout=0.3,
-        socket_connect_timeout=0.3,
+        socket_timeout=20,
+        socket_connect_timeout=20,
         retry=Retry(NoBackoff(), 0),
         single_connection_client=False,
         driver_info=None,
     ) as client:
         yield client
+
+
+def lose_patience(client: Redis) -> None:
+    """Its next read gives up soon. A client in a hurry from the start would also fail where the machine is slow."""
+    connection = client.connection_pool.get_connection()
+    sock: Any = connection._sock
+    sock.settimeout(0.3)
+    client.connection_pool.release(connection)
 
 
 def test_without_a_fault_it_only_counts(proxy: FaultProxy, client: Redis) -> None:
@@ -80,6 +89,7 @@ def test_a_refusing_proxy_keeps_its_port_and_its_connections(proxy: FaultProxy, 
 
 def test_a_black_hole_accepts_and_says_nothing(proxy: FaultProxy, client: Redis) -> None:
     proxy.blackhole = True
+    client.connection_pool.connection_kwargs["socket_timeout"] = 0.3
 
     with pytest.raises(RedisTimeoutError):
         client.ping()
@@ -91,6 +101,7 @@ def test_a_black_hole_accepts_and_says_nothing(proxy: FaultProxy, client: Redis)
 def test_frozen_connections_stay_open_and_deliver_when_thawed(proxy: FaultProxy, client: Redis, valkey: Valkey) -> None:
     client.ping()
     proxy.freeze()
+    lose_patience(client)
 
     with pytest.raises(RedisTimeoutError):
         client.incr("key")
@@ -104,12 +115,12 @@ def test_frozen_connections_stay_open_and_deliver_when_thawed(proxy: FaultProxy,
 def test_every_connection_is_closed(proxy: FaultProxy, client: Redis, fault: str) -> None:
     with client.pubsub() as waiting:  # type: ignore[no-untyped-call]
         waiting.subscribe("channel")
-        waiting.get_message(timeout=1)
+        waiting.get_message(timeout=20)
 
         getattr(proxy, fault)()
 
         with pytest.raises(RedisConnectionError):
-            waiting.get_message(timeout=5)
+            waiting.get_message(timeout=20)
 
 
 @pytest.mark.parametrize("then", ["cut", "reset", "hold"])
@@ -117,6 +128,9 @@ def test_a_lost_reply_belongs_to_an_executed_command(
     proxy: FaultProxy, client: Redis, valkey: Valkey, then: str
 ) -> None:
     proxy.lose_replies(b"the-marker", then=then)  # type: ignore[arg-type]
+    if then == "hold":
+        client.ping()
+        lose_patience(client)
 
     with pytest.raises(RedisTimeoutError if then == "hold" else RedisConnectionError):
         client.append("key", "the-marker")

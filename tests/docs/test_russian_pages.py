@@ -53,7 +53,7 @@ def literals(page: Path) -> set[str]:
     commands = {line for block in blocks_of(page) if block.language == "bash" for line in block.text.splitlines()}
     return (
         set(re.findall(r"\b(?:OXCART|JOB|RAILWAY|UPSTASH|KOMMO|VERIFY)_[A-Z_]+\b", text))
-        | set(re.findall(r"`((?:redis|job|jobs|worker|quota|http)\.[a-z_]+)`", text))
+        | set(re.findall(r"`((?:redis|job|jobs|worker|quota|http|kommo)\.[a-z_]+)`", text))
         | set(re.findall(r"`(oxcart [a-z]+)", text))
         | commands
     )

@@ -10,7 +10,7 @@ import pytest
 from oxcart.checks import Check, Finding, NotApplicable, State, Unanswerable, failed, ok, warning
 from oxcart.connection.target import RedisTarget
 from oxcart.doctor.report import Lines, to_json
-from oxcart.doctor.run import Diagnosis, choose, first_cause, named, run_checks
+from oxcart.doctor.run import Diagnosis, choose, first_cause, named, raw_text, run_checks
 from oxcart.errors import InvalidInput
 from oxcart.secret import Secret
 
@@ -123,3 +123,15 @@ async def test_what_does_not_apply_is_shown_only_on_request() -> None:
 
     assert list(Lines().add(results[0])) == []
     assert any("not on this planet" in line.text for line in Lines(verbose=True).add(results[0]))
+
+
+async def test_an_error_that_came_from_itself_is_told_once() -> None:
+    """Python links errors in a ring when a library raises one again that it had caught beside another; a connection
+    that was reset under load did, and the doctor went round it for ever, past every deadline.
+    """
+    first, second = ConnectionResetError(104, "reset"), OSError(111, "refused")
+    first.__context__, second.__context__ = second, first
+
+    told = raw_text(first, TARGET)
+
+    assert told == "ConnectionResetError: [Errno 104] reset <- ConnectionRefusedError: [Errno 111] refused"

@@ -11,6 +11,7 @@ import pytest
 from support.examined import TOKEN, Examined, examined
 from support.fake_redis import FakeRedis, Reply
 from support.fake_rest import FakeRest
+from support.russian import not_russian
 from support.tls import TlsFront
 from support.valkey import free_port
 
@@ -19,6 +20,7 @@ from oxcart.connection.failures import failure_for
 from oxcart.doctor.checks.elsewhere import rest_url
 from oxcart.doctor.upstash import Evidence, Rest, diagnose, shape_of
 from oxcart.doctor.visit import begin_visit
+from oxcart.language import speaking
 
 GOOD = shape_of(TOKEN, needs_stripping=False)
 WRONGPASS = "-WRONGPASS invalid username-password pair or user is disabled."
@@ -95,6 +97,16 @@ async def test_the_table_with_real_sockets(rest: str, tcp: str, verdict: str | N
     assert seen.diagnosis.verdict is None or seen.action
     if seen.verdict is not None and tcp != "accepted":
         assert seen.diagnosis.exit_code == 69
+
+
+@pytest.mark.parametrize(("rest", "tcp", "verdict"), [case for case in CASES if case[1] != "TCP_TIMEOUT"])
+async def test_the_table_in_russian(rest: str, tcp: str, verdict: str | None) -> None:
+    """The same verdicts, every sentence of them in the operator's language, and no token in any (see `examined`)."""
+    with database(rest, tcp) as environ, speaking("ru"):
+        seen = await reached(environ)
+
+    assert seen.verdict == (verdict or (None if tcp == "accepted" else tcp))
+    assert list(not_russian(seen.as_json)) == []
 
 
 WRONG = failure_for("AUTH_BAD")

@@ -23,7 +23,7 @@ from oxcart.secret import Secret
 from oxcart.serving import Service, plan
 from oxcart.telemetry.alert_sender import AlertSender
 from oxcart.telemetry.bus import Bus
-from oxcart.telemetry.events import Event, JobsStalled, RedisLost, WarningRaised
+from oxcart.telemetry.events import Event, JobsStalled, KommoReauthNeeded, RedisLost, WarningRaised
 
 QUOTA = Failure("QUOTA_USED", Kind.QUOTA, True, "The month's commands are used up.", "Upgrade the plan.")
 STALLED = JobsStalled("crm", ("7",))
@@ -112,6 +112,15 @@ async def test_an_alert_is_one_post_with_what_who_and_since_when() -> None:
             "release": "6bdcd911",
         }
     ]
+
+
+async def test_an_alert_about_a_kommo_account_names_it() -> None:
+    with receiving() as receiver, sending(receiver.url) as (sender, _):
+        sender(KommoReauthNeeded("connection-1", "demo.kommo.com", "the integration was removed"))
+        await wait_until(lambda: receiver.received, describe="the alert has arrived")
+
+    (told,) = receiver.received
+    assert (told["alert"], told["account"], told["state"]) == ("kommo.reauth_needed", "demo.kommo.com", "raised")
 
 
 async def test_time_alone_raises_an_alert_too() -> None:

@@ -10,6 +10,10 @@ from oxcart.telemetry.events import (
     FinishedJob,
     JobsFinished,
     JobsStalled,
+    KommoBlocked,
+    KommoReauthNeeded,
+    KommoTokenRefreshed,
+    KommoUnblocked,
     RedisFailureChanged,
     RedisLost,
     RedisReady,
@@ -149,3 +153,50 @@ def test_without_a_quota_nothing_is_projected(rules: AlertRules) -> None:
     rules.see(finished("completed", 100_000), 10.0)
 
     assert rules.look(86_400.0) == []
+
+
+REFUSED_ACCOUNT = KommoReauthNeeded("connection-1", "first.kommo.com", "the refresh token was revoked")
+
+
+def test_an_account_that_must_be_connected_again_is_told_once_and_its_return_once(rules: AlertRules) -> None:
+    (raised,) = rules.see(REFUSED_ACCOUNT, 100.0)
+
+    assert told([raised]) == ["kommo.reauth_needed raised"]
+    assert (raised.account, raised.since, raised.severity) == ("first.kommo.com", 100.0, "error")
+    assert "oxcart kommo connect first.kommo.com" in raised.advice
+    assert rules.see(REFUSED_ACCOUNT, 200.0) == []
+    (cleared,) = rules.see(KommoTokenRefreshed("connection-1", "first.kommo.com"), 7300.0)
+    assert told([cleared]) == ["kommo.reauth_needed cleared"]
+    assert (cleared.account, cleared.since) == ("first.kommo.com", 100.0)
+    assert told(rules.see(REFUSED_ACCOUNT, 8000.0)) == ["kommo.reauth_needed raised"]
+
+
+def test_each_account_speaks_for_itself(rules: AlertRules) -> None:
+    rules.see(REFUSED_ACCOUNT, 0.0)
+    second = KommoReauthNeeded("connection-2", "second.kommo.com", "it was uninstalled")
+
+    assert [alert.account for alert in rules.see(second, 1.0)] == ["second.kommo.com"]
+    assert rules.see(KommoTokenRefreshed("connection-3", "third.kommo.com"), 2.0) == [], "a refresh is no news"
+    (cleared,) = rules.see(KommoTokenRefreshed("connection-2", "second.kommo.com"), 3.0)
+    assert cleared.account == "second.kommo.com"
+
+
+def test_a_block_is_one_alert_however_often_a_probe_prolongs_it(rules: AlertRules) -> None:
+    assert told(rules.see(KommoBlocked(600.0), 0.0)) == ["kommo.blocked raised"]
+    assert rules.see(KommoBlocked(1200.0), 700.0) == []
+    assert rules.see(KommoBlocked(2400.0), 2000.0) == []
+    (cleared,) = rules.see(KommoUnblocked(), 5000.0)
+
+    assert told([cleared]) == ["kommo.blocked cleared"]
+    assert cleared.since == 0.0
+    assert told(rules.see(KommoBlocked(600.0), 6000.0)) == ["kommo.blocked raised"]
+
+
+def test_a_block_whose_end_another_process_told_does_not_hide_the_next_one(rules: AlertRules) -> None:
+    rules.see(KommoBlocked(600.0), 0.0)
+
+    assert told(rules.see(KommoBlocked(600.0), 700.0 + 86_400.0)) == ["kommo.blocked raised"]
+
+
+def test_the_end_of_a_block_that_another_process_met_is_told(rules: AlertRules) -> None:
+    assert told(rules.see(KommoUnblocked(), 50.0)) == ["kommo.blocked cleared"]

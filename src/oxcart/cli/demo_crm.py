@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from oxcart.cli.output import say
 from oxcart.kommo.account import Account
 from oxcart.kommo.connect import connect_by_token
-from oxcart.kommo.crm import Crm
+from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.disconnect import let_go
 from oxcart.kommo.rights import learn_rights
 from oxcart.kommo.sandbox import World
@@ -53,7 +53,7 @@ class Step:
 class CrmDemo:
     """A connected account of the sandbox, and both ends of it."""
 
-    crm: Crm
+    crm: ServedCrm
     world: World
     queue: Queue
     stored: StoredConnection
@@ -109,7 +109,7 @@ class CrmDemo:
 
 
 @asynccontextmanager
-async def connected(crm: Crm, world: World, queue: Queue, tell: Callable[[], None]) -> AsyncIterator[CrmDemo]:
+async def connected(crm: ServedCrm, world: World, queue: Queue, tell: Callable[[], None]) -> AsyncIterator[CrmDemo]:
     """Connect the sandbox's account, and let it go at the end: no schedule of the demo's may stay."""
     remote = world.accounts[0]
     stored = await connect_by_token(crm, remote.domain, Secret(world.token_of(remote)), org_id=None)

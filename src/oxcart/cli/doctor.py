@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oxcart.cli.exits import FAILED, UNREACHABLE, Refused
-from oxcart.cli.options import json_option
+from oxcart.cli.options import json_option, language_option
 from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_table
+from oxcart.language import ENGLISH, speaking, tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,6 +37,7 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0}
 @click.option("--verbose", "-v", is_flag=True, help="Show raw errors, times and every skipped check.")
 @click.option("--worker", metavar="URL", help="Compare with the worker that answers there.")
 @click.option("--control-host", metavar="NAME", help="A name that resolves if names are resolved at all.")
+@language_option
 @json_option
 def doctor(  # noqa: PLR0917 - click hands them over by name
     app: str | None,
@@ -63,6 +65,8 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
     if list_checks:
         _list(chosen, as_json)
         return
+    if report:  # for those who keep the project, whatever the operator speaks
+        click.get_current_context().with_resource(speaking(ENGLISH))
     patience = _seconds(wait)
     make_visit = visitor(
         dict(os.environ),
@@ -86,6 +90,7 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
 
 @click.command()
 @click.argument("name", metavar="ID")
+@language_option
 def explain(name: str) -> None:
     """Print what the documentation says about ID: a verdict, a failure code or a check."""
     import shutil
@@ -107,7 +112,7 @@ def _names(given: tuple[str, ...]) -> list[str]:
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([sm]?)", text.strip())
     if found is None:
-        raise Refused(f'--wait "{printable(text)[:40]}" is no time. Write 60s or 2m.')
+        raise Refused(tr('--wait "{text}" is no time. Write 60s or 2m.', text=printable(text)[:40]))
     return float(found[1]) * _UNITS[found[2]]
 
 
@@ -128,9 +133,10 @@ def _known_names(app_name: str | None) -> frozenset[str]:
 
 def _list(checks: Iterable[Any], as_json: bool) -> None:
     if as_json:
-        say_json([{"id": check.id, "group": check.group, "title": check.title} for check in checks])
+        say_json([{"id": check.id, "group": check.group, "title": tr(check.title)} for check in checks])
         return
-    say_table(("CHECK", "GROUP", "TITLE"), [(check.id, check.group, check.title) for check in checks])
+    headings = (tr("CHECK"), tr("GROUP"), tr("TITLE"))
+    say_table(headings, [(check.id, check.group, tr(check.title)) for check in checks])
 
 
 async def _examine(
@@ -152,7 +158,14 @@ async def _examine(
                     teller.tell(result)
             return diagnosis
         assert diagnosis.verdict is not None
-        note(f"{diagnosis.verdict.id}: {diagnosis.verdict.summary} Looking again for {left:.0f} s.")
+        note(
+            tr(
+                "{code}: {summary} Looking again for {left:.0f} s.",
+                code=diagnosis.verdict.id,
+                summary=diagnosis.verdict.summary,
+                left=left,
+            )
+        )
         await asyncio.sleep(min(_AGAIN_SECONDS, left))
 
 

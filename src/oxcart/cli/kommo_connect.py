@@ -13,7 +13,7 @@ from oxcart.cli.options import confirm, json_option, yes_option
 from oxcart.cli.output import complain, note, say, say_json, say_pairs
 
 if TYPE_CHECKING:
-    from oxcart.kommo.crm import Crm
+    from oxcart.kommo.crm import ServedCrm
     from oxcart.kommo.store.connections import StoredConnection
     from oxcart.secret import Secret
 
@@ -143,7 +143,7 @@ def _say_connected(answer: dict[str, Any]) -> None:
 
 
 async def _by_oauth(
-    crm: Crm, domain: str, client_id: str | None, redirect_uri: str, org_id: str | None
+    crm: ServedCrm, domain: str, client_id: str | None, redirect_uri: str, org_id: str | None
 ) -> StoredConnection:
     from oxcart.kommo.authorize import Integration
     from oxcart.kommo.connect import begin, finish, is_local, read_redirect, wait_for_redirect
@@ -170,7 +170,7 @@ async def _by_oauth(
     return await finish(crm, read_redirect(sys.stdin.readline()))
 
 
-async def _first_sync(crm: Crm, stored: StoredConnection) -> str:
+async def _first_sync(crm: ServedCrm, stored: StoredConnection) -> str:
     from oxcart.kommo.schedules import OWN_QUEUE
     from oxcart.queue.producer import Queue
 

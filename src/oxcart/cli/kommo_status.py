@@ -11,7 +11,7 @@ from oxcart.cli.options import json_option
 from oxcart.cli.output import duration, local_time, say, say_json, say_pairs, say_table, utc_time
 
 if TYPE_CHECKING:
-    from oxcart.kommo.crm import Crm
+    from oxcart.kommo.crm import ServedCrm
     from oxcart.kommo.limiter import LimiterState
     from oxcart.kommo.store.connections import StoredConnection
     from oxcart.kommo.sync.status import EntityStatus
@@ -47,7 +47,7 @@ async def _status() -> dict[str, Any]:
         return {"database": crm.database.target.shown, "connections": connections, "limiter": limiter}
 
 
-async def _connection(crm: Crm, stored: StoredConnection) -> dict[str, Any]:
+async def _connection(crm: ServedCrm, stored: StoredConnection) -> dict[str, Any]:
     from oxcart.kommo.held_tokens import open_held
     from oxcart.kommo.store.account_settings import load_account_settings
     from oxcart.kommo.sync.marks import backlog

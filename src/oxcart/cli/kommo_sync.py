@@ -15,7 +15,7 @@ from oxcart.cli.options import json_option
 from oxcart.cli.output import duration, is_terminal, note, printable, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from oxcart.kommo.crm import Crm
+    from oxcart.kommo.crm import ServedCrm
     from oxcart.kommo.store.connections import StoredConnection
     from oxcart.queue.producer import Queue
 
@@ -108,7 +108,7 @@ async def _sync(domain: str | None, names: list[str] | None, *, full: bool, now:
 
 
 async def _sync_here(
-    crm: Crm, stored: StoredConnection, names: list[str] | None, report: Report, *, full: bool
+    crm: ServedCrm, stored: StoredConnection, names: list[str] | None, report: Report, *, full: bool
 ) -> dict[str, Any]:
     from oxcart.kommo.jobs import summed_up
     from oxcart.kommo.sync.progress import Progress
@@ -122,7 +122,7 @@ async def _sync_here(
 
 
 async def _sync_by_job(
-    crm: Crm, stored: StoredConnection, names: list[str] | None, report: Report, *, full: bool
+    crm: ServedCrm, stored: StoredConnection, names: list[str] | None, report: Report, *, full: bool
 ) -> dict[str, Any]:
     from oxcart.kommo.schedules import OWN_QUEUE
     from oxcart.queue.producer import Queue

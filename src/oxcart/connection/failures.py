@@ -20,6 +20,7 @@ from oxcart.connection.failure_table import ROWS, Row
 from oxcart.connection.providers import provider_of
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
+from oxcart.language import tr
 
 BY_CODE: dict[str, Row] = {row.code: row for row in ROWS}
 
@@ -73,9 +74,9 @@ def failure_for(code: str, target: RedisTarget | None = None, *, words: str = ""
     if target is not None:
         advice = row.by_provider.get(provider_of(target.host), advice)
     shown = _shorten(scrub(words, target)) if row.words else ""
-    said = f' It said: "{shown}".' if shown else ""
+    said = tr(' It said: "{words}".', words=shown) if shown else ""
     places = _places(target)
-    sentence = summary.format(**places)
+    sentence = tr(summary, **places)
     if target is None:
         sentence = sentence[0].upper() + sentence[1:]
     return Failure(
@@ -83,7 +84,7 @@ def failure_for(code: str, target: RedisTarget | None = None, *, words: str = ""
         kind=row.kind,
         retryable=row.kind is not Kind.PERMANENT,
         summary=sentence + said,
-        advice=advice.format(**places),
+        advice=tr(advice, **places),
     )
 
 
@@ -168,7 +169,7 @@ def _by_phase(row: Row, chain: list[BaseException], target: RedisTarget | None, 
 
 def _places(target: RedisTarget | None) -> dict[str, str]:
     if target is None:
-        return {"address": "the server", "host": "of the server", "port": ""}
+        return {"address": tr("the server"), "host": tr("of the server"), "port": ""}
     host = f"[{target.host}]" if ":" in target.host else target.host
     address = target.unix_path or f"{host}:{target.port}"
     return {"address": address, "host": target.host, "port": str(target.port)}

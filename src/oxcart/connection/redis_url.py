@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
+from oxcart.language import tr
 from oxcart.settings.values import BOOLEAN, CA_FILE, Form, one_of, seconds, whole
 
 _SCHEMES = {
@@ -62,7 +63,7 @@ def read_redis_url(text: str, name: str, notes: Notes) -> UrlParts | None:
     try:
         return _with_options(read(parts, before, name, notes), query, name, notes)
     except ValueError as error:
-        notes.problems.append(f"{name} cannot be used: {error}")
+        notes.problems.append(tr("{name} cannot be used: {error}", name=name, error=error))
         return None
 
 
@@ -70,23 +71,29 @@ def unwrap(text: str, name: str, notes: Notes) -> str:
     """The value out of what was pasted: a line of an env file, quotation marks, spaces, line breaks."""
     line = re.search(rf"""(?:^|\s){re.escape(name)}\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S*))""", text)
     if line is not None:
-        notes.warnings.append(f"{name} holds a whole line of an env file; set it to what follows the = sign there.")
+        notes.warnings.append(
+            tr("{name} holds a whole line of an env file; set it to what follows the = sign there.", name=name)
+        )
         text = next(group for group in line.groups() if group is not None)
     bare = text.strip().strip("\"'`“”«»").strip()
     if bare != text:
-        notes.warnings.append(f"{name} has quotation marks, spaces or a line break around its value; remove them.")
+        notes.warnings.append(
+            tr("{name} has quotation marks, spaces or a line break around its value; remove them.", name=name)
+        )
     return bare
 
 
 def host_problem(host: str) -> str | None:
     """What is wrong with a host name or IP address (IPv6 without brackets), as half a sentence; None if it is one."""
     if not host:
-        return "no host is named"
+        return tr("no host is named")
     if re.fullmatch(r"[0-9a-f:.]*:[0-9a-f:.%a-z0-9]*", host):
         return None
     labels = host.removesuffix(".").split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        return "its host is no valid name (a part is empty, longer than 63 characters, or has a character no name has)"
+        return tr(
+            "its host is no valid name (a part is empty, longer than 63 characters, or has a character no name has)"
+        )
     return None
 
 
@@ -98,7 +105,7 @@ def _unpack(text: str, name: str, notes: Notes) -> tuple[str, bool]:
     found = re.search(r"""(rediss?|valkeys?)://[^\s"']+""", url)
     if found is None:
         return url, False
-    notes.warnings.append(f"{name} holds a whole redis-cli command; set it to the URL alone.")
+    notes.warnings.append(tr("{name} holds a whole redis-cli command; set it to the URL alone.", name=name))
     return found[0], "--tls" in url
 
 
@@ -107,29 +114,33 @@ def _problem_of_shape(url: str, name: str) -> str | None:
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     checks = (
-        ("${" in url, "holds a reference (${…}) that was not filled in; correct the name in it."),
-        (not separator, "is no URL; it has the form rediss://default:PASSWORD@HOST:6379 (redis:// without TLS)."),
+        ("${" in url, tr("holds a reference (${…}) that was not filled in; correct the name in it.")),
+        (not separator, tr("is no URL; it has the form rediss://default:PASSWORD@HOST:6379 (redis:// without TLS).")),
         (
             re.search(r"https?://", rest, re.IGNORECASE) is not None,
-            "has https:// inside it; remove that, so that only the host stands after the @.",
+            tr("has https:// inside it; remove that, so that only the host stands after the @."),
         ),
         (
             scheme in {"http", "https"},
             (
-                "is an HTTP address, the REST URL of Upstash perhaps; use the TCP URL (rediss://…), or set "
-                "UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in its place."
+                tr(
+                    "is an HTTP address, the REST URL of Upstash perhaps; use the TCP URL (rediss://…), or set "
+                    "UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN in its place."
+                )
             ),
         ),
-        (scheme not in _SCHEMES, "has a scheme that is not for Redis; use rediss:// (TLS), redis:// or unix://."),
-        (re.search(r"\s", rest) is not None, "has a space or a line break inside it; copy it again."),
+        (scheme not in _SCHEMES, tr("has a scheme that is not for Redis; use rediss:// (TLS), redis:// or unix://.")),
+        (re.search(r"\s", rest) is not None, tr("has a space or a line break inside it; copy it again.")),
         (
             scheme not in _UNIX_SCHEMES and _has_unescaped_password(rest),
             (
-                "has a special character in its password that is not escaped, so that the rest of it reads as a host; "
-                "percent-encode it: write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25."
+                tr(
+                    "has a special character in its password that is not escaped, so that the rest of it reads as a "
+                    "host; percent-encode it: write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25."
+                )
             ),
         ),
-        ("#" in rest, "has a # in it; percent-encode it: write it as %23."),
+        ("#" in rest, tr("has a # in it; percent-encode it: write it as %23.")),
     )
     return next((f"{name} {text}" for is_wrong, text in checks if is_wrong), None)
 
@@ -151,7 +162,7 @@ def _read_socket(parts: UrlParts, before: str, name: str, notes: Notes) -> UrlPa
     userinfo, at, path = before.rpartition("@")
     parts = _with_login(parts, userinfo, name, notes) if at else parts
     if not path.startswith("/"):
-        raise ValueError("a unix:// URL needs the absolute path of the socket, as in unix:///run/redis.sock.")
+        raise ValueError(tr("a unix:// URL needs the absolute path of the socket, as in unix:///run/redis.sock."))
     return replace(parts, unix_path=unquote(path))
 
 
@@ -163,7 +174,7 @@ def _read_network(parts: UrlParts, before: str, name: str, notes: Notes) -> UrlP
     host, port = split_address(address)
     problem = host_problem(host)
     if problem:
-        raise ValueError(f"{problem}; copy it again from where the database is shown.")
+        raise ValueError(tr("{problem}; copy it again from where the database is shown.", problem=problem))
     return replace(parts, host=host, port=port, db=_read_db(path))
 
 
@@ -171,12 +182,14 @@ def split_address(address: str) -> tuple[str, int | None]:
     """Host in lower case and port of HOST, HOST:PORT, [IPv6] or [IPv6]:PORT; raises ValueError with the cure."""
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%25?\w+)?)\]|([^:\[\]]*))(?::(.*))?", address)
     if found is None:
-        raise ValueError("its address is neither HOST:PORT nor [IPv6]:PORT; escape special characters in the password.")
+        raise ValueError(
+            tr("its address is neither HOST:PORT nor [IPv6]:PORT; escape special characters in the password.")
+        )
     port = found[3]
     if port is None or port == "":
         return (found[1] or found[2]).lower(), None
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError("its port is no number from 1 to 65535; if that is a piece of the password, escape it.")
+        raise ValueError(tr("its port is no number from 1 to 65535; if that is a piece of the password, escape it."))
     return (found[1] or found[2]).lower(), int(port)
 
 
@@ -185,16 +198,22 @@ def _read_db(path: str) -> int | None:
     if not number:
         return None
     if not re.fullmatch(r"[0-9]{1,5}", number):
-        raise ValueError("what follows the / is no database number; write /0, or escape a / in the password as %2F.")
+        raise ValueError(
+            tr("what follows the / is no database number; write /0, or escape a / in the password as %2F.")
+        )
     return int(number)
 
 
 def _with_login(parts: UrlParts, userinfo: str, name: str, notes: Notes) -> UrlParts:
     username, colon, password = userinfo.partition(":")
     if "@" in userinfo:
-        notes.warnings.append(f"{name} has an @ in its password; write it as %40, other programs split the URL there.")
+        notes.warnings.append(
+            tr("{name} has an @ in its password; write it as %40, other programs split the URL there.", name=name)
+        )
     if username and not colon:
-        notes.warnings.append(f"{name} has a user name and no password; a password alone is written :PASSWORD@HOST.")
+        notes.warnings.append(
+            tr("{name} has a user name and no password; a password alone is written :PASSWORD@HOST.", name=name)
+        )
     return replace(parts, username=unquote(username) or None, password=unquote(password) or None)
 
 
@@ -216,7 +235,7 @@ _CERT_REQS = one_of(
 )
 
 # By lower-case name: redis-py and Celery write seconds and ssl_…, ioredis milliseconds and camel case.
-_OPTIONS = {
+OPTIONS = {
     "db": _Option("db", whole(0, 65535)),
     "username": _Option("username", Form(str, "text")),
     "password": _Option("password", Form(str, "text")),
@@ -244,7 +263,7 @@ _MEANINGLESS = frozenset({
 def _with_options(parts: UrlParts, query: str, name: str, notes: Notes) -> UrlParts:
     found: dict[str, Any] = {}
     for key, text in parse_qsl(query, keep_blank_values=True):
-        option = _OPTIONS.get(key.lower())
+        option = OPTIONS.get(key.lower())
         if option is None:
             _ignore(key, name, notes)
             continue
@@ -253,7 +272,13 @@ def _with_options(parts: UrlParts, query: str, name: str, notes: Notes) -> UrlPa
         except ValueError as error:
             detail = f" {error}" if str(error).endswith(".") else ""
             notes.problems.append(
-                f"{name} has the option {_option_name(key)}, which must be {option.form.allowed}.{detail} Correct it."
+                tr(
+                    "{name} has the option {option}, which must be {allowed}.{detail} Correct it.",
+                    name=name,
+                    option=_option_name(key),
+                    allowed=option.form.allowed,
+                    detail=detail,
+                )
             )
     found["tls"] = parts.tls or found.get("tls", False)
     return replace(parts, **found)
@@ -262,7 +287,13 @@ def _with_options(parts: UrlParts, query: str, name: str, notes: Notes) -> UrlPa
 def _ignore(key: str, name: str, notes: Notes) -> None:
     notes.ignored.append(f"{name}?{_option_name(key)}")
     if key.lower() not in _MEANINGLESS:
-        notes.warnings.append(f"{name} has the option {_option_name(key)}, which has no meaning here; it is ignored.")
+        notes.warnings.append(
+            tr(
+                "{name} has the option {option}, which has no meaning here; it is ignored.",
+                name=name,
+                option=_option_name(key),
+            )
+        )
 
 
 def _option_name(key: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from oxcart.connection import upstash
 from oxcart.connection.redis_url import Notes, UrlParts, host_problem, read_redis_url
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 from oxcart.secret import Secret
 from oxcart.settings import Given, Knob, Platform, Reader, RedisSettings, detect_platform, knobs_of
 
@@ -161,7 +162,11 @@ def _from_pair(reader: Reader, notes: Notes) -> _Address | None:
         return None
     if address.password not in (None, password):
         notes.warnings.append(
-            f"{upstash.URL_NAME} holds a password that differs from {upstash.TOKEN_NAME}; the latter is used."
+            tr(
+                "{url} holds a password that differs from {token}; the latter is used.",
+                url=upstash.URL_NAME,
+                token=upstash.TOKEN_NAME,
+            )
         )
     parts = UrlParts(tls=True, host=address.host, port=address.port, username="default", password=password)
     return _Address(parts, (url.name, token.name), upstash.URL_NAME, token.path)
@@ -170,14 +175,15 @@ def _from_pair(reader: Reader, notes: Notes) -> _Address | None:
 def _half_pair(url: Given | None, token: Given | None, reader: Reader) -> str:
     names = {upstash.URL_NAME: ("upstash_url", url), upstash.TOKEN_NAME: ("upstash_token", token)}
     missing = [
-        f"{name} is {'empty' if reader.is_set(_KNOBS[knob]) else 'not set'}"
+        tr("{name} is empty", name=name) if reader.is_set(_KNOBS[knob]) else tr("{name} is not set", name=name)
         for name, (knob, given) in names.items()
         if given is None
     ]
-    there = [f"{name} is set" for name, (_, given) in names.items() if given is not None]
-    return (
-        f"{', and '.join(missing + there)}: the two belong together. Copy both from the database page of the Upstash "
-        f"console (REST API), or remove both."
+    there = [tr("{name} is set", name=name) for name, (_, given) in names.items() if given is not None]
+    return tr(
+        "{sides}: the two belong together. Copy both from the database page of the Upstash console (REST API), or "
+        "remove both.",
+        sides=tr(", and ").join(missing + there),
     )
 
 
@@ -185,7 +191,12 @@ def _from_host(host: Given, reader: Reader, notes: Notes) -> _Address | None:
     name = host.text.strip().lower()
     problem = host_problem(name)
     if problem is not None:
-        notes.problems.append(f"REDISHOST cannot be used: {problem}; it is a host name or an IP address, nothing else.")
+        notes.problems.append(
+            tr(
+                "REDISHOST cannot be used: {problem}; it is a host name or an IP address, nothing else.",
+                problem=problem,
+            )
+        )
         return None
     companions = reader.values(RedisSettings, ("port", "user"))
     password = reader.find(_KNOBS["password"])
@@ -220,9 +231,11 @@ def _target_of(address: _Address, reader: Reader, notes: Notes) -> RedisTarget:
     )
     if target.tls and not target.tls_verify:
         notes.warnings.append(
-            "The certificate of Redis is not verified (OXCART_REDIS_TLS_VERIFY, or an option in the URL): whoever sits "
-            "between us can read the password and the jobs. Remove the switch; for a private certificate set "
-            "OXCART_REDIS_TLS_CA_FILE."
+            tr(
+                "The certificate of Redis is not verified (OXCART_REDIS_TLS_VERIFY, or an option in the URL): whoever "
+                "sits between us can read the password and the jobs. Remove the switch; for a private certificate set "
+                "OXCART_REDIS_TLS_CA_FILE."
+            )
         )
     return target
 
@@ -234,7 +247,9 @@ def _choose_port(parts: UrlParts, name: str, reader: Reader, notes: Notes) -> in
     if override is None:
         return parts.port or DEFAULT_PORT
     if parts.port not in (None, override) and name != upstash.URL_NAME:
-        notes.warnings.append(f"OXCART_REDIS_PORT is ignored, because {name} names a port itself; remove one of them.")
+        notes.warnings.append(
+            tr("OXCART_REDIS_PORT is ignored, because {name} names a port itself; remove one of them.", name=name)
+        )
         notes.ignored.append("OXCART_REDIS_PORT")
         return parts.port or DEFAULT_PORT
     return override
@@ -247,15 +262,21 @@ def _mend_upstash(address: _Address, notes: Notes) -> UrlParts:
         return parts
     if not parts.tls:
         notes.warnings.append(
-            f"{address.name} is without TLS, which Upstash does not offer; rediss:// is used. Correct it."
+            tr("{name} is without TLS, which Upstash does not offer; rediss:// is used. Correct it.", name=address.name)
         )
         parts = replace(parts, tls=True)
     if parts.port in (80, 443):
-        notes.warnings.append(f"{address.name} names the port of the REST API; {DEFAULT_PORT} is used. Correct it.")
+        notes.warnings.append(
+            tr(
+                "{name} names the port of the REST API; {port} is used. Correct it.",
+                name=address.name,
+                port=DEFAULT_PORT,
+            )
+        )
         parts = replace(parts, port=None)
     if parts.db:
         notes.warnings.append(
-            f"{address.name} asks for a database other than 0, which Upstash does not have; 0 is used."
+            tr("{name} asks for a database other than 0, which Upstash does not have; 0 is used.", name=address.name)
         )
         parts = replace(parts, db=None)
     return parts
@@ -264,7 +285,7 @@ def _mend_upstash(address: _Address, notes: Notes) -> UrlParts:
 def _password_in(text: str) -> str | None:
     notes = Notes()
     if "://" in text:
-        parts = read_redis_url(text, "the file", notes)
+        parts = read_redis_url(text, tr("the file"), notes)
         return parts.password if parts else None
     return upstash.read_token(text, notes)
 
@@ -272,11 +293,17 @@ def _password_in(text: str) -> str | None:
 def _note_no_redis(environ: Mapping[str, str], notes: Notes, *, allow_embedded: bool) -> None:
     platform = detect_platform(environ)
     others = [name for name in _OTHER_NAMES if environ.get(name, "").strip()]
-    hint = f" {', '.join(others)} is set, but not read; copy the right one to REDIS_URL." if others else ""
+    hint = (
+        tr(" {names} is set, but not read; copy the right one to REDIS_URL.", names=", ".join(others)) if others else ""
+    )
     if platform is not Platform.NONE and not allow_embedded:
         notes.problems.append(
-            f"No Redis is set, and on {platform.value.capitalize()} there is no server to fall back on. Set "
-            f"UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or REDIS_URL, in this service's variables.{hint}"
+            tr(
+                "No Redis is set, and on {platform} there is no server to fall back on. Set UPSTASH_REDIS_REST_URL "
+                "and UPSTASH_REDIS_REST_TOKEN, or REDIS_URL, in this service's variables.{hint}",
+                platform=platform.value.capitalize(),
+                hint=hint,
+            )
         )
     elif hint:
-        notes.warnings.append(f"No Redis is set, so the embedded server is used.{hint}")
+        notes.warnings.append(tr("No Redis is set, so the embedded server is used.{hint}", hint=hint))

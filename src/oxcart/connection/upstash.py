@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass, field
 
 from oxcart.connection.redis_url import Notes, host_problem, read_redis_url, split_address, unwrap
+from oxcart.language import tr
 
 URL_NAME = "UPSTASH_REDIS_REST_URL"
 TOKEN_NAME = "UPSTASH_REDIS_REST_TOKEN"  # noqa: S105 - the name of a variable
 
-_FORM = "it has the form https://NAME.upstash.io, as the database page of the Upstash console shows it"
+FORM = "it has the form https://NAME.upstash.io, as the database page of the Upstash console shows it"
 _TOKEN_LENGTH = 30  # tokens are longer, and host names without a dot are shorter
 
 
@@ -35,12 +36,14 @@ def read_rest_url(text: str, notes: Notes) -> Address | None:
             host, _ = split_address(address.rpartition("@")[2])
             problem = host_problem(host)
         except ValueError:
-            problem = "its address is neither HOST nor HOST:PORT"
+            problem = tr("its address is neither HOST nor HOST:PORT")
     if problem is not None:
-        notes.problems.append(f"{URL_NAME} cannot be used: {problem}; {_FORM}.")
+        notes.problems.append(
+            tr("{url} cannot be used: {problem}; {form}.", url=URL_NAME, problem=problem, form=tr(FORM))
+        )
         return None
     if "@" in address:
-        notes.warnings.append(f"{URL_NAME} has a login before its host, which is ignored; remove it.")
+        notes.warnings.append(tr("{name} has a login before its host, which is ignored; remove it.", name=URL_NAME))
     return Address(host)
 
 
@@ -49,8 +52,12 @@ def _from_tcp_url(url: str, notes: Notes) -> Address | None:
     if parts is None:
         return None
     notes.warnings.append(
-        f"{URL_NAME} holds the TCP URL of the database; its host is used. Put the REST URL there ({_FORM}), or set "
-        f"REDIS_URL to the TCP URL and remove the pair."
+        tr(
+            "{name} holds the TCP URL of the database; its host is used. Put the REST URL there ({form}), or set "
+            "REDIS_URL to the TCP URL and remove the pair.",
+            name=URL_NAME,
+            form=tr(FORM),
+        )
     )
     return Address(parts.host, parts.port, parts.password)
 
@@ -58,15 +65,15 @@ def _from_tcp_url(url: str, notes: Notes) -> Address | None:
 def _problem_of_shape(url: str) -> str | None:
     bare = re.sub(r"(?i)^https?:/*", "", url)
     if "${" in url:
-        return "it holds a reference (${…}) that was not filled in"
+        return tr("it holds a reference (${…}) that was not filled in")
     if any(character.isspace() or not character.isprintable() for character in url):
-        return "it has a space or a line break inside"
+        return tr("it has a space or a line break inside")
     if "://" in bare:
-        return "it has two addresses or an unknown scheme in it"
+        return tr("it has two addresses or an unknown scheme in it")
     if bare.lower().startswith("console.upstash.com"):
-        return "it is the address of the console, not of the database"
+        return tr("it is the address of the console, not of the database")
     if "." not in bare and "[" not in bare and len(bare) >= _TOKEN_LENGTH:
-        return f"it looks like a token; perhaps {URL_NAME} and {TOKEN_NAME} are swapped"
+        return tr("it looks like a token; perhaps {url} and {token} are swapped", url=URL_NAME, token=TOKEN_NAME)
     return None
 
 
@@ -74,11 +81,20 @@ def read_token(text: str, notes: Notes) -> str | None:
     """The token without what was pasted along; None, and a problem in `notes`, if it cannot be one."""
     token = unwrap(text, TOKEN_NAME, notes)
     if re.match(r"https?://", token, re.IGNORECASE):
-        problem = f"{TOKEN_NAME} holds an HTTP address; perhaps {URL_NAME} and {TOKEN_NAME} are swapped."
+        problem = tr(
+            "{name} holds an HTTP address; perhaps {url} and {name} are swapped.",
+            name=TOKEN_NAME,
+            url=URL_NAME,
+        )
     elif "${" in token:
-        problem = f"{TOKEN_NAME} holds a reference (${{…}}) that was not filled in; correct the name in it."
+        problem = tr(
+            "{name} holds a reference (${{…}}) that was not filled in; correct the name in it.", name=TOKEN_NAME
+        )
     elif not token.strip("*•…. "):
-        problem = f"{TOKEN_NAME} is masked or empty; use the copy button in the Upstash console, it copies the token."
+        problem = tr(
+            "{name} is masked or empty; use the copy button in the Upstash console, it copies the token.",
+            name=TOKEN_NAME,
+        )
     else:
         return _strip_token(token, notes)
     notes.problems.append(problem)
@@ -91,16 +107,22 @@ def _strip_token(token: str, notes: Notes) -> str | None:
         if parts is None:
             return None
         if parts.password is None:
-            notes.problems.append(f"{TOKEN_NAME} holds a Redis URL without a password; copy the token alone.")
+            notes.problems.append(
+                tr("{name} holds a Redis URL without a password; copy the token alone.", name=TOKEN_NAME)
+            )
             return None
         notes.warnings.append(
-            f"{TOKEN_NAME} holds a whole Redis URL; the password in it is used. Copy the token alone."
+            tr("{name} holds a whole Redis URL; the password in it is used. Copy the token alone.", name=TOKEN_NAME)
         )
         return parts.password
     bare = re.sub(r"(?i)^(authorization:\s*)?bearer\s+", "", token)
     if bare != token:
-        notes.warnings.append(f"{TOKEN_NAME} starts with Bearer, which belongs to an HTTP header; remove it.")
+        notes.warnings.append(
+            tr("{name} starts with Bearer, which belongs to an HTTP header; remove it.", name=TOKEN_NAME)
+        )
     whole = "".join(character for character in bare if character.isprintable() and not character.isspace())
     if whole != bare:
-        notes.warnings.append(f"{TOKEN_NAME} has a space or a line break inside, which was left out; copy it again.")
+        notes.warnings.append(
+            tr("{name} has a space or a line break inside, which was left out; copy it again.", name=TOKEN_NAME)
+        )
     return whole

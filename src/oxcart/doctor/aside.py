@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -35,5 +36,5 @@ async def in_thread(doing: str, call: Callable[[], Answer]) -> Answer:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, *outcome)
 
-    threading.Thread(target=run, name=f"doctor:{doing}", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name=f"doctor:{doing}", daemon=True).start()
     return await answer

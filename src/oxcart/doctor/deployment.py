@@ -17,6 +17,7 @@ from oxcart.checks import Finding, failed
 from oxcart.doctor.aside import in_thread
 from oxcart.doctor.fetch import HttpAnswer, fetch
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 from oxcart.secret import Secret
 
 ANSWER_SECONDS = 10.0
@@ -85,17 +86,19 @@ def parse_base(given: str) -> str:
         host = text.partition("/")[0]
         text = ("http://" if is_this_machine(urlsplit(f"//{host}").hostname or "") else "https://") + text
     parts = urlsplit(text)
-    cure = "Give the service's public address, as in https://worker-production.up.railway.app."
+    cure = tr("Give the service's public address, as in https://worker-production.up.railway.app.")
     try:
         port = parts.port
     except ValueError:
-        raise InvalidInput(f"The URL has a port that is none. {cure}") from None
+        raise InvalidInput(tr("The URL has a port that is none. {cure}", cure=cure)) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not _is_host(parts.hostname):
-        raise InvalidInput(f"That is no address of an HTTP service. {cure}")
+        raise InvalidInput(tr("That is no address of an HTTP service. {cure}", cure=cure))
     if parts.username is not None or parts.password is not None:
         raise InvalidInput(
-            "The URL carries a user or password, which would be seen in the list of processes. Leave it out; the token "
-            "of POST /canary comes from OXCART_HTTP_TOKEN or --token-file."
+            tr(
+                "The URL carries a user or password, which would be seen in the list of processes. Leave it out; the "
+                "token of POST /canary comes from OXCART_HTTP_TOKEN or --token-file."
+            )
         )
     path = _OWN_PATHS.sub("", parts.path)
     shown = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -118,29 +121,46 @@ def _is_host(host: str) -> bool:
 # --------------------------------------------------------------------------------------------- what is wrong with it
 def not_reached(error: Exception, host: str) -> Finding:
     """The finding for an error of the network. The worker has not been heard at all."""
-    railway = "On Railway: open the service, Settings, Networking, and copy the public domain (or generate one)."
+    railway = tr("On Railway: open the service, Settings, Networking, and copy the public domain (or generate one).")
     if isinstance(error, socket.gaierror | UnicodeError):
-        return failed("VERIFY_NO_ADDRESS", f"The name {host} does not resolve.", f"Correct the URL. {railway}")
+        return failed(
+            "VERIFY_NO_ADDRESS",
+            tr("The name {host} does not resolve.", host=host),
+            tr("Correct the URL. {railway}", railway=railway),
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _tls(f"The certificate of {host} is not trusted: {error.verify_message}.")
+        return _tls(tr("The certificate of {host} is not trusted: {reason}.", host=host, reason=error.verify_message))
     if isinstance(error, ssl.SSLError):
-        return _tls(f"TLS with {host} failed: {(error.reason or 'no reason given').lower().replace('_', ' ')}.")
+        return _tls(
+            tr(
+                "TLS with {host} failed: {reason}.",
+                host=host,
+                reason=(error.reason or tr("no reason given")).lower().replace("_", " "),
+            )
+        )
     if isinstance(error, ConnectionRefusedError):
-        hint = "Start the worker, or correct the port; on a platform give its public address without a port."
-        return failed("VERIFY_REFUSED", f"Nothing listens at {host}.", hint, retryable=True)
+        hint = tr("Start the worker, or correct the port; on a platform give its public address without a port.")
+        return failed("VERIFY_REFUSED", tr("Nothing listens at {host}.", host=host), hint, retryable=True)
     if isinstance(error, TimeoutError):
-        hint = "Look at the platform's status and at the service's log; a firewall between you and it does this too."
-        return failed("VERIFY_SILENT", f"{host} did not answer in time.", hint, retryable=True)
+        hint = tr(
+            "Look at the platform's status and at the service's log; a firewall between you and it does this too."
+        )
+        return failed("VERIFY_SILENT", tr("{host} did not answer in time.", host=host), hint, retryable=True)
     if isinstance(error, http.client.HTTPException):
-        hint = "Give the address of the worker's HTTP port (PORT); this is another service's, or https is needed."
-        return failed("VERIFY_NOT_HTTP", f"What listens at {host} does not speak HTTP.", hint)
+        hint = tr("Give the address of the worker's HTTP port (PORT); this is another service's, or https is needed.")
+        return failed("VERIFY_NOT_HTTP", tr("What listens at {host} does not speak HTTP.", host=host), hint)
     why = getattr(error, "strerror", None) or type(error).__name__
-    hint = "Check the network from here, then the platform's status."
-    return failed("VERIFY_BROKEN_OFF", f"The connection to {host} failed: {why}.", hint, retryable=True)
+    hint = tr("Check the network from here, then the platform's status.")
+    return failed(
+        "VERIFY_BROKEN_OFF",
+        tr("The connection to {host} failed: {reason}.", host=host, reason=why),
+        hint,
+        retryable=True,
+    )
 
 
 def _tls(summary: str) -> Finding:
-    hint = (
+    hint = tr(
         "Use the domain that the platform shows, not an IP address or an old name; for a new custom domain wait until "
         "its certificate is issued. A private authority is trusted by SSL_CERT_FILE."
     )
@@ -155,27 +175,31 @@ def not_ours(answer: HttpAnswer, base: str) -> Finding | None:
     if 300 <= answer.status < 400:
         return _redirect(answer, base)
     if answer.status in {401, 403, 407}:
-        hint = "Take the platform's or proxy's login off /health and /metrics, or give the worker's own address."
-        return failed("VERIFY_LOGIN", f"GET /health asks for a login ({answer.status}).", hint)
+        hint = tr("Take the platform's or proxy's login off /health and /metrics, or give the worker's own address.")
+        return failed("VERIFY_LOGIN", tr("GET /health asks for a login ({status}).", status=answer.status), hint)
     if answer.status == 404:
-        hint = "Correct the URL, or route the domain to the worker's service; it answers /health at its root."
-        return failed("VERIFY_NOT_FOUND", "There is no worker at this address: GET /health answers 404.", hint)
+        hint = tr("Correct the URL, or route the domain to the worker's service; it answers /health at its root.")
+        return failed("VERIFY_NOT_FOUND", tr("There is no worker at this address: GET /health answers 404."), hint)
     if answer.status >= 500:
-        hint = (
+        hint = tr(
             "The platform answers for a worker that is not up: read its deploy log; it must listen on PORT, and a "
             "failed pre-deploy doctor stops a deploy."
         )
-        summary = f"The platform answers {answer.status} in the worker's place."
+        summary = tr("The platform answers {status} in the worker's place.", status=answer.status)
         return failed("VERIFY_GATEWAY", summary, hint, retryable=True)
     if _looks_like_html(answer):
-        hint = "This is a website's address, perhaps the web app's. Give the one of the worker's service."
-        return failed("VERIFY_WEB_PAGE", f"GET /health shows a web page ({answer.status}), not a worker.", hint)
+        hint = tr("This is a website's address, perhaps the web app's. Give the one of the worker's service.")
+        return failed(
+            "VERIFY_WEB_PAGE", tr("GET /health shows a web page ({status}), not a worker.", status=answer.status), hint
+        )
     if isinstance(content, dict) and "redis" in content:
-        hint = "It looks like the Node worker: the domain still leads to it. Give the address of the other service."
-        return failed("VERIFY_NODE_WORKER", "A worker answers, but it is not Oxcart.", hint)
-    hint = "Another service answers here. Give the address of the worker's service."
+        hint = tr("It looks like the Node worker: the domain still leads to it. Give the address of the other service.")
+        return failed("VERIFY_NODE_WORKER", tr("A worker answers, but it is not Oxcart."), hint)
+    hint = tr("Another service answers here. Give the address of the worker's service.")
     return failed(
-        "VERIFY_WRONG_JSON", f"GET /health answers {answer.status} with something else than a worker's.", hint
+        "VERIFY_WRONG_JSON",
+        tr("GET /health answers {status} with something else than a worker's.", status=answer.status),
+        hint,
     )
 
 
@@ -187,13 +211,15 @@ def _is_worker(content: dict[str, Any]) -> bool:
 
 def _redirect(answer: HttpAnswer, base: str) -> Finding:
     location = urlsplit(answer.headers.get("location", ""))
-    goal = f"{location.scheme}://{location.netloc}{location.path}" if location.netloc else location.path or "nowhere"
+    goal = (
+        f"{location.scheme}://{location.netloc}{location.path}" if location.netloc else location.path or tr("nowhere")
+    )
     same_host = location.hostname == urlsplit(base).hostname
     if same_host and location.scheme == "https" and base.startswith("http:"):
-        hint = f"Use https: oxcart verify {base.replace('http:', 'https:', 1)}"
+        hint = tr("Use https: oxcart verify {url}", url=base.replace("http:", "https:", 1))
     else:
-        hint = "A login page or another site stands in front. Give the worker's own address, open for /health."
-    return failed("VERIFY_REDIRECT", f"GET /health is redirected to {goal}.", hint)
+        hint = tr("A login page or another site stands in front. Give the worker's own address, open for /health.")
+    return failed("VERIFY_REDIRECT", tr("GET /health is redirected to {goal}.", goal=goal), hint)
 
 
 def _looks_like_html(answer: HttpAnswer) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 
 _MOST_BYTES = 1 << 20
 
@@ -47,7 +48,12 @@ def fetch(
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidInput(f"{parts.scheme or 'This'} is no address of HTTP. Write it as https://HOST or http://HOST.")
+        raise InvalidInput(
+            tr(
+                "{scheme} is no address of HTTP. Write it as https://HOST or http://HOST.",
+                scheme=parts.scheme or tr("This"),
+            )
+        )
     connection = (
         http.client.HTTPSConnection(parts.hostname, parts.port, timeout=seconds, context=context)
         if parts.scheme == "https"

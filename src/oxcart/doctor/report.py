@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from oxcart.checks import State, Verdict, anchor
 from oxcart.doctor.run import Diagnosis, Result, because_of
+from oxcart.language import tr
 
 SCHEMA = 1
 
@@ -54,7 +55,7 @@ def _as_json(result: Result) -> dict[str, Any]:
     return {
         "id": check.id,
         "group": check.group,
-        "title": check.title,
+        "title": tr(check.title),
         "state": finding.state.value,
         "evidence": finding.evidence,
         "hint": finding.hint,
@@ -89,27 +90,32 @@ class Lines:
         if self._skipped:
             yield _BLANK
             symbol = self._symbols[State.SKIPPED]
-            yield Line(f"{symbol} {self._skipped} checks that need these were skipped (-v lists them)", _DIM)
+            told = tr("{count} checks that need these were skipped (-v lists them)", count=self._skipped)
+            yield Line(f"{symbol} {told}", _DIM)
 
     def _heading(self, result: Result) -> Iterator[Line]:
         if result.check.group != self._group:
             if self._group:
                 yield _BLANK
             self._group = result.check.group
-            yield Line(self._group, _BOLD)
+            yield Line(tr(self._group), _BOLD)
 
     def _lines_of(self, result: Result) -> Iterator[Line]:
         check, finding = result.check, result.finding
-        took = f"  [{result.duration_ms} ms]" if self._verbose and finding.state is not State.SKIPPED else ""
+        took = (
+            f"  [{tr('{count} ms', count=result.duration_ms)}]"
+            if self._verbose and finding.state is not State.SKIPPED
+            else ""
+        )
         evidence = f"  {finding.evidence}" if finding.evidence else ""
-        told = f"  {self._symbols[finding.state]} {check.title:<{self._wide}}{evidence}{took}".rstrip()
+        told = f"  {self._symbols[finding.state]} {tr(check.title):<{self._wide}}{evidence}{took}".rstrip()
         yield Line(told, _STYLES[finding.state], self._wide + 6)
         if finding.state is State.WARNING or (result.is_bad and self._verbose):
             if finding.hint:
                 yield Line(f"      {finding.hint}")
             yield Line(f"      oxcart explain {finding.code}", _DIM)
         if finding.raw and self._verbose:
-            yield Line(f"      raw: {finding.raw}", _DIM, 11)
+            yield Line(f"      {tr('raw')}: {finding.raw}", _DIM, 11)
 
 
 def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
@@ -119,17 +125,25 @@ def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
     yield _BLANK
     if verdict is None:
         warnings = counts[State.WARNING]
-        said = "" if not warnings else f", {warnings} warning{'s' if warnings > 1 else ''}"
-        yield Line(f"All is well: {counts[State.OK]} checks ok{said}.", _BOLD_GREEN)
+        said = tr("All is well: {count} checks ok.", count=counts[State.OK])
+        if warnings == 1:
+            said = tr("All is well: {count} checks ok, 1 warning.", count=counts[State.OK])
+        elif warnings:
+            said = tr("All is well: {count} checks ok, {warnings} warnings.", count=counts[State.OK], warnings=warnings)
+        yield Line(said, _BOLD_GREEN)
         return
     cause = next((result for result in diagnosis.results if result.is_bad), None)
     yield Line(f"{verdict.id}: {verdict.summary}", _BOLD_RED, 2)
     if cause is not None and cause.check.matters:
-        yield _labelled("Why it matters", cause.check.matters)
-    yield _labelled("What to do", verdict.action, _BOLD)
-    again = "may pass by itself; the worker goes on trying" if verdict.retryable else "does not help, change it first"
-    yield _labelled("Trying again", again)
-    yield _labelled("More", f"oxcart explain {verdict.id}")
+        yield _labelled(tr("Why it matters"), tr(cause.check.matters))
+    yield _labelled(tr("What to do"), verdict.action, _BOLD)
+    again = (
+        tr("may pass by itself; the worker goes on trying")
+        if verdict.retryable
+        else tr("does not help, change it first")
+    )
+    yield _labelled(tr("Trying again"), again)
+    yield _labelled(tr("More"), f"oxcart explain {verdict.id}")
     yield from _others(diagnosis, verdict, cause)
 
 
@@ -138,8 +152,8 @@ def _others(diagnosis: Diagnosis, verdict: Verdict, cause: Result | None) -> Ite
         finding = result.finding
         if result.is_bad and result is not cause and finding.code != verdict.id:
             yield _BLANK
-            yield Line(f"Also {finding.code}: {finding.summary}", _RED, 2)
-            yield _labelled("What to do", finding.hint)
+            yield Line(tr("Also {code}: {summary}", code=finding.code, summary=finding.summary), _RED, 2)
+            yield _labelled(tr("What to do"), finding.hint)
 
 
 def _labelled(label: str, text: str, style: str = "") -> Line:

@@ -14,11 +14,13 @@ from oxcart.checks import Check, Finding, NotApplicable, State, Unanswerable, Ve
 from oxcart.connection.failures import classify, failure_for, scrub
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import InvalidInput, OxcartError, ServerRefused, SettingsError, Unavailable
+from oxcart.language import tr
 
 Context = TypeVar("Context")
 
 CRASHED = "CHECK_CRASHED"
 _BAD = frozenset({State.FAILED, State.CRASHED})
+_RAW_LINKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,14 @@ def named(checks: Iterable[Check[Context]], given: Sequence[str]) -> set[str]:
     for name in given:
         if name not in known:
             guesses = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            guess = f" Did you mean {guesses[0]}?" if guesses else ""
-            raise InvalidInput(f'There is no check or group "{name}".{guess} oxcart doctor --list shows them all.')
+            guess = tr(" Did you mean {guess}?", guess=guesses[0]) if guesses else ""
+            raise InvalidInput(
+                tr(
+                    'There is no check or group "{name}".{guess} oxcart doctor --list shows them all.',
+                    name=name,
+                    guess=guess,
+                )
+            )
         found |= known[name]
     return found
 
@@ -108,7 +116,7 @@ async def run_checks(
         began = time.monotonic()
         reason = next((blocked[need] for need in check.needs if need in blocked), None)
         if check.id in left_out:
-            finding = Finding(State.SKIPPED, "left out on request (--skip)")
+            finding = Finding(State.SKIPPED, tr("left out on request (--skip)"))
         elif reason is not None:
             finding = Finding(State.SKIPPED, reason)
             blocked[check.id] = reason
@@ -124,7 +132,9 @@ async def run_checks(
 
 def because_of(result: Result) -> str:
     """Why a check that needs this one was skipped."""
-    return f"because {result.check.id} {result.finding.state.value}"
+    if result.finding.state is State.CRASHED:
+        return tr("because {check} crashed", check=result.check.id)
+    return tr("because {check} failed", check=result.check.id)
 
 
 async def _run(check: Check[Context], context: Context, target: Callable[[], RedisTarget | None]) -> Finding:
@@ -137,25 +147,25 @@ async def _run(check: Check[Context], context: Context, target: Callable[[], Red
         return failed_by(error.failure, evidence=error.failure.summary, raw=raw_text(error, target()))
     except SettingsError as error:
         text = scrub(" ".join(error.problems), target())
-        return Finding(State.FAILED, text, "Correct what the sentence names.", "SETTINGS_PROBLEM", text)
+        return Finding(State.FAILED, text, tr("Correct what the sentence names."), "SETTINGS_PROBLEM", text)
     except TimeoutError as error:
         if not limit.expired():
             return failed_by(classify(error, target=target()), raw=raw_text(error, target()))
         failure = failure_for("READ_TIMEOUT", target())
-        return failed_by(failure, evidence=f"no end after {check.deadline_seconds:g} s")
+        return failed_by(failure, evidence=tr("no end after {seconds:g} s", seconds=check.deadline_seconds))
     except (RedisError, OSError) as error:
         return failed_by(classify(error, target=target()), raw=raw_text(error, target()))
     except OxcartError as error:
         text = scrub(str(error), target())
-        return Finding(State.FAILED, text, "Run oxcart doctor -v, and report what it shows.", CRASHED, text)
+        return Finding(State.FAILED, text, tr("Run oxcart doctor -v, and report what it shows."), CRASHED, text)
     except Exception as error:  # noqa: BLE001 - one check with a bug must not hide what the others see
         return _crashed(error, target())
 
 
 def _crashed(error: Exception, target: RedisTarget | None) -> Finding:
     kind = type(error).__name__
-    summary = f"The check itself met an error that it did not expect ({kind})."
-    hint = "Please report it in the project's issue tracker, with the output of oxcart doctor --report -v."
+    summary = tr("The check itself met an error that it did not expect ({kind}).", kind=kind)
+    hint = tr("Please report it in the project's issue tracker, with the output of oxcart doctor --report -v.")
     return Finding(State.CRASHED, kind, hint, CRASHED, summary, raw=raw_text(error, target))
 
 
@@ -163,7 +173,9 @@ def raw_text(error: BaseException, target: RedisTarget | None) -> str:
     """The error and what it came from, one after the other, without arguments of commands and the password."""
     parts: list[str] = []
     link: BaseException | None = error.__cause__ if isinstance(error, OxcartError) and error.__cause__ else error
-    while link is not None and len(parts) < 4:
+    seen = set[int]()  # an error that was raised again may have come from itself
+    while link is not None and len(parts) < _RAW_LINKS and id(link) not in seen:
+        seen.add(id(link))
         text = f"{type(link).__name__}: {scrub(str(link), target)}".rstrip(": ")
         if text not in parts:
             parts.append(text)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link, Server
 from oxcart.errors import OxcartError, ServerRefused
+from oxcart.language import tr
 from oxcart.protocol.codec import encode
 from oxcart.protocol.exchange import KEEP_ALL, WRITTEN, ClaimedJob, Item, Reply, exchange_command
 from oxcart.protocol.keys import QueueKeys
@@ -147,13 +148,13 @@ async def _claim(scratch: ScratchQueue) -> tuple[ClaimedJob, int]:
     await scratch.let_expire()
     popped = await scratch.step("marker", scratch.link.request("BZPOPMIN", scratch.keys.marker, 1))
     if popped is None:
-        raise StepFailed("marker", "an added job woke nobody: the marker was not set")
+        raise StepFailed("marker", tr("an added job woke nobody: the marker was not set"))
     reply, now = await scratch.step("claim", scratch.exchange(room=1))
     if [text(job[0]) for job in reply.jobs] != [added.id]:
         raise StepFailed("claim", f"the job that was added was not handed out; notes: {reply.notes!r}"[:200])
     lock = await scratch.step("lock", scratch.link.request("GET", scratch.keys.lock(added.id)))
     if lock is None or text(lock) != scratch.token:
-        raise StepFailed("lock", "the claim has no lock, or another's")
+        raise StepFailed("lock", tr("the claim has no lock, or another's"))
     return ClaimedJob(*reply.jobs[0]), now
 
 
@@ -162,19 +163,19 @@ async def _renew(scratch: ScratchQueue, claimed: ClaimedJob, processed_on: int) 
     command = renew_command(scratch.keys, [held], _LOCK_MS)
     statuses = await scratch.step("renew", scratch.run(command, "renew"))
     if list(statuses) != [RENEWED]:
-        raise StepFailed("renew", f"the lock was not renewed: {statuses!r}")
+        raise StepFailed("renew", tr("the lock was not renewed: {statuses!r}", statuses=statuses))
 
 
 async def _finish(scratch: ScratchQueue, claimed: ClaimedJob, processed_on: int, *, step: str = "finish") -> None:
     item = Item(claimed.job_id, scratch.token, claimed.ats, processed_on, 0, "c", 1, encode("ok"), "", "")
     reply, _ = await scratch.step(step, scratch.exchange(room=0, items=(item,)))
     if list(reply.statuses) != [WRITTEN]:
-        raise StepFailed(step, f"the job was not finished: {reply.statuses!r}")
+        raise StepFailed(step, tr("the job was not finished: {statuses!r}", statuses=reply.statuses))
     events = await scratch.step("event", scratch.link.request("XRANGE", scratch.keys.events, "-", "+"))
     told = [pairs(fields) for _, fields in events]
     wanted = text(claimed.job_id)
     if not any(event.get("event") == "completed" and event.get("jobId") == wanted for event in told):
-        raise StepFailed("event", "the end of the job was not told in the stream of events")
+        raise StepFailed("event", tr("the end of the job was not told in the stream of events"))
 
 
 async def _delayed(scratch: ScratchQueue) -> None:
@@ -185,7 +186,9 @@ async def _delayed(scratch: ScratchQueue) -> None:
     await scratch.let_expire()
     claimed, now = await scratch.step("delayed", _wait_for(scratch, added.id))
     if time.monotonic() - began < _DELAY_SECONDS * 0.9:
-        raise StepFailed("delayed", f"a job with a delay of {_DELAY_SECONDS:g} s was handed out before its time")
+        raise StepFailed(
+            "delayed", tr("a job with a delay of {seconds:g} s was handed out before its time", seconds=_DELAY_SECONDS)
+        )
     await _finish(scratch, claimed, now, step="finish-delayed")
 
 
@@ -204,14 +207,15 @@ async def _schedule(scratch: ScratchQueue) -> None:
     repeat = Repeat(every_seconds=3600)
     job_id = await scratch.step("schedule", queue.upsert_schedule(_SCHEDULE, repeat, name="doctor"))
     if job_id is None:
-        raise StepFailed("schedule", "the schedule has no next job")
+        raise StepFailed("schedule", tr("the schedule has no next job"))
     await scratch.let_expire()
     if [schedule.id for schedule in await queue.schedules()] != [_SCHEDULE] or await queue.get(job_id) is None:
-        raise StepFailed("schedule", "the schedule or its job is not where it was put")
+        raise StepFailed("schedule", tr("the schedule or its job is not where it was put"))
     with contextlib.suppress(OxcartError):  # its keys are removed anyway
         await queue.remove_schedule(_SCHEDULE)
 
 
 def in_one_line(took_ms: dict[str, float]) -> str:
     """As in: add 1, claim 2, … ms."""
-    return ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in took_ms.items()) + " ms"
+    steps = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in took_ms.items())
+    return tr("{steps} ms", steps=steps)

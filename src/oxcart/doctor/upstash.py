@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from oxcart.checks import Verdict
 from oxcart.errors import Failure
+from oxcart.language import tr
 
 # Upstash's tokens have 40 characters and more; of a shorter text nobody knows whether it was ever base64.
 _SHORT_TOKEN = 24
@@ -27,20 +28,34 @@ class Rest(StrEnum):
     UNTRIED = "untried"
 
 
+class Alphabet(StrEnum):
+    """Which characters a token is made of."""
+
+    HEXADECIMAL = "hexadecimal"
+    BASE64 = "base64"
+    URL_SAFE = "URL-safe base64"
+    MIXED = "not only base64"
+
+
 @dataclass(frozen=True, slots=True)
 class TokenShape:
     """All that may be told of a token. `ending` is its last 4 characters, empty for a short one."""
 
     length: int
-    alphabet: str
+    alphabet: Alphabet
     ending: str
     needs_stripping: bool
     length_is_off: bool
     is_management_key: bool
 
     def __str__(self) -> str:
-        ending = f", ends in …{self.ending}" if self.ending else ""
-        return f"{self.length} characters, {self.alphabet}{ending}"
+        ending = tr(", ends in …{ending}", ending=self.ending) if self.ending else ""
+        return tr(
+            "{length} characters, {alphabet}{ending}",
+            length=self.length,
+            alphabet=tr(self.alphabet.value),
+            ending=ending,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +78,14 @@ def shape_of(token: str, *, needs_stripping: bool) -> TokenShape:
     """`token` as the worker uses it. Base64 has a length that 4 divides; one character lost shows."""
     bare = token.rstrip("=")
     if re.fullmatch(r"[0-9a-fA-F]+", token):
-        alphabet = "hexadecimal"
+        alphabet = Alphabet.HEXADECIMAL
     elif re.fullmatch(r"[A-Za-z0-9+/]+", bare):
-        alphabet = "base64"
+        alphabet = Alphabet.BASE64
     elif re.fullmatch(r"[A-Za-z0-9_-]+", bare):
-        alphabet = "URL-safe base64"
+        alphabet = Alphabet.URL_SAFE
     else:
-        alphabet = "not only base64"
-    is_base64 = alphabet in {"base64", "URL-safe base64"}
+        alphabet = Alphabet.MIXED
+    is_base64 = alphabet in {Alphabet.BASE64, Alphabet.URL_SAFE}
     is_key = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", token, re.IGNORECASE) is not None
     return TokenShape(
         length=len(token),
@@ -207,4 +222,4 @@ ROWS: tuple[Row, ...] = (
 def diagnose(seen: Evidence) -> Verdict | None:
     """None if no row fits: then the code of the failure itself is the verdict."""
     row = next((row for row in ROWS if row.fits(seen)), None)
-    return None if row is None else Verdict(row.code, row.summary, row.action, row.retryable)
+    return None if row is None else Verdict(row.code, tr(row.summary), tr(row.action), row.retryable)

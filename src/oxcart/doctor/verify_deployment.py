@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from oxcart.checks import Finding, State, failed, ok, warning
 from oxcart.doctor.aside import in_thread
 from oxcart.doctor.deployment import ANSWER_SECONDS, Deployment, is_this_machine, not_ours, not_reached
+from oxcart.language import tr
 
 NETWORK_ERRORS = (OSError, http.client.HTTPException, UnicodeError)
 
@@ -41,7 +42,13 @@ async def reach(deployment: Deployment) -> Finding:
             await in_thread("connect", lambda: _connect(deployment))
         except NETWORK_ERRORS as error:
             return not_reached(error, deployment.host)
-        return ok(f"{deployment.host} connects in {(time.monotonic() - began) * 1000:.0f} ms")
+        return ok(
+            tr(
+                "{host} connects in {milliseconds:.0f} ms",
+                host=deployment.host,
+                milliseconds=(time.monotonic() - began) * 1000,
+            )
+        )
 
     return await until_good(deployment, probe)
 
@@ -59,9 +66,9 @@ def _socket(deployment: Deployment) -> socket.socket:
 async def tls(deployment: Deployment) -> Finding:
     if not deployment.is_secure:
         if is_this_machine(deployment.host):
-            return ok("this machine is asked without TLS")
-        hint = "Use the https:// address, so that the token of POST /canary is not read on its way."
-        return warning("VERIFY_NO_TLS", "The address is http://, without TLS.", hint)
+            return ok(tr("this machine is asked without TLS"))
+        hint = tr("Use the https:// address, so that the token of POST /canary is not read on its way.")
+        return warning("VERIFY_NO_TLS", tr("The address is http://, without TLS."), hint)
 
     async def probe() -> Finding:
         try:
@@ -70,9 +77,9 @@ async def tls(deployment: Deployment) -> Finding:
             return not_reached(error, deployment.host)
         days = (until - datetime.now(UTC)).days
         if days < _CERTIFICATE_DAYS:
-            hint = "Renew it. A platform's own domain renews by itself: then look at its status page."
-            return warning("VERIFY_TLS_EXPIRES", f"The certificate ends in {days} days.", hint)
-        return ok(f"the certificate is trusted for {days} more days")
+            hint = tr("Renew it. A platform's own domain renews by itself: then look at its status page.")
+            return warning("VERIFY_TLS_EXPIRES", tr("The certificate ends in {days} days.", days=days), hint)
+        return ok(tr("the certificate is trusted for {days} more days", days=days))
 
     return await until_good(deployment, probe)
 
@@ -97,7 +104,13 @@ async def worker(deployment: Deployment) -> Finding:
         if wrong is not None:
             return wrong
         deployment.health, deployment.status = answer.json(), answer.status
-        return ok(f"Oxcart {deployment.health['version']}, queue {deployment.part('worker').get('queueName')}")
+        return ok(
+            tr(
+                "Oxcart {version}, queue {queue}",
+                version=deployment.health["version"],
+                queue=deployment.part("worker").get("queueName"),
+            )
+        )
 
     return await until_good(deployment, probe)
 
@@ -111,15 +124,15 @@ async def release(deployment: Deployment) -> Finding:
             return found
         running = deployment.health.get("release")
         if expected is None:
-            return ok(f"{running or 'not named'} (none was expected)")
+            return ok(tr("{release} (none was expected)", release=running or tr("not named")))
         if not running:
-            hint = (
+            hint = tr(
                 "Set OXCART_RELEASE to the commit before `railway up`; Railway names it itself for GitHub deploys only."
             )
-            return failed("VERIFY_RELEASE_UNKNOWN", "The worker does not know which release it is.", hint)
+            return failed("VERIFY_RELEASE_UNKNOWN", tr("The worker does not know which release it is."), hint)
         if not _same_commit(str(running), expected):
-            summary = f"{str(running)[:12]} runs, and not {expected[:12]}."
-            hint = (
+            summary = tr("{running} runs, and not {expected}.", running=str(running)[:12], expected=expected[:12])
+            hint = tr(
                 "The new deploy is not live: look at its build and deploy logs, then run this again with --wait 300s."
             )
             return failed("VERIFY_RELEASE_OLD", summary, hint, retryable=True)

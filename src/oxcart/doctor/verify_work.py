@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from oxcart.checks import Finding, State, Unanswerable, failed, ok, warning
+from oxcart.connection.failures import BY_CODE, failure_for
+from oxcart.connection.target import RedisTarget
 from oxcart.doctor.deployment import Deployment, is_this_machine, not_reached
 from oxcart.doctor.verify_deployment import NETWORK_ERRORS, until_good, worker
 from oxcart.errors import JobFailed, ResultGone, ResultTimeout
+from oxcart.language import ENGLISH, spoken, tr
 
 _FRESH_SECONDS = 30.0
 """An idle worker blocks for 20 s at most; with 5 s for the answer and 5 s of reserve."""
 
 _YOUNG_SECONDS = 600.0
-_LOOK_AT_QUEUE = "Look at the queue (oxcart counts) and at the worker's log."
+LOOK_AT_QUEUE = "Look at the queue (oxcart counts) and at the worker's log."
 
 
 async def health(deployment: Deployment) -> Finding:
@@ -32,19 +36,40 @@ def _judge_health(deployment: Deployment) -> Finding:
         unknown = work.get("unknownJobs")
         if isinstance(unknown, list) and unknown:
             names = ", ".join(map(str, unknown[:5]))
-            hint = "Deploy a handler for them, or leave them to the worker that has one: they go back, unharmed."
-            return warning("VERIFY_UNKNOWN_JOBS", f"Jobs without a handler here: {names}.", hint)
-        return ok(f"200, Redis {redis.get('host')} connected, {work.get('jobsProcessing')} jobs running")
+            hint = tr("Deploy a handler for them, or leave them to the worker that has one: they go back, unharmed.")
+            return warning("VERIFY_UNKNOWN_JOBS", tr("Jobs without a handler here: {names}.", names=names), hint)
+        return ok(
+            tr(
+                "200, Redis {host} connected, {jobs} jobs running",
+                host=redis.get("host"),
+                jobs=work.get("jobsProcessing"),
+            )
+        )
     code = redis.get("errorCode")
-    summary = redis.get("error") or f"The worker is {work.get('state')}, and /health answers {deployment.status}."
-    hint = redis.get("advice") or "Look at the worker's log from its start on."
+    summary, hint = _told_by_worker(redis)
+    summary = summary or tr(
+        "The worker is {state}, and /health answers {status}.", state=work.get("state"), status=deployment.status
+    )
+    hint = hint or tr("Look at the worker's log from its start on.")
     return failed(
         code if isinstance(code, str) and code else "VERIFY_UNHEALTHY",
-        str(summary),
-        str(hint),
-        evidence=f"/health answers {deployment.status}: {summary}",
+        summary,
+        hint,
+        evidence=tr("/health answers {status}: {summary}", status=deployment.status, summary=summary),
         retryable=True,
     )
+
+
+def _told_by_worker(redis: Mapping[str, Any]) -> tuple[str, str]:
+    """What /health says of Redis, and its advice. The worker speaks English; its code names the same row here."""
+    code, host, port = redis.get("errorCode"), redis.get("host"), redis.get("port")
+    if spoken() != ENGLISH and code in BY_CODE and isinstance(host, str) and isinstance(port, int):
+        failure = failure_for(str(code), RedisTarget(host, port, tls=redis.get("tls") is True))
+        return failure.summary, failure.advice
+    words, advice = str(redis.get("error") or ""), str(redis.get("advice") or "")
+    if spoken() == ENGLISH or not words:
+        return words, advice
+    return tr('The worker says: "{words}"', words=words), ""
 
 
 async def fetching(deployment: Deployment) -> Finding:
@@ -52,18 +77,18 @@ async def fetching(deployment: Deployment) -> Finding:
     if not isinstance(age, int | float):
         return failed(
             "VERIFY_NOT_FETCHING",
-            "The worker has not fetched from the queue yet.",
-            "Wait a few seconds and verify again; if it stays so, read the worker's log.",
+            tr("The worker has not fetched from the queue yet."),
+            tr("Wait a few seconds and verify again; if it stays so, read the worker's log."),
             retryable=True,
         )
     if age > _FRESH_SECONDS:
         return failed(
             "VERIFY_NOT_FETCHING",
-            f"The worker last heard from the queue {age:.0f} s ago.",
-            "A handler may block its event loop: look for worker.loop_blocked in the log, and restart the worker.",
+            tr("The worker last heard from the queue {age:.0f} s ago.", age=age),
+            tr("A handler may block its event loop: look for worker.loop_blocked in the log, and restart the worker."),
             retryable=True,
         )
-    return ok(f"the queue answered {age:.1f} s ago")
+    return ok(tr("the queue answered {age:.1f} s ago", age=age))
 
 
 class NoCounts(Exception):  # noqa: N818 - carries what to report
@@ -88,26 +113,32 @@ async def _compare_reads(deployment: Deployment) -> Finding:
     second = await _counts(deployment)
     error = second["lastError"]
     if error is not None:
-        hint = "Run oxcart doctor where the worker runs: it finds the cause."
-        return failed("VERIFY_LAST_ERROR", f"Redis is away: {error}", hint, retryable=True)
+        hint = tr("Run oxcart doctor where the worker runs: it finds the cause.")
+        return failed("VERIFY_LAST_ERROR", tr("Redis is away: {error}", error=error), hint, retryable=True)
     if second["uptime"] < first["uptime"]:
-        hint = "Give one replica's address, or verify again: the two reads came from different processes."
-        return warning("VERIFY_OTHER_PROCESS", "Another process answered the second time.", hint)
+        hint = tr("Give one replica's address, or verify again: the two reads came from different processes.")
+        return warning("VERIFY_OTHER_PROCESS", tr("Another process answered the second time."), hint)
     again = second["reconnectAttempts"] - first["reconnectAttempts"]
-    span = f"{deployment.window_seconds:g} s"
+    span = tr("{seconds:g} s", seconds=deployment.window_seconds)
     if again >= 2:
-        summary = f"The connection to Redis was tried {again:.0f} times within {span}."
-        hint = "Something cuts it again and again: look for redis.lost in the log, and run oxcart doctor there."
+        summary = tr("The connection to Redis was tried {again:.0f} times within {span}.", again=again, span=span)
+        hint = tr("Something cuts it again and again: look for redis.lost in the log, and run oxcart doctor there.")
         return failed("VERIFY_RECONNECTS", summary, hint, retryable=True)
     if again == 1:
-        hint = "Verify again; if it repeats, look for redis.lost in the log."
-        return warning("VERIFY_RECONNECTS", f"The connection to Redis was made anew within {span}.", hint)
-    return ok(f"no error, no reconnect within {span}; jobs completed since its start: {second['completed']:.0f}")
+        hint = tr("Verify again; if it repeats, look for redis.lost in the log.")
+        return warning("VERIFY_RECONNECTS", tr("The connection to Redis was made anew within {span}.", span=span), hint)
+    return ok(
+        tr(
+            "no error, no reconnect within {span}; jobs completed since its start: {completed:.0f}",
+            span=span,
+            completed=second["completed"],
+        )
+    )
 
 
 async def canary(deployment: Deployment) -> Finding:
     if not deployment.wants_canary:
-        raise Unanswerable("left out on request (--no-canary)")
+        raise Unanswerable(tr("left out on request (--no-canary)"))
     if deployment.token is not None or is_this_machine(deployment.host):
         found = await _canary_by_http(deployment)
         if found.code != "VERIFY_TOKEN" or deployment.token is not None:
@@ -116,9 +147,12 @@ async def canary(deployment: Deployment) -> Finding:
         queue = str(deployment.part("worker").get("queueName", "")).partition(",")[0]
         try:
             return ok(await deployment.enqueue(queue))
-        except (ResultTimeout, ResultGone, JobFailed) as error:
-            return failed("VERIFY_CANARY", str(error), _LOOK_AT_QUEUE)
-    raise Unanswerable("there is no HTTP token (OXCART_HTTP_TOKEN, --token-file) and no Redis in the environment")
+        except JobFailed as error:
+            summary = tr("Job {job} failed: {reason}", job=error.job_id, reason=error.failed_reason)
+            return failed("VERIFY_CANARY", summary, tr(LOOK_AT_QUEUE))
+        except (ResultTimeout, ResultGone) as error:
+            return failed("VERIFY_CANARY", str(error), tr(LOOK_AT_QUEUE))
+    raise Unanswerable(tr("there is no HTTP token (OXCART_HTTP_TOKEN, --token-file) and no Redis in the environment"))
 
 
 async def _canary_by_http(deployment: Deployment) -> Finding:
@@ -129,12 +163,22 @@ async def _canary_by_http(deployment: Deployment) -> Finding:
     content = answer.json()
     said = content.get("error") if isinstance(content, dict) else None
     if answer.status in {401, 403}:
-        hint = "Give the value that the service has as OXCART_HTTP_TOKEN, in the same variable here or by --token-file."
-        return failed("VERIFY_TOKEN", f"The worker refuses the token ({answer.status}).", hint)
+        hint = tr(
+            "Give the value that the service has as OXCART_HTTP_TOKEN, in the same variable here or by --token-file."
+        )
+        return failed("VERIFY_TOKEN", tr("The worker refuses the token ({status}).", status=answer.status), hint)
     if answer.status == 200 and isinstance(content, dict) and content.get("ok") is True:
-        return ok(f"job {content.get('jobId')} went through in {content.get('durationMs')} ms")
-    summary = str(said or f"POST /canary answered {answer.status}.")
-    return failed("VERIFY_CANARY", summary, _LOOK_AT_QUEUE, retryable=answer.status == 503)
+        return ok(
+            tr(
+                "job {job} went through in {milliseconds} ms",
+                job=content.get("jobId"),
+                milliseconds=content.get("durationMs"),
+            )
+        )
+    summary = tr("POST /canary answered {status}.", status=answer.status)
+    if said:
+        summary = tr('{summary} It says: "{words}"', summary=summary, words=said)
+    return failed("VERIFY_CANARY", summary, tr(LOOK_AT_QUEUE), retryable=answer.status == 503)
 
 
 async def counters(deployment: Deployment) -> Finding:
@@ -146,18 +190,25 @@ async def counters(deployment: Deployment) -> Finding:
     is_young = now["uptime"] < _YOUNG_SECONDS or now["uptime"] < before["uptime"]
     base = {name: 0.0 if is_young else before[name] for name in ("failed", "completed", "stalled")}
     grown = {name: now[name] - base[name] for name in base}
-    since = "since the worker started" if is_young else "while it was verified"
+    since = tr("since the worker started") if is_young else tr("while it was verified")
     if grown["stalled"] > 0:
-        hint = (
+        hint = tr(
             "A worker was killed in mid-job, perhaps by this deploy: leave it time to stop "
             "(RAILWAY_DEPLOYMENT_DRAINING_SECONDS), and look at its memory."
         )
-        return failed("VERIFY_STALLED", f"{grown['stalled']:.0f} jobs stalled {since}.", hint)
+        return failed(
+            "VERIFY_STALLED", tr("{stalled:.0f} jobs stalled {since}.", stalled=grown["stalled"], since=since), hint
+        )
     if grown["failed"] >= 5 and grown["failed"] > grown["completed"]:
-        summary = f"{grown['failed']:.0f} jobs failed and {grown['completed']:.0f} completed {since}."
-        hint = "See why with oxcart jobs list; roll back if it began with this deploy."
+        summary = tr(
+            "{failed:.0f} jobs failed and {completed:.0f} completed {since}.",
+            failed=grown["failed"],
+            completed=grown["completed"],
+            since=since,
+        )
+        hint = tr("See why with oxcart jobs list; roll back if it began with this deploy.")
         return failed("VERIFY_FAILED_JOBS", summary, hint)
-    return ok(f"{grown['failed']:.0f} failed, none stalled {since}")
+    return ok(tr("{failed:.0f} failed, none stalled {since}", failed=grown["failed"], since=since))
 
 
 async def _counts(deployment: Deployment) -> dict[str, Any]:
@@ -172,8 +223,8 @@ async def _counts(deployment: Deployment) -> dict[str, Any]:
         counts = {"completed": float(jobs["completed"]), "failed": float(jobs["failed"])}
         counts |= {"reconnectAttempts": float(redis["reconnectAttempts"]), "uptime": float(content["worker"]["uptime"])}
     except (TypeError, KeyError, ValueError) as error:
-        hint = "Let /metrics through as /health is: a proxy or a route in front may keep it away."
-        summary = f"GET /metrics answers {answer.status} with something else than the worker's."
+        hint = tr("Let /metrics through as /health is: a proxy or a route in front may keep it away.")
+        summary = tr("GET /metrics answers {status} with something else than the worker's.", status=answer.status)
         raise NoCounts(failed("VERIFY_METRICS", summary, hint)) from error
     return {**counts, "lastError": redis.get("lastError"), "stalled": _stalled(text.body)}
 

@@ -15,6 +15,7 @@ from oxcart.connection.upstash import TOKEN_NAME, URL_NAME
 from oxcart.doctor.reach import Address
 from oxcart.doctor.upstash import TokenShape, shape_of
 from oxcart.errors import Failure, OxcartError
+from oxcart.language import tr
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import text
@@ -60,25 +61,25 @@ class Visit:
     @property
     def settings(self) -> Settings:
         if self.found.settings is None:
-            raise Unanswerable("the settings have problems")
+            raise Unanswerable(tr("the settings have problems"))
         return self.found.settings
 
     @property
     def known_target(self) -> RedisTarget:
         if self.target is None:
-            raise Unanswerable("there is no address of Redis")
+            raise Unanswerable(tr("there is no address of Redis"))
         return self.target
 
     @property
     def known_link(self) -> Link:
         if self.link is None:
-            raise Unanswerable("there is no connection")
+            raise Unanswerable(tr("there is no connection"))
         return self.link
 
     @property
     def known_server(self) -> Server:
         if self.server is None:
-            raise Unanswerable("there is no connection")
+            raise Unanswerable(tr("there is no connection"))
         return self.server
 
     @property
@@ -125,7 +126,7 @@ class Visit:
             try:
                 reply = await self.known_link.request("INFO", deadline_seconds=CONNECT_SECONDS)
             except OxcartError as error:
-                raise Unanswerable("this server does not show INFO") from error
+                raise Unanswerable(tr("this server does not show INFO")) from error
             pairs = (line.partition(":") for line in text(reply).splitlines())
             self._info = {name: value.strip() for name, colon, value in pairs if colon}
         return self._info
@@ -134,14 +135,14 @@ class Visit:
         """One field of INFO. Raises Unanswerable."""
         value = (await self.info()).get(name)
         if value is None:
-            raise Unanswerable(f"this server does not show {name}")
+            raise Unanswerable(tr("this server does not show {name}", name=name))
         return value
 
     async def number(self, name: str) -> int:
         """One field of INFO that is a whole number. Raises Unanswerable."""
         value = await self.fact(name)
         if not value.lstrip("-").isdigit():
-            raise Unanswerable(f"this server shows {name} as no number")
+            raise Unanswerable(tr("this server shows {name} as no number", name=name))
         return int(value)
 
     @property

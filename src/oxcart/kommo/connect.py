@@ -14,7 +14,7 @@ from oxcart.errors import InvalidInput, PortUnavailable
 from oxcart.kommo.address import read_account_host
 from oxcart.kommo.authorize import Integration, begin_authorization, connect_long_lived, finish_authorization
 from oxcart.kommo.client import LongLivedToken
-from oxcart.kommo.crm import Crm
+from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.limiter import Caller
 from oxcart.kommo.store.connections import StoredConnection, connection_of_domain, organisation_is_wanted
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
@@ -36,7 +36,7 @@ class Pending:
     redirect_uri: str
 
 
-async def check_organisation(crm: Crm, domain: str, org_id: str | None) -> None:
+async def check_organisation(crm: ServedCrm, domain: str, org_id: str | None) -> None:
     """Raises InvalidInput where the database wants an organisation and none is named."""
     host = read_account_host(domain)
     async with crm.database.reading("Looking for organisations") as connection:
@@ -49,7 +49,7 @@ async def check_organisation(crm: Crm, domain: str, org_id: str | None) -> None:
             )
 
 
-async def connect_by_token(crm: Crm, domain: str, token: Secret, *, org_id: str | None) -> StoredConnection:
+async def connect_by_token(crm: ServedCrm, domain: str, token: Secret, *, org_id: str | None) -> StoredConnection:
     """With a private integration's long-lived token. Raises Unauthorized for one that Kommo refuses; nothing is stored.
 
     Raises InvalidInput for a domain that is none, or where an organisation must be named.
@@ -64,7 +64,7 @@ async def connect_by_token(crm: Crm, domain: str, token: Secret, *, org_id: str 
     return await crm.find(connection_id=connection_id)
 
 
-async def begin(crm: Crm, domain: str, integration: Integration, *, org_id: str | None) -> Pending:
+async def begin(crm: ServedCrm, domain: str, integration: Integration, *, org_id: str | None) -> Pending:
     """The first half of OAuth. Raises InvalidInput."""
     host = read_account_host(domain)
     await check_organisation(crm, host, org_id)
@@ -77,7 +77,7 @@ async def begin(crm: Crm, domain: str, integration: Integration, *, org_id: str 
     return Pending(url, integration.redirect_uri)
 
 
-async def finish(crm: Crm, query: Mapping[str, str]) -> StoredConnection:
+async def finish(crm: ServedCrm, query: Mapping[str, str]) -> StoredConnection:
     """The second half, with what Kommo's redirect brought. Raises InvalidInput, KommoError."""
     if "error" in query:
         raise InvalidInput(f"Connecting an account: access was not granted ({query['error'][:60]}). Begin again.")
@@ -146,7 +146,7 @@ def _query(text: str) -> dict[str, str]:
     return dict(parse_qsl(text))
 
 
-async def _existing(crm: Crm, host: str, org_id: str | None) -> StoredConnection | None:
+async def _existing(crm: ServedCrm, host: str, org_id: str | None) -> StoredConnection | None:
     """An account that is connected keeps its row, whoever made it."""
     async with crm.database.reading("Looking for a connected account") as connection:
         found = await connection_of_domain(connection, host, org_id)

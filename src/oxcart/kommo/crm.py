@@ -25,12 +25,9 @@ from oxcart.telemetry.bus import Emit
 
 
 class Crm:
-    """One per process and event loop; see `open_crm`."""
+    """One per process and event loop."""
 
-    def __init__(self, settings: Settings, server: Server, database: Database, kommo: Kommo, emit: Emit) -> None:
-        keyring = Keyring(settings.encryption_key, settings.old_encryption_keys)
-        self.settings = settings
-        self.server = server
+    def __init__(self, database: Database, kommo: Kommo, keyring: Keyring, emit: Emit) -> None:
         self.database = database
         self.kommo = kommo
         self.keyring = keyring
@@ -76,13 +73,22 @@ class Crm:
         return Account(stored.id, stored.org_id, stored.domain, self.database, client, self.emit)
 
 
+class ServedCrm(Crm):
+    """With the settings and the Redis that it lives beside; see `open_crm`."""
+
+    def __init__(self, settings: Settings, server: Server, database: Database, kommo: Kommo, emit: Emit) -> None:
+        super().__init__(database, kommo, Keyring(settings.encryption_key, settings.old_encryption_keys), emit)
+        self.settings = settings
+        self.server = server
+
+
 @asynccontextmanager
-async def open_crm(settings: Settings, server: Server, emit: Emit, *, pace: Pace | None = None) -> AsyncIterator[Crm]:
+async def open_crm(settings: Settings, server: Server, emit: Emit, *, pace: Pace | None = None) -> AsyncIterator[ServedCrm]:
     """Raises SettingsError (no database, no tables, no key), Unavailable."""
     async with open_database(database_of(settings)) as database:
         limiter = Limiter(server, pace=pace, emit=emit)
         async with Kommo(limiter, base_url=settings.kommo_base_url) as kommo:
-            yield Crm(settings, server, database, kommo, emit)
+            yield ServedCrm(settings, server, database, kommo, emit)
 
 
 async def has_connections(settings: Settings) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.errors import OxcartError
-from oxcart.kommo.crm import Crm
+from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.schedules import OWN_QUEUE, remove_schedules
 from oxcart.kommo.store.connections import StoredConnection, purge_connection
 from oxcart.kommo.store.platform_tables import crm_connections
@@ -16,7 +16,7 @@ from oxcart.kommo.webhooks.subscription import unsubscribe
 from oxcart.queue.producer import Queue
 
 
-async def let_go(crm: Crm, stored: StoredConnection, *, purge: bool) -> str:
+async def let_go(crm: ServedCrm, stored: StoredConnection, *, purge: bool) -> str:
     """What became of the webhook, in a sentence. An account that cannot be reached is let go all the same."""
     account = crm.account(stored, interactive=True, patience_seconds=10)
     webhook = "Its webhook could not be removed; Kommo disables it by itself when nobody answers."

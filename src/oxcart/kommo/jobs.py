@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from oxcart.errors import Discard, InvalidInput
 from oxcart.job import Job
 from oxcart.kommo.account import Account
-from oxcart.kommo.crm import Crm
+from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.platform_status import telling_the_platform
 from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
@@ -29,7 +29,7 @@ from oxcart.queue.producer import Queue
 Result = TypeVar("Result")
 
 
-async def run_sync(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_sync(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:sync` {connectionId | domain, entities?: […], full?: bool}: what hooks have told, then every stream."""
     stored = await _found(crm, job)
     names = _names(job.data)
@@ -43,7 +43,7 @@ async def run_sync(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     return await patiently(job, work)
 
 
-async def run_sweep(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_sweep(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:sweep` {connectionId | domain, entities?: […]}: find what vanished without a word, forget what is old."""
     from oxcart.kommo.retention import forget_old
     from oxcart.kommo.sync.sweep import sweep_account
@@ -65,7 +65,7 @@ async def run_sweep(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     return await patiently(job, work)
 
 
-async def run_hooks(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_hooks(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:hooks` {connectionId}: read what stored webhooks say has changed."""
     stored = await _found(crm, job)
 
@@ -75,47 +75,47 @@ async def run_hooks(crm: Crm, job: Job[Any]) -> dict[str, Any]:
     return await patiently(job, work)
 
 
-async def run_refresh_tokens(crm: Crm, job: Job[Any]) -> dict[str, Any]:  # noqa: ARG001 - it is about all accounts
+async def run_refresh_tokens(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:  # noqa: ARG001 - it is about all accounts
     """`kommo:refresh-tokens`: every account's tokens, webhook subscription and schedules."""
     return {"accounts": [(await look_after(crm, stored)).as_json() for stored in await crm.connections()]}
 
 
-async def run_platform_pipelines(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_platform_pipelines(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`crm:sync-pipelines`, `kommo:sync-pipelines` {provider?, orgId, connectionId?, baseDomain?}."""
     return await _platform_sync(crm, job, "pipelines")
 
 
-async def run_platform_contacts(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_platform_contacts(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`crm:sync-contacts`, as above."""
     return await _platform_sync(crm, job, "contacts")
 
 
-async def run_platform_hook(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_platform_hook(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:webhook` {orgId, provider, payload, signature?, rawBody?}."""
     secret = crm.settings.kommo_webhook_secret
     return await _handled(crm, await handle_platform_hook(crm, _object(job), job_id=_key(job), webhook_secret=secret))
 
 
-async def run_platform_retry(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_platform_retry(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`webhook:retry` {eventId, retryCount}."""
     return await _handled(crm, await retry_platform_event(crm, _object(job)))
 
 
-async def run_send_message(crm: Crm, job: Job[Any]) -> dict[str, Any]:
+async def run_send_message(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:send-message` {orgId, dealId, channel, message}."""
     from oxcart.kommo.push.messages import send_message
 
     return await send_message(crm, _object(job), key=_key(job))
 
 
-async def _handled(crm: Crm, handled: Handled) -> dict[str, Any]:
+async def _handled(crm: ServedCrm, handled: Handled) -> dict[str, Any]:
     if handled.connection_id is not None:
         async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
             await wake_for_hooks(queue, handled.connection_id)
     return handled.as_json()
 
 
-async def _platform_sync(crm: Crm, job: Job[Any], entity: str) -> dict[str, Any]:
+async def _platform_sync(crm: ServedCrm, job: Job[Any], entity: str) -> dict[str, Any]:
     data = _object(job)
     provider = data.get("provider", KOMMO)
     if not isinstance(provider, str) or provider.strip().lower() != KOMMO:
@@ -154,7 +154,7 @@ def summed_up(outcomes: list[Outcome]) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------------------------------- what the data says
-async def _found(crm: Crm, job: Job[Any]) -> StoredConnection:
+async def _found(crm: ServedCrm, job: Job[Any]) -> StoredConnection:
     """Ours say connectionId or domain, the platform's connectionId or baseDomain, with the organisation."""
     data = _object(job)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.errors import OxcartError
-from oxcart.kommo.crm import Crm
+from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.rights import learn_rights
 from oxcart.kommo.schedules import OWN_QUEUE, ensure_schedules
 from oxcart.kommo.store.account_settings import load_account_settings, merge_account_settings
@@ -29,7 +29,7 @@ class LookedAfter:
         return {"domain": self.domain, "webhook": self.webhook, "problem": self.problem}
 
 
-async def look_after(crm: Crm, stored: StoredConnection) -> LookedAfter:
+async def look_after(crm: ServedCrm, stored: StoredConnection) -> LookedAfter:
     """One account's trouble is told, and stops nothing for the others."""
     webhook = None
     try:
@@ -45,7 +45,7 @@ async def look_after(crm: Crm, stored: StoredConnection) -> LookedAfter:
     return LookedAfter(stored.domain, webhook)
 
 
-async def _keep_webhook(crm: Crm, stored: StoredConnection) -> str:
+async def _keep_webhook(crm: ServedCrm, stored: StoredConnection) -> str:
     """How changes reach us, in a sentence that `status` repeats."""
     public_url = crm.settings.http.public_url
     kept = await keep_subscription(crm.account(stored), public_url, keyring=crm.keyring)
@@ -57,7 +57,7 @@ async def _keep_webhook(crm: Crm, stored: StoredConnection) -> str:
     return kept.sentence
 
 
-async def ensure_account_schedules(crm: Crm, connection_id: str) -> None:
+async def ensure_account_schedules(crm: ServedCrm, connection_id: str) -> None:
     async with crm.database.reading("Reading an account's settings") as connection:
         known = await load_account_settings(connection, connection_id)
     timezone = known.get("timezone")

@@ -14,6 +14,7 @@ from typing import Any
 
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, JobFailed, OxcartError, ResultGone, ResultTimeout, Unavailable
+from oxcart.language import tr
 from oxcart.protocol import codec
 from oxcart.protocol.scripts import upstream
 from oxcart.queue.channel import Channel
@@ -52,8 +53,13 @@ class Results:
                 return await self._watch(job_id, ended, timeout_seconds)
         except TimeoutError as error:
             raise ResultTimeout(
-                f"Waiting for job {job_id} of queue {self._channel.keys.name}: it did not finish within "
-                f"{timeout_seconds:g} s. It goes on; wait longer, or look at its state."
+                tr(
+                    "Waiting for job {job} of queue {queue}: it did not finish within {seconds:g} s. It goes on; wait "
+                    "longer, or look at its state.",
+                    job=job_id,
+                    queue=self._channel.keys.name,
+                    seconds=timeout_seconds,
+                )
             ) from error
         finally:
             waiters = self._waiting[job_id]
@@ -109,8 +115,12 @@ class Results:
         elif status == _MISSING:
             ended.set_exception(
                 ResultGone(
-                    f"{doing}: it has ended, or been removed, and its result is not kept. Wait for it sooner, or add "
-                    "it with keep_completed and keep_failed."
+                    tr(
+                        "Waiting for job {job} of queue {queue}: it has ended, or been removed, and its result is not "
+                        "kept. Wait for it sooner, or add it with keep_completed and keep_failed.",
+                        job=job_id,
+                        queue=self._channel.keys.name,
+                    )
                 )
             )
 

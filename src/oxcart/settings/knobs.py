@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from oxcart.language import tr
 from oxcart.settings.values import SECRET, Form
 
 Piece = TypeVar("Piece")
@@ -81,7 +82,7 @@ class Reader:
             text = self.environ.get(name, "")
             path = self.environ.get(f"{name}_FILE", "").strip() if wanted.secret else ""
             if text.strip() and path:
-                self.problems.append(f"Both {name} and {name}_FILE are set; remove one of them.")
+                self.problems.append(tr("Both {name} and {name}_FILE are set; remove one of them.", name=name))
             if text.strip():
                 return Given(name, text, None)
             if path:
@@ -120,7 +121,9 @@ class Reader:
     def _unquoted(self, given: Given) -> str:
         text = given.text.strip()
         if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
-            self.warnings.append(f"{given.name} has quotation marks around its value; they were left out. Remove them.")
+            self.warnings.append(
+                tr("{name} has quotation marks around its value; they were left out. Remove them.", name=given.name)
+            )
             return text[1:-1].strip()
         return text
 
@@ -128,13 +131,19 @@ class Reader:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            reason = error.strerror if isinstance(error, OSError) else tr("it is not UTF-8 text")
             self.problems.append(
-                f"{name}_FILE names a file that cannot be read ({reason}); correct the path, or set {name} itself."
+                tr(
+                    "{name}_FILE names a file that cannot be read ({reason}); correct the path, or set {name} itself.",
+                    name=name,
+                    reason=reason,
+                )
             )
             return None
         if not text.strip():
-            self.problems.append(f"{name}_FILE names an empty file; write the value into it, or set {name}.")
+            self.problems.append(
+                tr("{name}_FILE names an empty file; write the value into it, or set {name}.", name=name)
+            )
             return None
         return Given(f"{name}_FILE", text, path)
 
@@ -147,7 +156,13 @@ def shown(text: str) -> str:
 
 
 def _unusable(wanted: Knob, name: str, text: str, detail: str) -> str:
-    what = "cannot be used: it" if wanted.secret else f"is {shown(text)}, but"
     more = f" {detail}" if detail else ""
-    cure = f"Correct it, or remove it for the default, {wanted.default}." if wanted.default else "Correct or remove it."
-    return f"{name} {what} must be {wanted.form.allowed}.{more} {cure}"
+    cure = (
+        tr("Correct it, or remove it for the default, {default}.", default=wanted.default)
+        if wanted.default
+        else tr("Correct or remove it.")
+    )
+    places = {"name": name, "allowed": wanted.form.allowed, "more": more, "cure": cure}
+    if wanted.secret:
+        return tr("{name} cannot be used: it must be {allowed}.{more} {cure}", **places)
+    return tr("{name} is {value}, but must be {allowed}.{more} {cure}", value=shown(text), **places)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from oxcart.errors import SettingsError
+from oxcart.language import tr
 from oxcart.secret import Secret
 from oxcart.settings.knobs import Reader, knobs_of
 from oxcart.settings.pieces import HttpSettings, LogSettings, RedisSettings, Settings, WorkerSettings
@@ -63,21 +64,31 @@ def _combination_warnings(settings: Settings) -> Iterator[str]:
     for queue in worker.queues:
         if queue.share is not None and queue.share > worker.concurrency:
             yield (
-                f"JOB_QUEUE_NAME gives {queue.name} {queue.share} slots, but JOB_CONCURRENCY is {worker.concurrency}; "
-                f"lower the share or raise the concurrency."
+                tr(
+                    "JOB_QUEUE_NAME gives {name} {share} slots, but JOB_CONCURRENCY is {concurrency}; lower the share "
+                    "or raise the concurrency.",
+                    name=queue.name,
+                    share=queue.share,
+                    concurrency=worker.concurrency,
+                )
             )
     if worker.lock_duration_ms < _SHORT_LOCK_MS and settings.platform is not Platform.NONE:
         yield (
-            f"OXCART_LOCK_DURATION_SECONDS is {worker.lock_duration_ms / 1000:g}: a reconnect that takes longer costs "
-            f"every running job its claim; 30 is a good value on a managed Redis."
+            tr(
+                "OXCART_LOCK_DURATION_SECONDS is {seconds:g}: a reconnect that takes longer costs every running job "
+                "its claim; 30 is a good value on a managed Redis.",
+                seconds=worker.lock_duration_ms / 1000,
+            )
         )
     if any(len(token.reveal()) < _SHORT_TOKEN_CHARACTERS for token in settings.http.tokens):
-        yield "OXCART_HTTP_TOKEN is short enough to be guessed; make a new one with: openssl rand -hex 32"
+        yield tr("OXCART_HTTP_TOKEN is short enough to be guessed; make a new one with: openssl rand -hex 32")
     host = _host_of(settings.database_url)
     if host.startswith("db.") and host.endswith(".supabase.co"):
         yield (
-            "DATABASE_URL is Supabase's direct connection, which has only an IPv6 address and cannot be reached from "
-            'many platforms; copy the "Session pooler" string instead (Connect, in the Supabase project).'
+            tr(
+                "DATABASE_URL is Supabase's direct connection, which has only an IPv6 address and cannot be reached "
+                'from many platforms; copy the "Session pooler" string instead (Connect, in the Supabase project).'
+            )
         )
 
 
@@ -100,6 +111,8 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     warnings = []
     for name in sorted(name for name in environ if name.startswith("OXCART_") and name not in known):
         guesses = difflib.get_close_matches(name.removeprefix("OXCART_"), ours, n=1, cutoff=0.7)
-        guess = f"Did you mean OXCART_{guesses[0]}?" if guesses else "docs/settings.md lists them all."
-        warnings.append(f"{name} is not a setting. {guess}")
+        guess = (
+            tr("Did you mean OXCART_{guess}?", guess=guesses[0]) if guesses else tr("docs/settings.md lists them all.")
+        )
+        warnings.append(tr("{name} is not a setting. {guess}", name=name, guess=guess))
     return warnings

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from oxcart.language import tr
+
 # Set on a laptop or in CI for Railway's command line; they do not mean that Railway runs us.
 _RAILWAY_CLI = frozenset({"RAILWAY_TOKEN", "RAILWAY_API_TOKEN"})
 
@@ -14,7 +16,7 @@ KILL_MARGIN_SECONDS = 3.0
 # Kubernetes, Render and Heroku kill 30 s after SIGTERM unless told otherwise.
 _GRACE_SECONDS = {"kubernetes": 25.0, "render": 25.0, "heroku": 25.0, "none": 8.0}
 
-_SET_DRAINING = (
+SET_DRAINING = (
     "Set RAILWAY_DEPLOYMENT_DRAINING_SECONDS to at least 30 in the service's variables: without it Railway kills the "
     "worker at once when it deploys, and each running job loses one of its stall credits."
 )
@@ -51,11 +53,16 @@ def choose_grace(
     if platform is Platform.RAILWAY:
         return _railway_grace(explicit_seconds, draining_seconds)
     if explicit_seconds is None:
-        where = "the default" if platform is Platform.NONE else f"the default on {platform.value.capitalize()}"
+        where = (
+            tr("the default")
+            if platform is Platform.NONE
+            else tr("the default on {platform}", platform=platform.value.capitalize())
+        )
         return _GRACE_SECONDS[platform.value], where, ()
     if platform is Platform.HEROKU and explicit_seconds > 30 - KILL_MARGIN_SECONDS:
-        warning = (
-            f"OXCART_SHUTDOWN_GRACE_SECONDS is {explicit_seconds:g}, but Heroku kills after 30 s; 27 s is the most."
+        warning = tr(
+            "OXCART_SHUTDOWN_GRACE_SECONDS is {seconds:g}, but Heroku kills after 30 s; 27 s is the most.",
+            seconds=explicit_seconds,
         )
         return explicit_seconds, "OXCART_SHUTDOWN_GRACE_SECONDS", (warning,)
     return explicit_seconds, "OXCART_SHUTDOWN_GRACE_SECONDS", ()
@@ -64,16 +71,19 @@ def choose_grace(
 def _railway_grace(explicit: float | None, draining: float | None) -> tuple[float, str, tuple[str, ...]]:
     if draining is None:
         if explicit is None:
-            return 0.0, "RAILWAY_DEPLOYMENT_DRAINING_SECONDS is not set", (_SET_DRAINING,)
-        return explicit, "OXCART_SHUTDOWN_GRACE_SECONDS", (_SET_DRAINING,)
+            return 0.0, tr("RAILWAY_DEPLOYMENT_DRAINING_SECONDS is not set"), (tr(SET_DRAINING),)
+        return explicit, "OXCART_SHUTDOWN_GRACE_SECONDS", (tr(SET_DRAINING),)
     allowed = max(0.0, draining - KILL_MARGIN_SECONDS)
     if explicit is None:
-        warnings = () if allowed else (_SET_DRAINING,)
-        return allowed, f"RAILWAY_DEPLOYMENT_DRAINING_SECONDS - {KILL_MARGIN_SECONDS:g}", warnings
+        warnings = () if allowed else (tr(SET_DRAINING),)
+        return allowed, tr("RAILWAY_DEPLOYMENT_DRAINING_SECONDS - {margin:g}", margin=KILL_MARGIN_SECONDS), warnings
     if explicit <= allowed:
         return explicit, "OXCART_SHUTDOWN_GRACE_SECONDS", ()
-    warning = (
-        f"OXCART_SHUTDOWN_GRACE_SECONDS is {explicit:g}, but Railway kills {draining:g} s after SIGTERM "
-        f"(RAILWAY_DEPLOYMENT_DRAINING_SECONDS); set that to {explicit + KILL_MARGIN_SECONDS:g} or more."
+    warning = tr(
+        "OXCART_SHUTDOWN_GRACE_SECONDS is {seconds:g}, but Railway kills {draining:g} s after SIGTERM "
+        "(RAILWAY_DEPLOYMENT_DRAINING_SECONDS); set that to {wanted:g} or more.",
+        seconds=explicit,
+        draining=draining,
+        wanted=explicit + KILL_MARGIN_SECONDS,
     )
     return explicit, "OXCART_SHUTDOWN_GRACE_SECONDS", (warning,)

@@ -7,27 +7,34 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from oxcart.language import tr
 from oxcart.secret import Secret
 
 _AGE_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _MAX_SHARE = 10_000
+_SECONDS = "a number from {low:g} to {high:g} (seconds, not milliseconds)"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """A way of writing a value. `parse` raises ValueError, whose text (if any) says more than `allowed`.
 
-    `allowed` completes the sentence "X must be …".
+    `template`, with `values` in its places, completes the sentence "X must be …".
     """
 
     parse: Callable[[str], Any]
-    allowed: str
+    template: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> str:
+        return tr(self.template, **self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +63,16 @@ def whole(low: int, high: int) -> Form:
             raise ValueError
         return int(_within(int(text), low, high))
 
-    return Form(parse, f"a whole number from {low} to {high}")
+    return Form(parse, "a whole number from {low} to {high}", {"low": low, "high": high})
 
 
 def seconds(low: float, high: float) -> Form:
-    return Form(lambda text: _within(_number(text), low, high), _allowed_seconds(low, high))
+    return Form(lambda text: _within(_number(text), low, high), _SECONDS, {"low": low, "high": high})
 
 
 def seconds_as_ms(low: float, high: float) -> Form:
     """Written in seconds, kept in milliseconds, the unit on the wire."""
-    return Form(lambda text: round(_within(_number(text), low, high) * 1000), _allowed_seconds(low, high))
+    return Form(lambda text: round(_within(_number(text), low, high) * 1000), _SECONDS, {"low": low, "high": high})
 
 
 def one_of(*names: str, also: Mapping[str, str] | None = None) -> Form:
@@ -77,7 +84,7 @@ def one_of(*names: str, also: Mapping[str, str] | None = None) -> Form:
             raise ValueError
         return meanings[text.lower()]
 
-    return Form(parse, f"{', '.join(names[:-1])} or {names[-1]}")
+    return Form(parse, "{names} or {last}", {"names": ", ".join(names[:-1]), "last": names[-1]})
 
 
 def _number(text: str) -> float:
@@ -93,10 +100,6 @@ def _within(value: float, low: float, high: float) -> float:
     return value
 
 
-def _allowed_seconds(low: float, high: float) -> str:
-    return f"a number from {low:g} to {high:g} (seconds, not milliseconds)"
-
-
 def _parse_boolean(text: str) -> bool:
     if text.lower() not in _BOOLEANS:
         raise ValueError
@@ -108,20 +111,20 @@ def _parse_queues(text: str) -> tuple[QueueShare, ...]:
     names = [queue.name for queue in queues]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"It names {', '.join(twice)} twice.")
+        raise ValueError(tr("It names {names} twice.", names=", ".join(twice)))
     return queues
 
 
 def _parse_queue(item: str) -> QueueShare:
     name, colon, share = item.partition(":")
     if not name.strip():
-        raise ValueError("One of the names is empty.")
+        raise ValueError(tr("One of the names is empty."))
     if not name.isprintable():
-        raise ValueError("One of the names has a line break or another control character in it.")
+        raise ValueError(tr("One of the names has a line break or another control character in it."))
     if not colon:
         return QueueShare(name, None)
     if not re.fullmatch(r"[0-9]{1,9}", share.strip()) or not 1 <= int(share) <= _MAX_SHARE:
-        raise ValueError('What follows a ":" is a share, a whole number from 1; a queue name has no ":".')
+        raise ValueError(tr('What follows a ":" is a share, a whole number from 1; a queue name has no ":".'))
     return QueueShare(name.strip(), int(share))
 
 
@@ -147,7 +150,7 @@ def _parse_prefix(text: str) -> str:
     if not text.isprintable() or any(character.isspace() for character in text):
         raise ValueError
     if ("{" in text or "}" in text) and not re.fullmatch(r"[^{}]*\{[^{}]+\}[^{}]*", text):
-        raise ValueError("Braces mark a hash tag: one pair, with text inside.")
+        raise ValueError(tr("Braces mark a hash tag: one pair, with text inside."))
     return text
 
 
@@ -203,9 +206,9 @@ def encryption_key_bytes(key: Secret) -> bytes:
     try:
         value = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except binascii.Error as error:
-        raise ValueError("It is neither.") from error
+        raise ValueError(tr("It is neither.")) from error
     if len(value) != 32:
-        raise ValueError(f"It is base64 of {len(value)} bytes.")
+        raise ValueError(tr("It is base64 of {count} bytes.", count=len(value)))
     return value
 
 
@@ -219,9 +222,9 @@ def _parse_readable_pem(text: str) -> str:
     try:
         found = b"-----BEGIN " in Path(text).read_bytes()
     except OSError as error:
-        raise ValueError(f"It cannot be read: {error.strerror}.") from error
+        raise ValueError(tr("It cannot be read: {reason}.", reason=error.strerror)) from error
     if not found:
-        raise ValueError("It holds no certificate.")
+        raise ValueError(tr("It holds no certificate."))
     return text
 
 

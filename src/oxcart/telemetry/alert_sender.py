@@ -154,6 +154,7 @@ class AlertSender:
             "text": alert.text,
             "advice": alert.advice,
             "code": alert.code,
+            **({"account": alert.account} if alert.account else {}),
             "since": iso_utc(alert.since),
             "timestamp": iso_utc(self._clock()),
             **self._about,

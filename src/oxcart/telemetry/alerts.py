@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from oxcart.errors import Failure, Kind
 from oxcart.telemetry import events
+from oxcart.telemetry.alert import Alert, span
 from oxcart.telemetry.events import Event
+from oxcart.telemetry.kommo_alerts import AccountAlerts, BlockAlerts
+
+__all__ = ["Alert", "AlertLimits", "AlertRules"]
 
 AWAY_SECONDS: Final = 60.0
 """A failover or a restart of Redis is over sooner; what lasts longer concerns someone."""
@@ -25,22 +29,6 @@ _NEAR: Final = 0.8
 # What the server counts, those inside scripts included: the upper bounds that we hold ourselves to.
 COMMANDS_PER_JOB: Final = 14
 IDLE_COMMANDS_PER_MINUTE: Final = 8
-
-State = Literal["raised", "cleared"]
-Severity = Literal["error", "warning", "info"]
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One change. `name` and `state` identify it, `text` is the sentence for a person; `since` is epoch seconds."""
-
-    name: str
-    state: State
-    severity: Severity
-    text: str
-    advice: str
-    since: float
-    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +51,18 @@ class AlertRules:
         self._failed = _FailedJobs(limits.failed_jobs)
         self._stalled = _StalledJobs()
         self._usage = _Usage(limits, now)
+        self._accounts = AccountAlerts()
+        self._block = BlockAlerts()
         self._rules: Mapping[type, Callable[[Any, float], list[Alert]]] = {
             events.RedisLost: self._redis.lost,
             events.RedisFailureChanged: self._redis.changed,
             events.RedisReady: self._redis.ready,
             events.JobsFinished: self._finished,
             events.JobsStalled: self._stalled.found,
+            events.KommoReauthNeeded: self._accounts.refused,
+            events.KommoTokenRefreshed: self._accounts.refreshed,
+            events.KommoBlocked: self._block.began,
+            events.KommoUnblocked: self._block.ended,
         }
         self._timed: tuple[Callable[[float], list[Alert]], ...] = (
             self._redis.look,
@@ -114,7 +108,7 @@ class _Redis:
     def ready(self, event: events.RedisReady, now: float) -> list[Alert]:
         raised, since = self._raised, self._since
         self._failure, self._raised = None, []
-        text = f"Redis {event.host} is back after {_span(now - since)}."
+        text = f"Redis {event.host} is back after {span(now - since)}."
         advice = "Nothing to do: jobs that waited are being claimed."
         return [Alert(name, "cleared", "info", text, advice, since) for name in raised]
 
@@ -122,7 +116,7 @@ class _Redis:
         if self._failure is None or self._raised or now - self._since < AWAY_SECONDS:
             return []
         self._raised.append("redis.away")
-        text = f"Redis {self._host} has been away for {_span(now - self._since)}: {self._failure.summary}"
+        text = f"Redis {self._host} has been away for {span(now - self._since)}: {self._failure.summary}"
         return [Alert("redis.away", "raised", "error", text, self._failure.advice, self._since, self._failure.code)]
 
     def _quota(self) -> list[Alert]:
@@ -154,7 +148,7 @@ class _FailedJobs:
             return []
         self._raised_at = now
         text = (
-            f"{self._total} jobs failed within {_span(FAILED_WINDOW_SECONDS)} in {event.queue}, "
+            f"{self._total} jobs failed within {span(FAILED_WINDOW_SECONDS)} in {event.queue}, "
             f"the last one {failed[-1].name} {failed[-1].job_id}."
         )
         advice = f"See why: oxcart jobs list --queue {event.queue}; return them when it is mended: oxcart jobs retry."
@@ -165,7 +159,7 @@ class _FailedJobs:
         if self._raised_at is None or self._total >= self._limit:
             return []
         since, self._raised_at = self._raised_at, None
-        text = f"Fewer than {self._limit} jobs failed within the last {_span(FAILED_WINDOW_SECONDS)}."
+        text = f"Fewer than {self._limit} jobs failed within the last {span(FAILED_WINDOW_SECONDS)}."
         return [
             Alert("jobs.failing", "cleared", "info", text, "The failed jobs are still there to be returned.", since)
         ]
@@ -201,7 +195,7 @@ class _StalledJobs:
             return []
         since, total = self._since, self._total
         self._since, self._total = None, 0
-        text = f"No job has stalled for {_span(STALLED_QUIET_SECONDS)}; there were {total} in all."
+        text = f"No job has stalled for {span(STALLED_QUIET_SECONDS)}; there were {total} in all."
         return [Alert("jobs.stalled", "cleared", "info", text, "Nothing to do.", since)]
 
 
@@ -248,9 +242,3 @@ class _Usage:
 
 def _jobs(number: int) -> str:
     return "One job" if number == 1 else f"{number} jobs"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

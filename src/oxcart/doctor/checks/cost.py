@@ -8,6 +8,7 @@ from oxcart.checks import Check, Finding, ok, warning
 from oxcart.connection.providers import Provider
 from oxcart.doctor.visit import Visit
 from oxcart.errors import ServerRefused
+from oxcart.language import tr
 
 GROUP = "cost"
 
@@ -29,23 +30,33 @@ async def month(visit: Visit) -> Finding:
     idling = len(visit.queue_names) * visit.settings.processes
     outside = _DAYS * jobs * _PER_JOB + _MINUTES * idling * _IDLE_PER_MINUTE
     inside = _DAYS * jobs * _PER_JOB_INSIDE + _MINUTES * idling * _IDLE_PER_MINUTE_INSIDE
-    least = "at least " if is_trimmed else ""
-    evidence = (
-        f"{least}{jobs} jobs in the last 24 h: about {_short(outside)} commands a month, {_short(inside)} with those "
-        "inside scripts"
+    least = tr("at least ") if is_trimmed else ""
+    evidence = tr(
+        "{least}{jobs} jobs in the last 24 h: about {commands} commands a month, {inside} with those inside scripts",
+        least=least,
+        jobs=jobs,
+        commands=_short(outside),
+        inside=_short(inside),
     )
     if visit.provider is not Provider.UPSTASH:
-        return ok(f"{evidence}; this provider does not bill by command")
+        return ok(tr("{evidence}; this provider does not bill by command", evidence=evidence))
     if inside > _FREE:
         price = inside * _DOLLARS_PER_COMMAND
         return warning(
             "QUOTA_NEAR",
-            f"A month will take up to {_short(inside)} commands; Upstash's free plan has {_short(_FREE)}.",
-            f"Pay as you go that is up to {price:.0f} $ a month; a fixed plan has no limit of commands. Fewer queues "
-            "and fewer pollers (dashboards, QueueEvents) lower it.",
+            tr(
+                "A month will take up to {inside} commands; Upstash's free plan has {free}.",
+                inside=_short(inside),
+                free=_short(_FREE),
+            ),
+            tr(
+                "Pay as you go that is up to {price:.0f} $ a month; a fixed plan has no limit of commands. Fewer "
+                "queues and fewer pollers (dashboards, QueueEvents) lower it.",
+                price=price,
+            ),
             evidence=evidence,
         )
-    return ok(f"{evidence}; Upstash's free plan has {_short(_FREE)}")
+    return ok(tr("{evidence}; Upstash's free plan has {free}", evidence=evidence, free=_short(_FREE)))
 
 
 async def _finished_in_a_day(visit: Visit) -> tuple[int, bool]:
@@ -67,8 +78,8 @@ async def _finished_in_a_day(visit: Visit) -> tuple[int, bool]:
 
 def _short(number: float) -> str:
     if number >= 1e6:
-        return f"{number / 1e6:.1f} M"
-    return f"{number / 1e3:.0f} K" if number >= 1e4 else f"{number:.0f}"
+        return tr("{number:.1f} M", number=number / 1e6)
+    return tr("{number:.0f} K", number=number / 1e3) if number >= 1e4 else f"{number:.0f}"
 
 
 async def inner_commands(visit: Visit) -> Finding:
@@ -80,9 +91,9 @@ async def inner_commands(visit: Visit) -> Finding:
         await visit.known_link.request("EVAL", script, 1, key)
         after = await _processed(visit)
     except (ServerRefused, ValueError):
-        return ok("this server does not count its commands")
+        return ok(tr("this server does not count its commands"))
     counted = after - before >= 10
-    return ok("counted by this server" if counted else "not counted by this server")
+    return ok(tr("counted by this server") if counted else tr("not counted by this server"))
 
 
 async def _processed(visit: Visit) -> int:

@@ -23,6 +23,7 @@ from oxcart.doctor.fetch import HttpAnswer, fetch
 from oxcart.doctor.upstash import Evidence, Rest, diagnose
 from oxcart.doctor.visit import Visit
 from oxcart.errors import InvalidInput, OxcartError
+from oxcart.language import tr
 
 _PROBE_SECONDS = 4.0
 _WORKER_SECONDS = 5.0
@@ -132,14 +133,15 @@ async def _control_resolves(visit: Visit) -> bool:
 async def upstash(visit: Visit) -> Finding:
     """The differential diagnosis. After a failure it only tells what the probes saw; the verdict is made of it."""
     if visit.provider is not Provider.UPSTASH:
-        raise NotApplicable("the database is not Upstash's")
+        raise NotApplicable(tr("the database is not Upstash's"))
     seen, said = await gather_evidence(visit)
     visit.verdict = diagnose(seen)
-    told = f"REST {seen.rest}{f' ({said})' if said else ''}"
-    told += f", user {seen.whoami}" if seen.whoami else ""
-    told += f"; TCP {seen.tcp.code if seen.tcp else 'accepted'}"
-    told += "; default_ro accepted" if seen.read_only_accepted else ""
-    told += "" if seen.control_resolves or seen.tcp is None else f"; {visit.control_host} does not resolve either"
+    told = f"REST {tr(seen.rest.value)}{f' ({said})' if said else ''}"
+    told += tr(", user {whoami}", whoami=seen.whoami) if seen.whoami else ""
+    told += f"; TCP {seen.tcp.code if seen.tcp else tr(Rest.ACCEPTED.value)}"
+    told += tr("; default_ro accepted") if seen.read_only_accepted else ""
+    if seen.tcp is not None and not seen.control_resolves:
+        told += tr("; {host} does not resolve either", host=visit.control_host)
     if seen.tcp is not None:
         return ok(told)
     if visit.verdict is not None:
@@ -148,9 +150,13 @@ async def upstash(visit: Visit) -> Finding:
     if seen.rest is not Rest.ACCEPTED:
         return warning(
             "REST_FAILING",
-            "Redis itself works, but the REST API of the same database does not accept the token.",
-            f"The worker needs TCP alone. If web apps use REST: compare {URL_NAME} and {TOKEN_NAME} with the console, "
-            "and see status.upstash.com.",
+            tr("Redis itself works, but the REST API of the same database does not accept the token."),
+            tr(
+                "The worker needs TCP alone. If web apps use REST: compare {url} and {token} with the console, and "
+                "see status.upstash.com.",
+                url=URL_NAME,
+                token=TOKEN_NAME,
+            ),
             evidence=told,
         )
     return ok(told)
@@ -159,7 +165,7 @@ async def upstash(visit: Visit) -> Finding:
 async def worker(visit: Visit) -> Finding:
     """The worker's own /health: here all is well, so what it lacks is a restart, or the right variables."""
     if visit.worker_url is None:
-        raise NotApplicable("no worker was named (--worker URL)")
+        raise NotApplicable(tr("no worker was named (--worker URL)"))
     parts = urlsplit(visit.worker_url if "//" in visit.worker_url else f"https://{visit.worker_url}")
     url = parts._replace(path=f"{parts.path.removesuffix('/').removesuffix('/health')}/health", query="").geturl()
     try:
@@ -171,15 +177,17 @@ async def worker(visit: Visit) -> Finding:
         return _no_worker(parts.hostname, f"{type(error).__name__}: {error}".rstrip(": "))
     content = answer.json()
     if not isinstance(content, dict) or not isinstance(content.get("redis"), dict):
-        return _no_worker(parts.hostname, f"HTTP {answer.status}, and not the /health of a worker")
+        return _no_worker(parts.hostname, tr("HTTP {status}, and not the /health of a worker", status=answer.status))
     return _judge_worker(answer.status, content, visit)
 
 
 def _no_worker(host: str | None, seen: str) -> Finding:
     return failed(
         "WORKER_UNREACHABLE",
-        f"Redis is fine, but no worker answers at {host}.",
-        "See whether the service runs and what its log says, and whether the address and its port are the worker's.",
+        tr("Redis is fine, but no worker answers at {host}.", host=host),
+        tr(
+            "See whether the service runs and what its log says, and whether the address and its port are the worker's."
+        ),
         evidence=seen,
         retryable=True,
     )
@@ -187,18 +195,30 @@ def _no_worker(host: str | None, seen: str) -> Finding:
 
 def _judge_worker(status: int, content: dict[str, Any], visit: Visit) -> Finding:
     redis = content["redis"]
-    code = str(redis.get("errorCode") or "no code")
+    code = str(redis.get("errorCode") or tr("no code"))
     where = f"{redis.get('host')}:{redis.get('port')}"
     if status == 200 and redis.get("connected") is True:
-        return ok(f"connected to {where}, last fetch {redis.get('lastFetchAgeSeconds')} s ago")
+        return ok(
+            tr(
+                "connected to {where}, last fetch {seconds} s ago",
+                where=where,
+                seconds=redis.get("lastFetchAgeSeconds"),
+            )
+        )
     here = f"{visit.known_target.host}:{visit.known_target.port}"
-    other = f" It talks to {where}, and these variables name {here}." if where != here else ""
+    other = (
+        tr(" It talks to {where}, and these variables name {here}.", where=where, here=here) if where != here else ""
+    )
     return failed(
         "WORKER_STALE",
-        f"From here Redis works, but the running worker is not connected ({code}).{other}",
-        "Redeploy or restart the worker's service, so that it starts with the present variables; then compare its "
-        "variables with those used here.",
-        evidence=f"HTTP {status}, {code}: {redis.get('error') or 'no error named'}",
+        tr("From here Redis works, but the running worker is not connected ({code}).{other}", code=code, other=other),
+        tr(
+            "Redeploy or restart the worker's service, so that it starts with the present variables; then compare its "
+            "variables with those used here."
+        ),
+        evidence=tr(
+            "HTTP {status}, {code}: {error}", status=status, code=code, error=redis.get("error") or tr("no error named")
+        ),
     )
 
 

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from oxcart.checks import BAD_SETTINGS, Check, Finding, NotApplicable, failed, ok, warning
 from oxcart.connection.embedded import embedded_server
-from oxcart.connection.target import RedisTarget
+from oxcart.connection.target import RedisTarget, resolve_target
 from oxcart.connection.upstash import TOKEN_NAME
 from oxcart.doctor import upstash
 from oxcart.doctor.visit import Visit
+from oxcart.language import ENGLISH, speaking, tr
 
 GROUP = "environment"
 
 # Our own sentences (connection/redis_url.py, target.py, upstash.py), which name a mistake but carry no code; a test
 # makes each mistake and sees that its code comes out.
-_CODES = (
+CODES = (
     ("ENV_NONE", r"No Redis is set"),
     ("ENV_HALF", r"the two belong together"),
     ("ENV_REFERENCE", r"holds a reference"),
@@ -28,7 +29,7 @@ _CODES = (
 )
 _FORM = "It has the form rediss://default:PASSWORD@HOST:6379, redis:// without TLS."
 _COPY = "copy both variables from the database page of the Upstash console (Connect, REST)."
-_CURES = {
+CURES = {
     "ENV_NONE": "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or REDIS_URL, in this service's variables.",
     "ENV_HALF": f"Set both variables of the pair, or neither: {_COPY}",
     "ENV_REFERENCE": "Correct the name inside ${…}: it names a variable or a service that does not exist here.",
@@ -46,52 +47,83 @@ async def settings(visit: Visit) -> Finding:
     # How a deploy ends has a check of its own.
     warnings = [text for text in visit.found.warnings if "RAILWAY_DEPLOYMENT_DRAINING_SECONDS" not in text]
     if problems:
-        more = f" (and {len(problems) - 1} more: oxcart env)" if len(problems) > 1 else ""
+        more = tr(" (and {count} more: oxcart env)", count=len(problems) - 1) if len(problems) > 1 else ""
         return failed("SETTINGS_PROBLEM", f"{problems[0]}{more}", " ".join(problems), evidence=" ".join(problems))
     if warnings:
-        return warning("SETTINGS_WARNING", warnings[0], " ".join(warnings), evidence=f"{len(warnings)} to look at")
+        return warning(
+            "SETTINGS_WARNING", warnings[0], " ".join(warnings), evidence=tr("{count} to look at", count=len(warnings))
+        )
     queues, concurrency = ", ".join(visit.queue_names), visit.settings.worker.concurrency
     if visit.settings.processes > 1:
-        return ok(f"queue {queues}, concurrency {concurrency} in each of {visit.settings.processes} processes")
-    return ok(f"queue {queues}, concurrency {concurrency}")
+        return ok(
+            tr(
+                "queue {names}, concurrency {concurrency} in each of {processes} processes",
+                names=queues,
+                concurrency=concurrency,
+                processes=visit.settings.processes,
+            )
+        )
+    return ok(tr("queue {names}, concurrency {concurrency}", names=queues, concurrency=concurrency))
 
 
 async def redis_url(visit: Visit) -> Finding:
     report = visit.report
     if report.problems:
         problem = report.problems[0]
-        code = next((code for code, pattern in _CODES if re.search(pattern, problem)), "URL_BAD")
-        return failed(code, problem, _CURES[code], evidence=" ".join(report.problems))
+        code = _code_of(visit)
+        return failed(code, problem, tr(CURES[code]), evidence=" ".join(report.problems))
     if visit.target is None:
-        return ok("none is set: the embedded server is used")
-    sources = " and ".join(report.sources)
-    ignored = f"; ignored: {', '.join(report.ignored)}" if report.ignored else ""
-    shown = f"{visit.target.masked_url} from {sources}{ignored}"
+        return ok(tr("none is set: the embedded server is used"))
+    sources = tr(" and ").join(report.sources)
+    ignored = tr("; ignored: {ignored}", ignored=", ".join(report.ignored)) if report.ignored else ""
+    shown = tr("{url} from {sources}{ignored}", url=visit.target.masked_url, sources=sources, ignored=ignored)
     about_url = [
-        text for text in report.warnings if not text.startswith(f"{TOKEN_NAME} ") and "certificate" not in text
+        text
+        for text in report.warnings
+        if not text.startswith(f"{TOKEN_NAME} ") and "OXCART_REDIS_TLS_VERIFY" not in text
     ]
     if about_url:
         return warning("URL_WARNING", about_url[0], " ".join(about_url), evidence=shown)
     return ok(shown)
 
 
+def _code_of(visit: Visit) -> str:
+    """The sentences are told apart by their English words."""
+    with speaking(ENGLISH):
+        problem = resolve_target(visit.environ).problems[0]
+    return next((code for code, pattern in CODES if re.search(pattern, problem)), "URL_BAD")
+
+
 async def token(visit: Visit) -> Finding:
     if not visit.is_pair:
-        raise NotApplicable(f"{TOKEN_NAME} is not used")
+        raise NotApplicable(tr("{name} is not used", name=TOKEN_NAME))
     shape = visit.token_shape
     if shape.needs_stripping:
         row = next(row for row in upstash.ROWS if row.code == "UPSTASH_TOKEN_DAMAGED")
         told = " ".join(text for text in visit.report.warnings if text.startswith(f"{TOKEN_NAME} "))
-        return failed(row.code, row.summary, f"{told} {row.action}", evidence=f"{told} Without that: {shape}")
+        return failed(
+            row.code,
+            tr(row.summary),
+            f"{told} {tr(row.action)}",
+            evidence=tr("{told} Without that: {shape}", told=told, shape=shape),
+        )
     return ok(str(shape))
 
 
 async def embedded(visit: Visit) -> Finding:
     if visit.target is not None:
-        raise NotApplicable("a Redis is set")
+        raise NotApplicable(tr("a Redis is set"))
     found = await visit.stack.enter_async_context(embedded_server(Path(visit.settings.data_dir)))
     visit.target = RedisTarget(host=found.host, port=found.port, password=found.password)
-    return ok(f"Valkey {found.version} on {found.host}:{found.port}, data in {visit.settings.data_dir}")
+    return ok(
+        tr(
+            "Valkey {version} on {host}:{port}, data in {folder}",
+            version=found.version,
+            host=found.host,
+            port=found.port,
+            folder=visit.settings.data_dir,
+        )
+    )
 
 
 _NO_ADDRESS = "Without an address no job is ever fetched."

@@ -15,6 +15,7 @@ from oxcart.connection.greeting import Command
 from oxcart.doctor.run import raw_text
 from oxcart.doctor.visit import CONNECT_SECONDS, Visit
 from oxcart.errors import ServerRefused, Unavailable
+from oxcart.language import tr
 from oxcart.queue.inspect import text
 
 GROUP = "login"
@@ -32,8 +33,10 @@ async def auth(visit: Visit) -> Finding:
         raise
     target = visit.known_target
     if target.password is None and target.password_file is None:
-        return ok("no password is asked for" + (", on this machine" if target.is_loopback else ""))
-    return ok(f"as {target.username or 'default'}")
+        return ok(
+            tr("no password is asked for, on this machine") if target.is_loopback else tr("no password is asked for")
+        )
+    return ok(tr("as {user}", user=target.username or "default"))
 
 
 async def ping(visit: Visit) -> Finding:
@@ -47,12 +50,17 @@ async def ping(visit: Visit) -> Finding:
                 raise
         times.append((time.perf_counter() - began) * 1000)
     visit.round_trip_ms = statistics.median(times)
-    evidence = f"{visit.round_trip_ms:.1f} ms round trip (worst of {_PINGS}: {max(times):.1f} ms)"
+    evidence = tr(
+        "{milliseconds:.1f} ms round trip (worst of {count}: {worst:.1f} ms)",
+        milliseconds=visit.round_trip_ms,
+        count=_PINGS,
+        worst=max(times),
+    )
     if visit.round_trip_ms > _SLOW_MS:
         return warning(
             "LATENCY_HIGH",
-            f"Each round trip to Redis takes {visit.round_trip_ms:.0f} ms.",
-            "Put the worker and the database into the same region.",
+            tr("Each round trip to Redis takes {milliseconds:.0f} ms.", milliseconds=visit.round_trip_ms),
+            tr("Put the worker and the database into the same region."),
             evidence=evidence,
         )
     return ok(evidence)
@@ -82,11 +90,11 @@ async def role(visit: Visit) -> Finding:
     """A replica that accepts writes of its own is allowed: someone made it so."""
     now = await visit.fact("role")
     if now == "slave":
-        link_state = (await visit.info()).get("master_link_status", "unknown")
+        link_state = (await visit.info()).get("master_link_status", "?")
         if (await visit.info()).get("slave_read_only", "1") == "1":
-            evidence = f"a replica; its link to the primary is {link_state}"
+            evidence = tr("a replica; its link to the primary is {link_state}", link_state=link_state)
             return failed_by(failure_for("READONLY", visit.target), evidence=evidence)
-    return ok({"master": "a primary", "slave": "a replica that takes writes"}.get(now, now))
+    return ok({"master": tr("a primary"), "slave": tr("a replica that takes writes")}.get(now, now))
 
 
 async def permissions(visit: Visit) -> Finding:
@@ -99,12 +107,16 @@ async def permissions(visit: Visit) -> Finding:
     ]
     user = await _user(visit)
     if not refused:
-        return ok(f"{user}may read, write, run scripts and wait")
+        return ok(tr("user {user} may read, write, run scripts and wait", user=user))
     # A key that could not be written makes the next command fail in its own way: the first counts.
     first = refused[0][1]
     visit.connection_failure = failure = classify(first, target=visit.target)
     names = list(dict.fromkeys(str(command[0]) for command, _ in refused))
-    evidence = f"{user}refused: {', '.join(names)}" if failure.code == "PERM" else f"{names[0]}: {failure.summary}"
+    evidence = (
+        tr("user {user} refused: {names}", user=user, names=", ".join(names))
+        if failure.code == "PERM"
+        else f"{names[0]}: {failure.summary}"
+    )
     return failed_by(failure, evidence=evidence, raw=raw_text(first, visit.target))
 
 
@@ -112,8 +124,8 @@ async def _user(visit: Visit) -> str:
     try:
         reply: Any = await visit.known_link.request("ACL", "WHOAMI", deadline_seconds=CONNECT_SECONDS)
     except ServerRefused:
-        return f"user {visit.known_target.username or 'default'} "
-    return f"user {text(reply)} "
+        return visit.known_target.username or "default"
+    return text(reply)
 
 
 CHECKS: tuple[Check[Visit], ...] = (

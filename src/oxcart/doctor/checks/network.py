@@ -15,6 +15,7 @@ from oxcart.doctor.reach import Address
 from oxcart.doctor.run import raw_text
 from oxcart.doctor.visit import Visit
 from oxcart.errors import Failure
+from oxcart.language import tr
 
 GROUP = "network"
 
@@ -28,13 +29,15 @@ async def dns(visit: Visit) -> Finding:
     target = visit.known_target
     if target.unix_path is not None:
         visit.addresses = [Address(socket.AF_UNIX, target.unix_path)]
-        return ok("a socket of this machine")
+        return ok(tr("a socket of this machine"))
     try:
         async with asyncio.timeout(_LOOK_UP_SECONDS):
             found = await asyncio.gather(*(_look_up(visit, family) for family in _FAMILY_NAMES))
     except TimeoutError:
         visit.connection_failure = failure = failure_for("DNS_TEMP", target)
-        return failed_by(failure, evidence=f"no answer from the name server in {_LOOK_UP_SECONDS:g} s")
+        return failed_by(
+            failure, evidence=tr("no answer from the name server in {seconds:g} s", seconds=_LOOK_UP_SECONDS)
+        )
     wanted = FAMILIES[target.family]
     lists = dict(zip(_FAMILY_NAMES, found, strict=True))
     visit.addresses = [
@@ -44,7 +47,7 @@ async def dns(visit: Visit) -> Finding:
         for address in addresses
     ]
     if visit.addresses and reach.is_ip_literal(target.host):
-        return ok("an IP address: nothing to look up")
+        return ok(tr("an IP address: nothing to look up"))
     if visit.addresses:
         return ok("; ".join(_describe(family, addresses) for family, addresses in lists.items()))
     errors = {family: error for family, error in lists.items() if isinstance(error, Exception)}
@@ -74,7 +77,7 @@ def _name_failure(errors: dict[socket.AddressFamily, Exception], visit: Visit) -
 def _describe(family: int, found: list[Address] | Exception) -> str:
     name = _FAMILY_NAMES[socket.AddressFamily(family)]
     if isinstance(found, Exception):
-        return f"no {name}"
+        return tr("no {name}", name=name)
     return f"{name} {', '.join(dict.fromkeys(map(str, found)))}"
 
 
@@ -86,7 +89,9 @@ async def tcp(visit: Visit) -> Finding:
     seconds = min(_CONNECT_SECONDS, target.connect_timeout_seconds)
     tried = await asyncio.gather(*(_connect(address, seconds) for address in addresses))
     told = "; ".join(
-        f"{address} {outcome:.0f} ms" if isinstance(outcome, float) else f"{address} {_in_words(outcome, seconds)}"
+        tr("{address} {milliseconds:.0f} ms", address=address, milliseconds=outcome)
+        if isinstance(outcome, float)
+        else f"{address} {_in_words(outcome, seconds)}"
         for address, outcome in zip(addresses, tried, strict=True)
     )
     errors = [outcome for outcome in tried if isinstance(outcome, OSError)]
@@ -99,7 +104,7 @@ async def tcp(visit: Visit) -> Finding:
     telling = next((error for error in errors if error.errno not in _UNROUTED), errors[0])
     failure = classify(telling, connecting=True, target=target)
     visit.connection_failure = failure
-    where = f"port {target.port}: " if target.unix_path is None else ""
+    where = tr("port {port}: ", port=target.port) if target.unix_path is None else ""
     return failed_by(failure, evidence=f"{where}{told}", raw=raw_text(telling, target))
 
 
@@ -113,7 +118,7 @@ async def _connect(address: Address, seconds: float) -> float | OSError:
 
 def _in_words(error: OSError, seconds: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer in {seconds:g} s"
+        return tr("no answer in {seconds:g} s", seconds=seconds)
     return (error.strerror or type(error).__name__).lower()
 
 

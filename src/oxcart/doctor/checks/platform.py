@@ -6,6 +6,7 @@ from pathlib import Path
 
 from oxcart.checks import Check, Finding, NotApplicable, Unanswerable, failed, ok, warning
 from oxcart.doctor.visit import Visit
+from oxcart.language import tr
 from oxcart.settings import KILL_MARGIN_SECONDS, Platform
 
 GROUP = "platform"
@@ -19,17 +20,21 @@ _SWALLOWERS = frozenset({"sh", "bash", "dash", "ash", "npm", "yarn", "pnpm", "np
 def _on(visit: Visit, wanted: Platform | None = None) -> Platform:
     platform = visit.settings.platform
     if wanted is not None and platform is not wanted:
-        raise NotApplicable(f"not on {wanted.value.capitalize()}")
+        raise NotApplicable(tr("not on {platform}", platform=wanted.value.capitalize()))
     return platform
 
 
 async def platform(visit: Visit) -> Finding:
     found = _on(visit)
     if found is Platform.NONE:
-        return ok("no hosting platform")
+        return ok(tr("no hosting platform"))
     service = visit.environ.get("RAILWAY_SERVICE_NAME", "")
     release = visit.settings.release
-    parts = [found.value.capitalize(), service and f"service {service}", release and f"commit {release[:12]}"]
+    parts = [
+        found.value.capitalize(),
+        service and tr("service {service}", service=service),
+        release and tr("commit {release}", release=release[:12]),
+    ]
     return ok(", ".join(part for part in parts if part))
 
 
@@ -39,9 +44,14 @@ async def port(visit: Visit) -> Finding:
         return ok(f"{http.port}")
     return warning(
         "PORT_UNSET",
-        f"PORT is not set, so the worker listens on {http.port}, and the platform's healthcheck may ask elsewhere.",
-        f"Set PORT={http.port} in this service's variables, and the same port in its networking settings.",
-        evidence=f"not set; {http.port} is used",
+        tr(
+            "PORT is not set, so the worker listens on {port}, and the platform's healthcheck may ask elsewhere.",
+            port=http.port,
+        ),
+        tr(
+            "Set PORT={port} in this service's variables, and the same port in its networking settings.", port=http.port
+        ),
+        evidence=tr("not set; {port} is used", port=http.port),
     )
 
 
@@ -51,18 +61,26 @@ async def draining(visit: Visit) -> Finding:
     if not seconds:
         return failed(
             "DRAINING_ZERO",
-            "Railway kills the worker at once when it deploys: RAILWAY_DEPLOYMENT_DRAINING_SECONDS is "
-            f"{'not set' if seconds is None else '0'}.",
-            "Set RAILWAY_DEPLOYMENT_DRAINING_SECONDS=30, or as long as your longest job, in the variables of this "
-            "service.",
-            evidence="not set, which is 0 s" if seconds is None else "0 s",
+            tr(
+                "Railway kills the worker at once when it deploys: RAILWAY_DEPLOYMENT_DRAINING_SECONDS is {value}.",
+                value=tr("not set") if seconds is None else "0",
+            ),
+            tr(
+                "Set RAILWAY_DEPLOYMENT_DRAINING_SECONDS=30, or as long as your longest job, in the variables of this "
+                "service."
+            ),
+            evidence=tr("not set, which is 0 s") if seconds is None else tr("0 s"),
         )
-    evidence = f"{seconds:g} s between SIGTERM and SIGKILL, {visit.settings.worker.shutdown_grace_seconds:g} s for jobs"
+    evidence = tr(
+        "{seconds:g} s between SIGTERM and SIGKILL, {grace:g} s for jobs",
+        seconds=seconds,
+        grace=visit.settings.worker.shutdown_grace_seconds,
+    )
     if seconds < _SHORT_DRAINING_SECONDS:
         return warning(
             "DRAINING_SHORT",
-            f"Railway gives the worker only {seconds:g} s to end when it deploys.",
-            "Set RAILWAY_DEPLOYMENT_DRAINING_SECONDS=30, or as long as your longest job.",
+            tr("Railway gives the worker only {seconds:g} s to end when it deploys.", seconds=seconds),
+            tr("Set RAILWAY_DEPLOYMENT_DRAINING_SECONDS=30, or as long as your longest job."),
             evidence=evidence,
         )
     return ok(evidence)
@@ -70,28 +88,28 @@ async def draining(visit: Visit) -> Finding:
 
 async def sleep(visit: Visit) -> Finding:
     _on(visit, Platform.RAILWAY)
-    raise Unanswerable('cannot be seen from inside: leave "Serverless" off in the service\'s settings')
+    raise Unanswerable(tr('cannot be seen from inside: leave "Serverless" off in the service\'s settings'))
 
 
 async def pid1(visit: Visit) -> Finding:
     if _on(visit) is Platform.NONE:
-        raise NotApplicable("not on a hosting platform")
+        raise NotApplicable(tr("not on a hosting platform"))
     name = _first_process()
     if name in _SWALLOWERS:
         return warning(
             "PID1_SHELL",
-            f"Process 1 of the container is {name}, which does not pass SIGTERM on.",
-            'Start the worker directly: CMD ["oxcart", "run"], or exec oxcart run in a script.',
+            tr("Process 1 of the container is {name}, which does not pass SIGTERM on.", name=name),
+            tr('Start the worker directly: CMD ["oxcart", "run"], or exec oxcart run in a script.'),
             evidence=name,
         )
-    return ok(name or "unnamed")
+    return ok(name or tr("unnamed"))
 
 
 def _first_process() -> str:
     try:
         command = Path("/proc/1/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
     except OSError as error:
-        raise Unanswerable("process 1 cannot be seen here") from error
+        raise Unanswerable(tr("process 1 cannot be seen here")) from error
     return Path(command).name
 
 
@@ -108,13 +126,29 @@ async def grace(visit: Visit) -> Finding:
                 if took > longest:
                     longest, where = took, job.get("name", "")
     if not where:
-        return ok(f"{seconds:g} s ({visit.settings.worker.grace_source}); no finished job to compare with")
-    evidence = f"{seconds:g} s; the longest of the last jobs, {where}, took {longest:.1f} s"
+        return ok(
+            tr(
+                "{seconds:g} s ({source}); no finished job to compare with",
+                seconds=seconds,
+                source=visit.settings.worker.grace_source,
+            )
+        )
+    evidence = tr(
+        "{seconds:g} s; the longest of the last jobs, {where}, took {longest:.1f} s",
+        seconds=seconds,
+        where=where,
+        longest=longest,
+    )
     if longest > seconds:
         return warning(
             "GRACE_SHORT",
-            f"Jobs take up to {longest:.1f} s ({where}), but a deploy gives them {seconds:g} s: they start again after "
-            "it.",
+            tr(
+                "Jobs take up to {longest:.1f} s ({where}), but a deploy gives them {seconds:g} s: they start again "
+                "after it.",
+                longest=longest,
+                where=where,
+                seconds=seconds,
+            ),
             _longer_grace(visit, longest),
             evidence=evidence,
         )
@@ -124,10 +158,12 @@ async def grace(visit: Visit) -> Finding:
 def _longer_grace(visit: Visit, longest_seconds: float) -> str:
     wanted = int(longest_seconds + KILL_MARGIN_SECONDS) + 1
     if _on(visit) is Platform.RAILWAY:
-        return f"Set RAILWAY_DEPLOYMENT_DRAINING_SECONDS={wanted} or more."
-    return (
-        f"Set OXCART_SHUTDOWN_GRACE_SECONDS={int(longest_seconds) + 1}, and let the platform wait {wanted} s before it "
-        "kills; or make the jobs shorter."
+        return tr("Set RAILWAY_DEPLOYMENT_DRAINING_SECONDS={wanted} or more.", wanted=wanted)
+    return tr(
+        "Set OXCART_SHUTDOWN_GRACE_SECONDS={seconds}, and let the platform wait {wanted} s before it kills; or make "
+        "the jobs shorter.",
+        seconds=int(longest_seconds) + 1,
+        wanted=wanted,
     )
 
 

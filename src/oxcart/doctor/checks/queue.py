@@ -11,6 +11,7 @@ from oxcart.connection.failures import failure_for
 from oxcart.doctor.scratch import StepFailed, exercise, in_one_line, scratch_queue
 from oxcart.doctor.visit import Visit
 from oxcart.errors import ServerRefused
+from oxcart.language import tr
 from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import pairs, text
 
@@ -34,9 +35,11 @@ async def layout(visit: Visit) -> Finding:
             return failed_by(failure_for("WRONGTYPE", visit.target), evidence=keys.meta)
         for (key, kind), reply in zip(wanted.items(), types, strict=True):
             if text(reply) not in {kind, "none"}:
-                return failed_by(failure_for("WRONGTYPE", visit.target), evidence=f"{key} is a {text(reply)}")
+                return failed_by(
+                    failure_for("WRONGTYPE", visit.target), evidence=tr("{key} is a {kind}", key=key, kind=text(reply))
+                )
         library = pairs(meta).get("version", "")
-        told.append(f"{name}: {library or ('made by ' + 'a producer' if meta else 'no job was ever added')}")
+        told.append(f"{name}: {library or (tr('made by a producer') if meta else tr('no job was ever added'))}")
     return ok("; ".join(told))
 
 
@@ -45,18 +48,18 @@ async def counts(visit: Visit) -> Finding:
     for name in visit.queue_names:
         numbers = await (await visit.queue(name)).counts()
         shown = ", ".join(f"{count} {state}" for state, count in numbers.items() if count)
-        told.append(f"{name}: {shown or 'empty'}")
+        told.append(f"{name}: {shown or tr('empty')}")
     return ok("; ".join(told))
 
 
 async def paused(visit: Visit) -> Finding:
     names = [name for name in visit.queue_names if await (await visit.queue(name)).is_paused()]
     if not names:
-        return ok("not paused")
+        return ok(tr("not paused"))
     return warning(
         "QUEUE_PAUSED",
-        f"No worker fetches from {', '.join(names)}: paused by someone.",
-        f"Resume it when it is time: oxcart resume --queue {names[0]}",
+        tr("No worker fetches from {names}: paused by someone.", names=", ".join(names)),
+        tr("Resume it when it is time: oxcart resume --queue {name}", name=names[0]),
         evidence=", ".join(names),
     )
 
@@ -71,16 +74,19 @@ async def oldest(visit: Visit) -> Finding:
                 added = _number(job, "timestamp")
                 age = time.time() - (added + _number(job, "delay")) / 1000
                 if added and age > longest:
-                    longest, where = age, f"job {job_id} ({job.get('name', '')}) of {name}"
+                    longest = age
+                    where = tr("job {job} ({name}) of {queue}", job=job_id, name=job.get("name", ""), queue=name)
     if not where:
-        return ok("nothing waits")
-    evidence = f"{where} waits since {_span(longest)}"
+        return ok(tr("nothing waits"))
+    evidence = tr("{where} waits since {span}", where=where, span=_span(longest))
     if longest > _LONG_WAIT_SECONDS:
         return warning(
             "WAIT_LONG",
-            f"Jobs wait long: {evidence}.",
-            "See that a worker serves this queue (the check workers), and raise JOB_CONCURRENCY or run another worker "
-            "if it cannot keep up.",
+            tr("Jobs wait long: {evidence}.", evidence=evidence),
+            tr(
+                "See that a worker serves this queue (the check workers), and raise JOB_CONCURRENCY or run another "
+                "worker if it cannot keep up."
+            ),
             evidence=evidence,
         )
     return ok(evidence)
@@ -96,8 +102,10 @@ def _number(job: Mapping[str, str], name: str) -> float:
 
 def _span(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        return tr("{seconds:.0f} s", seconds=seconds)
+    return (
+        tr("{minutes:.0f} min", minutes=seconds / 60) if seconds < 7200 else tr("{hours:.1f} h", hours=seconds / 3600)
+    )
 
 
 async def lockless(visit: Visit) -> Finding:
@@ -111,12 +119,14 @@ async def lockless(visit: Visit) -> Finding:
         replies = await visit.known_link.requests([("EXISTS", keys.lock(job_id)) for job_id in ids])
         lost += [job_id for job_id, held in zip(ids, replies, strict=True) if held == 0]
     if not lost:
-        return ok(f"{active} running, each with its lock" if active else "nothing runs")
+        return ok(tr("{active} running, each with its lock", active=active) if active else tr("nothing runs"))
     return warning(
         "ACTIVE_LOST",
-        f"{len(lost)} of {active} active jobs have no worker any more.",
-        "A running worker takes them back within a minute by its stalled check; start one. It costs each of them one "
-        "stall credit.",
+        tr("{count} of {active} active jobs have no worker any more.", count=len(lost), active=active),
+        tr(
+            "A running worker takes them back within a minute by its stalled check; start one. It costs each of them "
+            "one stall credit."
+        ),
         evidence=", ".join(lost[:5]),
     )
 
@@ -129,14 +139,21 @@ async def handlers(visit: Visit) -> Finding:
             names.update(job.get("name", "") for job in jobs.values())
     unknown = {name: number for name, number in names.items() if name not in visit.known_names}
     if not unknown:
-        return ok(f"{len(names)} names among the waiting jobs, all known" if names else "nothing waits")
+        return ok(
+            tr("{count} names among the waiting jobs, all known", count=len(names)) if names else tr("nothing waits")
+        )
     shown = ", ".join(f"{name} ({number})" for name, number in sorted(unknown.items())[:10])
     cure = (
-        "Declare a handler for each, or leave them to another worker of the same queue: they are returned untouched."
+        tr(
+            "Declare a handler for each, or leave them to another worker of the same queue: they are returned "
+            "untouched."
+        )
         if visit.app_is_given
-        else "Only the built-in names were looked at: name your app, as in oxcart doctor MODULE:APP."
+        else tr("Only the built-in names were looked at: name your app, as in oxcart doctor MODULE:APP.")
     )
-    return warning("NO_HANDLER", f"Waiting jobs have names that no handler takes: {shown}.", cure, evidence=shown)
+    return warning(
+        "NO_HANDLER", tr("Waiting jobs have names that no handler takes: {shown}.", shown=shown), cure, evidence=shown
+    )
 
 
 async def parents(visit: Visit) -> Finding:
@@ -151,11 +168,15 @@ async def parents(visit: Visit) -> Finding:
         replies = await visit.known_link.requests([("SCARD", keys.dependencies(job_id)) for job_id in ids])
         stuck += [job_id for job_id, left in zip(ids, replies, strict=True) if left == 0]
     if not stuck:
-        return ok(f"{waiting} parents wait for children that are on their way" if waiting else "no parent waits")
+        return ok(
+            tr("{waiting} parents wait for children that are on their way", waiting=waiting)
+            if waiting
+            else tr("no parent waits")
+        )
     return warning(
         "PARENT_STUCK",
-        f"{len(stuck)} parent jobs wait for children that do not exist any more.",
-        "Look at each with oxcart jobs show ID; then remove it and add its flow again.",
+        tr("{count} parent jobs wait for children that do not exist any more.", count=len(stuck)),
+        tr("Look at each with oxcart jobs show ID; then remove it and add its flow again."),
         evidence=", ".join(stuck[:5]),
     )
 
@@ -168,11 +189,14 @@ async def legacy_repeat(visit: Visit) -> Finding:
         if schedule.legacy
     ]
     if not found:
-        return ok("none")
+        return ok(tr("none"))
     return warning(
         "REPEAT_LEGACY",
-        f"{len(found)} repeatable jobs were made by BullMQ 5's old API, which BullMQ 6 and Oxcart do not serve.",
-        "Create each again with upsertJobScheduler (Node) or upsert_schedule, then remove the old one.",
+        tr(
+            "{count} repeatable jobs were made by BullMQ 5's old API, which BullMQ 6 and Oxcart do not serve.",
+            count=len(found),
+        ),
+        tr("Create each again with upsertJobScheduler (Node) or upsert_schedule, then remove the old one."),
         evidence=", ".join(found[:5]),
     )
 
@@ -186,12 +210,15 @@ async def mixed(visit: Visit) -> Finding:
         if aside == 1 and not is_paused:
             found.append(name)
     if not found:
-        return ok("nothing left over")
+        return ok(tr("nothing left over"))
     return warning(
         "PAUSED_LEFT_OVER",
-        f"Jobs of {', '.join(found)} are in the list of a paused queue, but the queue is not paused.",
-        f"A pause and a resume of different BullMQ versions crossed: oxcart pause -q {found[0]} and then oxcart resume "
-        f"-q {found[0]} brings them back.",
+        tr("Jobs of {names} are in the list of a paused queue, but the queue is not paused.", names=", ".join(found)),
+        tr(
+            "A pause and a resume of different BullMQ versions crossed: oxcart pause -q {name} and then oxcart resume "
+            "-q {name} brings them back.",
+            name=found[0],
+        ),
         evidence=", ".join(found),
     )
 
@@ -202,9 +229,9 @@ async def workers(visit: Visit) -> Finding:
         try:
             seen = await (await visit.queue(name)).workers()
         except ServerRefused as error:
-            raise Unanswerable("this server does not list its clients") from error
-        told.append(f"{name}: {len({worker.name or worker.address for worker in seen}) or 'none'}")
-    return ok(f"connected to {'; '.join(told)}")
+            raise Unanswerable(tr("this server does not list its clients")) from error
+        told.append(f"{name}: {len({worker.name or worker.address for worker in seen}) or tr('none')}")
+    return ok(tr("connected to {queues}", queues="; ".join(told)))
 
 
 async def scratch(visit: Visit) -> Finding:
@@ -214,14 +241,20 @@ async def scratch(visit: Visit) -> Finding:
         except StepFailed as outcome:
             return failed(
                 "SCRIPTS_ODD",
-                f'A job of our own did not get through: at the step "{outcome.step}" {outcome}.',
-                "Please report this with the output of oxcart doctor --report; until then OXCART_EXCHANGE=upstream "
-                "uses BullMQ's scripts alone.",
+                tr(
+                    'A job of our own did not get through: at the step "{step}" {seen}.',
+                    step=outcome.step,
+                    seen=outcome,
+                ),
+                tr(
+                    "Please report this with the output of oxcart doctor --report; until then "
+                    "OXCART_EXCHANGE=upstream uses BullMQ's scripts alone."
+                ),
                 evidence=f"{outcome.step}: {outcome}",
             )
         except TimeoutError:
             failure = failure_for("READ_TIMEOUT", visit.target)
-            return failed_by(failure, evidence=f"no answer after {in_one_line(queue.took_ms)}")
+            return failed_by(failure, evidence=tr("no answer after {steps}", steps=in_one_line(queue.took_ms)))
         return ok(in_one_line(queue.took_ms))
 
 

@@ -10,6 +10,7 @@ from oxcart.connection.failures import failure_for
 from oxcart.connection.providers import Provider
 from oxcart.doctor.visit import CONNECT_SECONDS, Visit
 from oxcart.errors import ServerRefused, Unavailable
+from oxcart.language import tr
 from oxcart.queue.inspect import pairs, text
 
 GROUP = "server"
@@ -20,7 +21,7 @@ _NEARLY_TAKEN = 0.8
 _SKEW_SECONDS = 1.0
 _BLOCK_SECONDS = 0.25
 
-_NOEVICTION = {
+NOEVICTION = {
     Provider.UPSTASH: "Switch eviction off for this database in the Upstash console (Configuration).",
     Provider.REDIS_CLOUD: 'Set "Data eviction policy" of the database to noeviction in the Redis Cloud console; its '
     "default is volatile-lru.",
@@ -30,24 +31,28 @@ _NOEVICTION = {
     Provider.AZURE: "Set maxmemory-policy to noeviction under Advanced settings of the cache.",
     Provider.RENDER: "Set the Maxmemory Policy of the Key Value instance to noeviction in the Render dashboard.",
 }
-_SET_NOEVICTION = "Run on the server: CONFIG SET maxmemory-policy noeviction; and put it into its configuration file."
+SET_NOEVICTION = "Run on the server: CONFIG SET maxmemory-policy noeviction; and put it into its configuration file."
 
 
 async def version(visit: Visit) -> Finding:
     info = await visit.info()
     compatible = info.get("redis_version")
     if compatible is None:
-        raise Unanswerable("this server does not show its version")
+        raise Unanswerable(tr("this server does not show its version"))
     valkey = info.get("valkey_version")
-    shown = f"Valkey {valkey}, speaks Redis {compatible}" if valkey else f"Redis {compatible}"
+    shown = (
+        tr("Valkey {valkey}, speaks Redis {compatible}", valkey=valkey, compatible=compatible)
+        if valkey
+        else tr("Redis {compatible}", compatible=compatible)
+    )
     if info.get("redis_mode") == "cluster" or info.get("cluster_enabled") == "1":
-        shown += ", cluster mode"
+        shown += tr(", cluster mode")
     numbers = tuple(int(part) for part in compatible.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST:
         return failed(
             "VERSION_OLD",
-            f"The server is Redis {compatible}; BullMQ's scripts need 6.2.",
-            "Update the server to Redis 6.2 or Valkey 7.2, or later.",
+            tr("The server is Redis {compatible}; BullMQ's scripts need 6.2.", compatible=compatible),
+            tr("Update the server to Redis 6.2 or Valkey 7.2, or later."),
             evidence=shown,
         )
     return ok(shown)
@@ -55,14 +60,18 @@ async def version(visit: Visit) -> Finding:
 
 async def eviction(visit: Visit) -> Finding:
     policy = (await visit.info()).get("maxmemory_policy")
-    cure = _NOEVICTION.get(visit.provider, _SET_NOEVICTION)
+    cure = tr(NOEVICTION.get(visit.provider, SET_NOEVICTION))
     if not policy:
-        raise Unanswerable(f"this server does not show its policy. {cure}")
+        raise Unanswerable(tr("this server does not show its policy. {cure}", cure=cure))
     if policy == "noeviction":
-        return ok("noeviction: a full server refuses writes, and forgets no job")
+        return ok(tr("noeviction: a full server refuses writes, and forgets no job"))
     return failed(
         "EVICTION_ON",
-        f"The server may delete keys when its memory is full (maxmemory-policy {policy}), locks and jobs among them.",
+        tr(
+            "The server may delete keys when its memory is full (maxmemory-policy {policy}), locks and jobs among "
+            "them.",
+            policy=policy,
+        ),
         cure,
         evidence=policy,
     )
@@ -71,31 +80,38 @@ async def eviction(visit: Visit) -> Finding:
 async def memory(visit: Visit) -> Finding:
     used, most = await visit.number("used_memory"), await visit.number("maxmemory")
     if not most:
-        return ok(f"{_mebibytes(used)} used, no limit set")
-    evidence = f"{_mebibytes(used)} of {_mebibytes(most)} used ({used / most:.0%})"
+        return ok(tr("{used} used, no limit set", used=_mebibytes(used)))
+    evidence = tr(
+        "{used} of {most} used ({share:.0%})", used=_mebibytes(used), most=_mebibytes(most), share=used / most
+    )
     if used > _NEARLY_FULL * most:
         return warning(
             "MEMORY_NEAR",
-            f"The server's memory is nearly full: {evidence}.",
-            "Remove finished jobs (oxcart clean), keep fewer of them (OXCART_KEEP_COMPLETED, OXCART_KEEP_FAILED), or "
-            "add memory: at the limit no job can be added or finished.",
+            tr("The server's memory is nearly full: {evidence}.", evidence=evidence),
+            tr(
+                "Remove finished jobs (oxcart clean), keep fewer of them (OXCART_KEEP_COMPLETED, OXCART_KEEP_FAILED), "
+                "or add memory: at the limit no job can be added or finished."
+            ),
             evidence=evidence,
         )
     return ok(evidence)
 
 
 def _mebibytes(count: int) -> str:
-    return f"{count / (1 << 20):.1f} MiB"
+    return tr("{size:.1f} MiB", size=count / (1 << 20))
 
 
 async def clients(visit: Visit) -> Finding:
     now, most = await visit.number("connected_clients"), await visit.number("maxclients")
-    evidence = f"{now} of {most}"
+    evidence = tr("{now} of {most}", now=now, most=most)
     if now > _NEARLY_TAKEN * most:
         return warning(
             "CLIENTS_NEAR",
-            f"The server has {now} connections, and accepts {most}.",
-            "CLIENT LIST shows who holds them; run fewer processes, or lower other clients' pools. A worker needs 5.",
+            tr("The server has {now} connections, and accepts {most}.", now=now, most=most),
+            tr(
+                "CLIENT LIST shows who holds them; run fewer processes, or lower other clients' pools. A worker needs "
+                "5."
+            ),
             evidence=evidence,
         )
     return ok(evidence)
@@ -104,24 +120,24 @@ async def clients(visit: Visit) -> Finding:
 async def persistence(visit: Visit) -> Finding:
     info = await visit.info()
     if "aof_enabled" not in info:
-        raise Unanswerable("this server does not show it")
+        raise Unanswerable(tr("this server does not show it"))
     if info["aof_enabled"] == "1":
         if info.get("aof_last_write_status", "ok") != "ok":
-            return failed_by(failure_for("MISCONF", visit.target), evidence="the last write of the AOF failed")
-        return ok("append-only file")
+            return failed_by(failure_for("MISCONF", visit.target), evidence=tr("the last write of the AOF failed"))
+        return ok(tr("append-only file"))
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
-        return failed_by(failure_for("MISCONF", visit.target), evidence="the last snapshot failed")
+        return failed_by(failure_for("MISCONF", visit.target), evidence=tr("the last snapshot failed"))
     try:
         reply = await visit.known_link.request("CONFIG", "GET", "save", deadline_seconds=CONNECT_SECONDS)
     except ServerRefused as error:
-        raise Unanswerable("this server does not show whether it takes snapshots") from error
+        raise Unanswerable(tr("this server does not show whether it takes snapshots")) from error
     if pairs(reply).get("save"):
-        return ok("snapshots: what happened since the last one is lost in a crash")
+        return ok(tr("snapshots: what happened since the last one is lost in a crash"))
     return warning(
         "NO_PERSISTENCE",
-        "The server keeps its data in memory only.",
-        "Switch the append-only file on (appendonly yes) if jobs must survive a restart of the server.",
-        evidence="neither append-only file nor snapshots",
+        tr("The server keeps its data in memory only."),
+        tr("Switch the append-only file on (appendonly yes) if jobs must survive a restart of the server."),
+        evidence=tr("neither append-only file nor snapshots"),
     )
 
 
@@ -133,15 +149,18 @@ async def clock(visit: Visit) -> Finding:
     skew = int(seconds) + int(micros) / 1e6 - (began + ended) / 2
     margin = (ended - began) / 2
     if abs(skew) > _SKEW_SECONDS + margin:
-        ahead = "ahead of" if skew > 0 else "behind"
         return warning(
             "CLOCK_SKEW",
-            f"The server's clock is {abs(skew):.1f} s {ahead} this machine's.",
-            "Synchronise both clocks (NTP): delayed and scheduled jobs run by the worker's clock, and producers set "
-            "their times by their own.",
-            evidence=f"{skew:+.3f} s",
+            tr("The server's clock is {seconds:.1f} s ahead of this machine's.", seconds=skew)
+            if skew > 0
+            else tr("The server's clock is {seconds:.1f} s behind this machine's.", seconds=-skew),
+            tr(
+                "Synchronise both clocks (NTP): delayed and scheduled jobs run by the worker's clock, and producers "
+                "set their times by their own."
+            ),
+            evidence=tr("{seconds:+.3f} s", seconds=skew),
         )
-    return ok(f"{abs(skew) * 1000:.0f} ms apart")
+    return ok(tr("{milliseconds:.0f} ms apart", milliseconds=abs(skew) * 1000))
 
 
 _LUA = """
@@ -158,11 +177,13 @@ async def lua(visit: Visit) -> Finding:
     if [part if isinstance(part, int) else text(part) for part in reply] != ["a", 2, 3, 0]:
         return failed(
             "LUA_ODD",
-            "The server's Lua is not what BullMQ's scripts need: cmsgpack or cjson answers something else.",
-            "Use Redis 6.2, Valkey 7.2 or later, or a provider that has both libraries.",
+            tr("The server's Lua is not what BullMQ's scripts need: cmsgpack or cjson answers something else."),
+            tr("Use Redis 6.2, Valkey 7.2 or later, or a provider that has both libraries."),
             evidence=str(reply)[:100],
         )
-    return ok(f"scripts with cmsgpack and cjson, {(time.perf_counter() - began) * 1000:.1f} ms")
+    return ok(
+        tr("scripts with cmsgpack and cjson, {milliseconds:.1f} ms", milliseconds=(time.perf_counter() - began) * 1000)
+    )
 
 
 async def blocking(visit: Visit) -> Finding:
@@ -179,18 +200,21 @@ async def blocking(visit: Visit) -> Finding:
             raise
         return failed(
             "BLOCK_BROKEN",
-            "The server did not answer a BZPOPMIN whose waiting time was over.",
-            "Take proxies between worker and server out of the way; on DigitalOcean and the like, update the server.",
+            tr("The server did not answer a BZPOPMIN whose waiting time was over."),
+            tr(
+                "Take proxies between worker and server out of the way; on DigitalOcean and the like, update the "
+                "server."
+            ),
             evidence=error.failure.summary,
         )
     finally:
         link.close()
-    evidence = f"asked for {_BLOCK_SECONDS * 1000:.0f} ms, waited {waited * 1000:.0f} ms"
+    evidence = tr("asked for {asked:.0f} ms, waited {waited:.0f} ms", asked=_BLOCK_SECONDS * 1000, waited=waited * 1000)
     if waited < _BLOCK_SECONDS * 0.8:
         return warning(
             "BLOCK_SHORT",
-            "The server answers a BZPOPMIN before its time: an idle worker asks far more often than it should.",
-            "Take proxies between worker and server out of the way.",
+            tr("The server answers a BZPOPMIN before its time: an idle worker asks far more often than it should."),
+            tr("Take proxies between worker and server out of the way."),
             evidence=evidence,
         )
     return ok(evidence)

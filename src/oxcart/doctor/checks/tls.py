@@ -16,6 +16,7 @@ from oxcart.doctor.aside import in_thread
 from oxcart.doctor.reach import Certificate, Handshake
 from oxcart.doctor.run import raw_text
 from oxcart.doctor.visit import Visit
+from oxcart.language import tr
 
 GROUP = "tls"
 
@@ -39,12 +40,12 @@ async def tls(visit: Visit) -> Finding:
 
 def _without_tls(visit: Visit, target: RedisTarget) -> Finding:
     if target.unix_path is not None or _is_private(visit, target):
-        return ok("not used, on a private address")
+        return ok(tr("not used, on a private address"))
     return warning(
         "TLS_NOT_USED",
-        "The connection crosses the network in the clear: whoever listens reads the password and the jobs.",
-        "Use the provider's TLS address (rediss://), or a private address of the same network.",
-        evidence="redis:// to a public address",
+        tr("The connection crosses the network in the clear: whoever listens reads the password and the jobs."),
+        tr("Use the provider's TLS address (rediss://), or a private address of the same network."),
+        evidence=tr("redis:// to a public address"),
     )
 
 
@@ -60,7 +61,7 @@ def _is_private(visit: Visit, target: RedisTarget) -> bool:
 async def _shake_hands(visit: Visit, target: RedisTarget) -> Handshake:
     """With the first address that has accepted a connection."""
     if not visit.addresses:
-        raise Unanswerable("there is no address to try")
+        raise Unanswerable(tr("there is no address to try"))
     address, seconds = visit.addresses[0], min(_HANDSHAKE_SECONDS, target.connect_timeout_seconds)
     async with asyncio.timeout(seconds + 2):
         return await in_thread("tls", lambda: reach.shake_hands(target, address, seconds))
@@ -78,10 +79,10 @@ async def _certificate(visit: Visit, target: RedisTarget) -> Certificate | None:
 
 def _describe(certificate: Certificate | None) -> str:
     if certificate is None:
-        return "certificate not looked at"
-    until = f", valid until {certificate.not_after:%Y-%m-%d}" if certificate.not_after else ""
-    names = ", ".join(certificate.names[:3]) or "no name"
-    return f"certificate for {names}, by {certificate.issuer}{until}"
+        return tr("certificate not looked at")
+    until = tr(", valid until {end:%Y-%m-%d}", end=certificate.not_after) if certificate.not_after else ""
+    names = ", ".join(certificate.names[:3]) or tr("no name")
+    return tr("certificate for {names}, by {issuer}{until}", names=names, issuer=certificate.issuer, until=until)
 
 
 def _judge(seen: Handshake) -> Finding:
@@ -91,8 +92,8 @@ def _judge(seen: Handshake) -> Finding:
     if days < _SOON_DAYS:
         return warning(
             "TLS_EXPIRES_SOON",
-            f"The server's certificate ends in {days} days; from then on nothing can connect.",
-            "With a managed provider nothing to do but to look again; else renew the certificate.",
+            tr("The server's certificate ends in {days} days; from then on nothing can connect.", days=days),
+            tr("With a managed provider nothing to do but to look again; else renew the certificate."),
             evidence=evidence,
         )
     return ok(evidence)
@@ -101,28 +102,41 @@ def _judge(seen: Handshake) -> Finding:
 async def tls_verified(visit: Visit) -> Finding:
     target = visit.known_target
     if not target.tls:
-        raise NotApplicable("the connection is without TLS")
+        raise NotApplicable(tr("the connection is without TLS"))
     if target.tls_verify:
-        return ok(f"trusting {'OXCART_REDIS_TLS_CA_FILE' if target.tls_ca_file else 'the authorities of this system'}")
-    summary = "The certificate is not verified: whoever sits between us can read the password and the jobs."
+        return ok(
+            tr(
+                "trusting {authorities}",
+                authorities="OXCART_REDIS_TLS_CA_FILE" if target.tls_ca_file else tr("the authorities of this system"),
+            )
+        )
+    summary = tr("The certificate is not verified: whoever sits between us can read the password and the jobs.")
     try:
         await _shake_hands(visit, replace(target, tls_verify=True))
     except OSError as error:
         failure = classify(error, connecting=True, target=target)
         shown = await _certificate(visit, target)
-        whose = f" of {shown.issuer}" if shown is not None else ""
+        whose = tr(" of {issuer}", issuer=shown.issuer) if shown is not None else ""
         cure = (
-            f"Set OXCART_REDIS_TLS_CA_FILE to the certificate (PEM) of the authority{whose}, then remove the switch."
+            tr(
+                "Set OXCART_REDIS_TLS_CA_FILE to the certificate (PEM) of the authority{whose}, then remove the "
+                "switch.",
+                whose=whose,
+            )
             if failure.code in {"TLS_SELF", "TLS_CA"}
-            else f"{failure.advice} Then remove the switch."
+            else tr("{advice} Then remove the switch.", advice=failure.advice)
         )
-        evidence = f"verified it would fail with {failure.code}; {_describe(shown)}"
+        evidence = tr(
+            "verified it would fail with {code}; {certificate}", code=failure.code, certificate=_describe(shown)
+        )
         return failed("TLS_UNVERIFIED", summary, cure, evidence=evidence, raw=raw_text(error, target))
     return failed(
         "TLS_UNVERIFIED",
         summary,
-        "Remove OXCART_REDIS_TLS_VERIFY=false, or the option in REDIS_URL: the certificate is good and is accepted.",
-        evidence="verified it would be accepted",
+        tr(
+            "Remove OXCART_REDIS_TLS_VERIFY=false, or the option in REDIS_URL: the certificate is good and is accepted."
+        ),
+        evidence=tr("verified it would be accepted"),
     )
 
 
