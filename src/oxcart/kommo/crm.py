@@ -83,7 +83,9 @@ class ServedCrm(Crm):
 
 
 @asynccontextmanager
-async def open_crm(settings: Settings, server: Server, emit: Emit, *, pace: Pace | None = None) -> AsyncIterator[ServedCrm]:
+async def open_crm(
+    settings: Settings, server: Server, emit: Emit, *, pace: Pace | None = None
+) -> AsyncIterator[ServedCrm]:
     """Raises SettingsError (no database, no tables, no key), Unavailable."""
     async with open_database(database_of(settings)) as database:
         limiter = Limiter(server, pace=pace, emit=emit)
