@@ -19,7 +19,7 @@ from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.disconnect import let_go
 from oxcart.kommo.rights import learn_rights
 from oxcart.kommo.sandbox import World
-from oxcart.kommo.schedules import OWN_QUEUE
+from oxcart.kommo.schedules import OWN_QUEUE, POLL_SECONDS
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.sync.compare import compare_account
 from oxcart.kommo.upkeep import look_after
@@ -135,7 +135,7 @@ def steps() -> list[Step]:
 
 async def _connect(demo: CrmDemo, step: Step) -> bool:
     rights = await learn_rights(demo.account)
-    looked = await look_after(demo.crm, demo.stored)
+    looked = await look_after(demo.crm, demo.stored, poll_after_seconds=POLL_SECONDS)
     step.detail = f"{demo.stored.domain}; {looked.problem or looked.webhook}"
     return rights.is_admin and looked.problem is None
 

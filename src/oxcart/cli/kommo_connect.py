@@ -93,6 +93,7 @@ async def _connect(
     from oxcart.cli.session import open_crm
     from oxcart.kommo.connect import connect_by_token
     from oxcart.kommo.rights import learn_rights
+    from oxcart.kommo.schedules import POLL_SECONDS
     from oxcart.kommo.upkeep import look_after
 
     async with open_crm() as crm:
@@ -101,7 +102,7 @@ async def _connect(
         else:
             stored = await _by_oauth(crm, domain, client_id, redirect_uri, org_id)
         rights = await learn_rights(crm.account(stored, interactive=True))
-        looked = await look_after(crm, stored)
+        looked = await look_after(crm, stored, poll_after_seconds=POLL_SECONDS)
         job_id = None if no_sync else await _first_sync(crm, stored)
         answer: dict[str, Any] = {
             "connectionId": stored.id,

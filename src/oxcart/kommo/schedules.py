@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from oxcart.clock import now_ms
 from oxcart.errors import InvalidInput
 from oxcart.queue.producer import Queue
 from oxcart.queue.repeats import Repeat
@@ -46,16 +47,24 @@ def schedules_of(connection_id: str, timezone: str | None) -> tuple[Planned, ...
     )
 
 
-async def ensure_schedules(queue: Queue, connection_id: str, timezone: str | None) -> None:
-    """Leave those alone that are as planned: replacing one would move its next run."""
+async def ensure_schedules(
+    queue: Queue, connection_id: str, timezone: str | None, *, poll_after_seconds: float = 0
+) -> None:
+    """Leave those alone that are as planned: replacing one would move its next run.
+
+    A new poll runs at once, or `poll_after_seconds` from now: whoever has just asked for a sync needs no other.
+    """
     stored = {schedule.id: schedule for schedule in await queue.schedules()}
     for planned in schedules_of(connection_id, timezone):
         known, wanted = stored.get(planned.id), planned.repeat
         if known is not None and (known.cron, known.every_ms, known.tz) == (wanted.cron, wanted.every_ms, wanted.tz):
             continue
+        repeat = planned.repeat
+        if repeat.every_ms is not None and poll_after_seconds:
+            repeat = replace(repeat, start_ms=now_ms() + round(poll_after_seconds * 1000))
         await queue.upsert_schedule(
             planned.id,
-            planned.repeat,
+            repeat,
             name=planned.job_name,
             data=dict(planned.data),
             keep_completed=KEPT_COMPLETED,

@@ -29,11 +29,11 @@ class LookedAfter:
         return {"domain": self.domain, "webhook": self.webhook, "problem": self.problem}
 
 
-async def look_after(crm: ServedCrm, stored: StoredConnection) -> LookedAfter:
+async def look_after(crm: ServedCrm, stored: StoredConnection, *, poll_after_seconds: float = 0) -> LookedAfter:
     """One account's trouble is told, and stops nothing for the others."""
     webhook = None
     try:
-        await ensure_account_schedules(crm, stored.id)
+        await ensure_account_schedules(crm, stored.id, poll_after_seconds=poll_after_seconds)
         await crm.keeper.current(stored.id)
         async with crm.database.reading("Reading an account's settings") as connection:
             is_known = "is_admin" in await load_account_settings(connection, stored.id)
@@ -57,9 +57,10 @@ async def _keep_webhook(crm: ServedCrm, stored: StoredConnection) -> str:
     return kept.sentence
 
 
-async def ensure_account_schedules(crm: ServedCrm, connection_id: str) -> None:
+async def ensure_account_schedules(crm: ServedCrm, connection_id: str, *, poll_after_seconds: float = 0) -> None:
     async with crm.database.reading("Reading an account's settings") as connection:
         known = await load_account_settings(connection, connection_id)
     timezone = known.get("timezone")
     async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
-        await ensure_schedules(queue, connection_id, timezone if isinstance(timezone, str) else None)
+        zone = timezone if isinstance(timezone, str) else None
+        await ensure_schedules(queue, connection_id, zone, poll_after_seconds=poll_after_seconds)

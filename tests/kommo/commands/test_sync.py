@@ -127,3 +127,19 @@ async def test_disconnect_asks_first(crm: Crm) -> None:
     assert done.code == 64
     assert "--yes" in done.err
     assert len(await crm.rows("SELECT id FROM crm_connections")) == 1
+
+
+async def test_erase_forgets_a_contact_and_says_when_kommo_still_has_it(crm: Crm) -> None:
+    await crm.connect("--no-sync")
+    await crm.oxcart("kommo", "sync", "contacts", "--now")
+    contact = next(iter(crm.remote.truth("contacts")))["id"]
+
+    still = await crm.oxcart("kommo", "erase", str(contact), "--yes")
+    crm.remote.delete("contacts", contact)
+    gone = await crm.oxcart("kommo", "erase", str(contact), "--yes", "--json")
+    unreadable = await crm.oxcart("kommo", "erase", "Ann", "--yes")
+
+    assert (still.code, gone.code, unreadable.code) == (1, 0, 64)
+    assert "Delete it there" in still.out
+    (row,) = await crm.rows("SELECT name, raw FROM crm_contacts WHERE external_id = :id", id=str(contact))
+    assert row == {"name": None, "raw": None}
