@@ -73,7 +73,9 @@ async def test_killed_runs_are_gone_on_with(
             asked = len(seen)
             wanted = asked + rng.randint(1, 25)
             await runs.start()
-            await wait_until(lambda wanted=wanted: len(seen) >= wanted, describe=f"{wanted} requests were made", timeout=40)
+            await wait_until(
+                lambda wanted=wanted: len(seen) >= wanted, describe=f"{wanted} requests were made", timeout=40
+            )
             await runs.kill()
             await wait_until(lambda: no_lease(mirror), describe="the dead process's lease has lapsed")
         walked = len(seen)
