@@ -76,7 +76,7 @@ def _measure(sandbox: dict[str, Any], database: str, redis_url: str, name: str) 
     if done.returncode != 0:
         raise RuntimeError(f"Synchronising: it ended with {done.returncode}.\n{done.stderr[-3000:]}")
     seconds = time.perf_counter() - began
-    return {"name": name, "requests": _requests(sandbox) - before, "seconds": seconds} | json.loads(done.stdout)
+    return {**json.loads(done.stdout), "name": name, "requests": _requests(sandbox) - before, "seconds": seconds}
 
 
 def _requests(sandbox: dict[str, Any]) -> int:
