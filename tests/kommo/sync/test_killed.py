@@ -74,9 +74,7 @@ async def test_killed_runs_are_gone_on_with(
             asked = len(seen)
             wanted = asked + rng.randint(1, 25)
             await runs.start()
-            await wait_until(
-                lambda wanted=wanted: len(seen) >= wanted, describe=f"{wanted} requests were made", timeout=40
-            )
+            await until_asked(sandbox, wanted)
             await runs.kill()
             await until_lapsed(mirror)
         walked = len(seen)
