@@ -69,7 +69,7 @@ def _say_erased(found: dict[str, Any]) -> None:
     say_pairs([(name.replace("_", " "), str(count)) for name, count in counted.items() if count])
     if found["jobsLeft"]:
         say(
-            f"Jobs about it that have yet to run: {', '.join(found['jobsLeft'])}. Remove them, or erase it again later."
+            f"Jobs about it that have yet to run: {', '.join(found['jobsLeft'])}. Erase it again when they have run."
         )
     if found["advice"]:
         say(str(found["advice"]))

@@ -18,6 +18,9 @@ LARGEST_PAGE = 250
 """Kommo answers 422 to more (facts/kommo.md 2.3)."""
 
 
+_UNSETTLED_SECONDS = 60  # two servers' clocks, and an edit while a list is made
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """`number` counts from 1. `broke_off`: a next page had been promised, and was empty; the list moved under us.
@@ -114,13 +117,16 @@ async def walk_changes(
 
 
 def _last_second(page: Page, start: int, until: int | None) -> int:
-    """How far the page goes. A row that was edited since its list was made shows a time after `until`, which is not
-    where it stood. Raises FiltersIgnored for a list that goes on and is in another order.
+    """How far the page goes. A row that was edited since its list was made shows the time of that edit, which is not
+    where it stands: times around `until` are taken only where there are no others.
+
+    Raises FiltersIgnored for a list that goes on, and is in another order.
     """
-    times = [at for at in map(_changed_at, page.rows) if until is None or at <= until]
-    if page.has_more and times != sorted(times):
+    times = [_changed_at(row) for row in page.rows]
+    settled = [at for at in times if until is None or at < until - _UNSETTLED_SECONDS]
+    if page.has_more and settled != sorted(settled):
         raise FiltersIgnored
-    return max(times, default=start)
+    return settled[-1] if settled else max((at for at in times if until is None or at <= until), default=start)
 
 
 def _changed_at(row: Row) -> int:

@@ -11,7 +11,7 @@ from support.sandbox import Sandbox
 
 from oxcart.errors import InvalidInput
 from oxcart.kommo.client import Answer, Client
-from oxcart.kommo.pages import Page, has_next, rows_of, walk, walk_changes
+from oxcart.kommo.pages import FiltersIgnored, Page, has_next, rows_of, walk, walk_changes
 from oxcart.kommo.sandbox import Account, SandboxClock, Scenario, World
 from oxcart.kommo.sandbox.listing import read_query
 from oxcart.kommo.sandbox.reading import Reads
@@ -82,6 +82,44 @@ async def test_a_window_of_changes_is_closed(client: Client) -> None:
     found = sorted([row["updated_at"] async for page in window for row in page.rows])
 
     assert sorted(found) == [at for at in times if low <= at <= high]
+
+
+async def rows_in(pages: list[list[int]], *, since: int, until: int) -> list[Any]:
+    """A list that answers so whatever it is asked; ids are numbered through."""
+    ids, answers = iter(range(1000)), iter(pages)
+
+    async def get(_path: str, _query: Any) -> Answer:
+        times = next(answers)
+        links = {"next": {"href": "…"}} if len(times) == 3 else {}
+        rows = [{"id": next(ids), "updated_at": at} for at in times]
+        return Answer(200, {"_embedded": {"contacts": rows}, "_links": links}, until)
+
+    walk_of_all = walk_changes(get, "/contacts", "contacts", since=since, limit=3)
+    return [(page.resume_at, len(page.rows)) async for page in walk_of_all]
+
+
+async def test_each_page_says_where_a_walk_can_begin_again() -> None:
+    assert await rows_in([[1, 2, 5], [5, 6]], since=0, until=1000) == [(5, 3), (None, 2)]
+
+
+async def test_a_second_in_pages_is_begun_again_as_a_whole() -> None:
+    found = await rows_in([[5, 5, 5], [5, 5, 5], [5], [5, 5, 5], [9]], since=0, until=1000)
+
+    assert [at for at, _ in found] == [5, 5, 5, 6, None]
+
+
+@pytest.mark.parametrize("pages", [[[700, 699, 701]], [[1, 700, 650], [2]]])
+async def test_a_list_that_ignores_its_filter_or_order_is_noticed(pages: list[list[int]]) -> None:
+    """A cursor taken from such a list would skip rows for good."""
+    with pytest.raises(FiltersIgnored):
+        await rows_in(pages, since=700 if pages[0][0] == 700 else 0, until=1000)
+
+
+async def test_a_row_that_was_edited_while_its_page_was_made_does_not_move_the_cursor() -> None:
+    """Its place in the list is the old one; its time is now."""
+    found = await rows_in([[100, 1000, 300], [300, 400]], since=0, until=1000)
+
+    assert [at for at, _ in found] == [300, None]
 
 
 # Which row: the first six share one second, so half of all changes go there.

@@ -247,7 +247,7 @@ async def test_a_tag_that_slipped_over_the_edge_of_a_page_is_not_buried(mirror: 
 
 def when_page_two_is_asked_for(sandbox: Sandbox, mirror: Mirror, happens: Any) -> None:
     """Between the answer to page 1 and the question for page 2."""
-    times = []
+    times: list[int] = []
 
     class Fateful(Client):
         async def get(self, path: str, query: Any = ()) -> Any:

@@ -62,6 +62,7 @@ class Runs:
             await self.process.wait()
 
 
+@pytest.mark.timeout(240)
 async def test_killed_runs_are_gone_on_with(
     mirror: Mirror, sandbox: Sandbox, database_url: str, redis_url: str, queue_name: str
 ) -> None:
@@ -73,11 +74,9 @@ async def test_killed_runs_are_gone_on_with(
             asked = len(seen)
             wanted = asked + rng.randint(1, 25)
             await runs.start()
-            await wait_until(
-                lambda wanted=wanted: len(seen) >= wanted, describe=f"{wanted} requests were made", timeout=40
-            )
+            await until_asked(sandbox, wanted)
             await runs.kill()
-            await wait_until(lambda: no_lease(mirror), describe="the dead process's lease has lapsed")
+            await until_lapsed(mirror)
         walked = len(seen)
         done = await runs.finish()
     finally:
@@ -135,15 +134,23 @@ async def test_a_full_walk_that_was_cut_off_is_not_begun_anew(mirror: Mirror, sa
     assert outcome.rows < 3000
 
 
-async def no_lease(mirror: Mirror) -> bool:
+async def until_asked(sandbox: Sandbox, requests: int) -> None:
+    seen = sandbox.world.seen
+    await wait_until(lambda: len(seen) >= requests, describe=f"{requests} requests were made", timeout=40)
+
+
+async def until_lapsed(mirror: Mirror) -> None:
     from sqlalchemy import func, select
 
     from oxcart.kommo.store.database import now
     from oxcart.kommo.store.own_tables import crm_leases
 
-    async with mirror.account.database.reading("Looking") as connection:
-        query = select(func.count()).where(crm_leases.c.held_until > await now(connection))
-        return (await connection.execute(query)).scalar_one() == 0
+    async def is_free() -> bool:
+        async with mirror.account.database.reading("Looking") as connection:
+            query = select(func.count()).where(crm_leases.c.held_until > await now(connection))
+            return bool((await connection.execute(query)).scalar_one() == 0)
+
+    await wait_until(is_free, describe="the dead process's lease has lapsed")
 
 
 def fewest_requests(sandbox: Sandbox) -> int:

@@ -274,6 +274,20 @@ async def test_events_are_read_in_windows_that_fit(mirror: Mirror, sandbox: Sand
     assert outcome.requests < 150
 
 
+async def test_trouble_with_what_events_told_is_said_beside_the_rest(mirror: Mirror, sandbox: Sandbox) -> None:
+    """The marks stay, and all else is here."""
+
+    async def confirm(account: Account) -> None:
+        plan(sandbox, "500", "/contacts", times=3)
+        await account.client.get("/contacts")
+
+    outcomes = await mirror.sync("contacts", "events", confirm=confirm)
+
+    assert outcomes["events"].error is not None
+    assert outcomes["events"].error.startswith("Reading what events told of: Kommo GET")
+    assert outcomes["contacts"].error is None
+
+
 async def test_trouble_in_a_list_buries_nobody(mirror: Mirror, sandbox: Sandbox) -> None:
     """Rows are missing from a list only if all of it was read."""
     sandbox.demo.tags.update({1000 + number: f"tag {number}" for number in range(400)})

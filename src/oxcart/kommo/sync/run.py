@@ -91,7 +91,17 @@ async def sync_account(
     run = _Run(account, full, meter, Reader(account.client), lease_seconds, settings)
     outcomes = [await run.sync(entity) for entity in entities]
     if EVENTS in entities:
-        await confirm(account)
+        outcomes = await _confirmed(confirm(account), outcomes)
+    return outcomes
+
+
+async def _confirmed(reading: Awaitable[Any], outcomes: list[Outcome]) -> list[Outcome]:
+    """What was not read stays marked for the next run, so that one entity's trouble is said, and no more."""
+    try:
+        await reading
+    except (NoRights, Refused, Gone, ServerTrouble) as failure:
+        error = f"Reading what events told of: {failure}"
+        return [replace(one, error=one.error or error) if one.entity == EVENTS.name else one for one in outcomes]
     return outcomes
 
 
