@@ -8,9 +8,9 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -268,3 +268,19 @@ def test_the_status_is_read_at_each_request(worker: Running) -> None:
     second = worker.get("/health").content["uptime"]
 
     assert (first, second) == (1.0, 2.0)
+
+
+def test_what_runs_beside_it_begins_and_ends_on_its_own_thread() -> None:
+    steps: list[tuple[str, str]] = []
+
+    @asynccontextmanager
+    async def beside() -> AsyncIterator[None]:
+        steps.append(("in", threading.current_thread().name))
+        yield
+        steps.append(("out", threading.current_thread().name))
+
+    with serving(beside=beside()) as worker:
+        assert steps == [("in", "http")]
+        assert worker.get("/health").status == 200
+
+    assert steps == [("in", "http"), ("out", "http")]

@@ -260,7 +260,9 @@ class Settings:
         "SUPABASE_URL", TEXT, "Not used; with it and no DATABASE_URL the error says where to copy the right string."
     )
     kommo_webhook_secret: Secret | None = knob(
-        "KOMMO_WEBHOOK_SECRET", SECRET, "The last part of the webhook's path, known to Kommo alone."
+        "KOMMO_WEBHOOK_SECRET",
+        SECRET,
+        "Checks the signature of the platform's `kommo:webhook` jobs. Our own webhooks make their secret themselves.",
     )
     kommo_base_url: str | None = knob(
         "OXCART_KOMMO_BASE_URL",

@@ -18,13 +18,12 @@ from kommo.stored import account as stored_account
 from kommo.stored import add_account
 from kommo.webhooks.conftest import ON_SQLITE, RING, Door, hooks_of, path_of
 from oxcart.http.webhooks import LARGEST_BODY, webhook_routes
-from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.sandbox import World
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_hooks
 from oxcart.kommo.store.platform_tables import crm_credentials
-from oxcart.kommo.webhooks.hook_secrets import change_secrets, forget_secrets, make_secrets
+from oxcart.kommo.webhooks.hook_secrets import change_secrets, forget_secrets
 from oxcart.kommo.webhooks.inbox import AWAY, STRANGER, HookInbox
 from oxcart.secret import Secret
 from oxcart.telemetry.events import WarningRaised
@@ -190,27 +189,6 @@ async def test_a_connection_that_was_disconnected_is_a_stranger(database: Databa
         return (await door.send(path, BODY))[0] == 404
 
     await wait_until(is_refused, describe="its webhooks are refused")
-
-
-async def test_secrets_lie_encrypted_where_there_is_a_key(database: Database) -> None:
-    sealed_id, plain_id = await add_account(database), await add_account(database, base_domain="bob.kommo.com")
-
-    sealed = await make_secrets(database, RING, sealed_id)
-    plain = await make_secrets(database, Keyring(), plain_id)
-
-    assert sealed.current.reveal() not in str((await stored_account(database, sealed_id))["webhook_secret"])
-    assert (await stored_account(database, plain_id))["webhook_secret"] == plain.current.reveal()
-    assert len(sealed.current.reveal()) >= 43
-    assert await make_secrets(database, RING, sealed_id) == sealed
-    assert await make_secrets(database, RING, plain_id) == plain
-
-
-async def test_two_that_make_a_secret_at_once_make_one(database: Database) -> None:
-    connection_id = await add_account(database)
-
-    made = await asyncio.gather(*(make_secrets(database, RING, connection_id) for _ in range(4)))
-
-    assert len({secrets.current for secrets in made}) == 1
 
 
 async def test_without_a_database_kommo_is_told_to_come_again() -> None:
