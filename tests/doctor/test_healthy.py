@@ -65,6 +65,15 @@ async def test_the_embedded_server_is_started_and_well(tmp_path: Path, monkeypat
     assert seen["persistence"].finding.state is State.OK
 
 
+async def test_with_several_processes_their_number_and_their_idle_cost_are_told(environ: dict[str, str]) -> None:
+    alone = await examined(environ, only=["settings", "cost"])
+    several = await examined(environ | {"OXCART_PROCESSES": "4"}, only=["settings", "cost"])
+
+    assert several["settings"].finding.evidence.endswith("concurrency 25 in each of 4 processes")
+    assert "346 K" in alone["cost"].finding.evidence, "one worker, one queue, 8 commands a minute for 30 days"
+    assert "1.4 M" in several["cost"].finding.evidence
+
+
 async def test_a_job_goes_through_every_step(environ: dict[str, str]) -> None:
     steps = (await examined(environ, only=["scratch"]))["scratch"].finding.evidence
 
