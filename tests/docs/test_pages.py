@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.pages import PAGES, ROOT, anchors_of, blocks_of, links_of, name_of, page_named
 
+from oxcart.cli.kommo_connect import VARIABLES
 from oxcart.cli.program import build_command
 from oxcart.connection.failures import BY_CODE
 from oxcart.doctor.pages import render_page
@@ -96,7 +97,7 @@ def test_the_look_for_commands_finds_them() -> None:
 def test_every_setting_on_a_page_exists(page: Path) -> None:
     settings = set(re.findall(r"`([A-Z][A-Z_]+)`", render_settings_page()))
     codes = set(re.findall(r"^## ([A-Z_]+)$", render_page(), re.MULTILINE))
-    known = settings | {f"{name}_FILE" for name in settings} | codes
+    known = settings | {f"{name}_FILE" for name in settings} | codes | set(VARIABLES)
     named = set(re.findall(r"\b((?:OXCART|JOB|KOMMO|UPSTASH)_[A-Z_]+[A-Z])\b", page.read_text(encoding="utf-8")))
 
     assert named <= known, f"{name_of(page)} names {', '.join(sorted(named - known))}"

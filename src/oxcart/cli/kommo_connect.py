@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from oxcart.kommo.store.connections import StoredConnection
     from oxcart.secret import Secret
 
+VARIABLES = ("KOMMO_TOKEN", "KOMMO_CLIENT_ID", "KOMMO_CLIENT_SECRET")
+"""Read by `connect` alone, and no settings: what they hold is in the database afterwards."""
+
 DEFAULT_REDIRECT = "http://127.0.0.1:3001/kommo/callback"
 
 domain_argument = click.argument("domain", metavar="DOMAIN")

@@ -68,8 +68,6 @@ def _say_erased(found: dict[str, Any]) -> None:
     say(f"Contact {found['contact_id']} is erased here.")
     say_pairs([(name.replace("_", " "), str(count)) for name, count in counted.items() if count])
     if found["jobsLeft"]:
-        say(
-            f"Jobs about it that have yet to run: {', '.join(found['jobsLeft'])}. Erase it again when they have run."
-        )
+        say(f"Jobs about it that have yet to run: {', '.join(found['jobsLeft'])}. Erase it again when they have run.")
     if found["advice"]:
         say(str(found["advice"]))
