@@ -1,14 +1,21 @@
-"""How far is a walk? What a job shows as its progress, and a terminal as a bar."""
+"""How far is a synchronisation, and how long will it take? Told at most once a second, and at each stream's end."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of `entities` streams `entities_done` are done; `pages` and `rows` are of the one that is being read."""
+    """Of `entities` streams `entities_done` are done; `pages` and `rows` are of the one that is being read.
+
+    `eta_seconds` is until its end; None while nobody knows how much there is.
+    """
 
     entity: str
     entities_done: int
@@ -28,3 +35,44 @@ class Progress:
             "rowsPerSecond": round(self.rows_per_second, 1),
             "etaSeconds": None if self.eta_seconds is None else round(self.eta_seconds, 1),
         }
+
+
+Listener = Callable[[Progress], Awaitable[None]]
+
+
+class Meter:
+    """Counts a run. `expected` has, of the streams where that is known, how many rows are to be read."""
+
+    def __init__(self, names: Sequence[str], expected: Mapping[str, int], listener: Listener | None) -> None:
+        self._listener = listener
+        self._done, self._count = 0, len(names)
+        self._expected = dict(expected)
+        self._pages = self._rows = 0
+        self._began = self._told = time.monotonic()
+
+    def begin(self) -> None:
+        self._pages = self._rows = 0
+        self._began = time.monotonic()
+
+    async def page(self, name: str, rows: int) -> None:
+        self._pages += 1
+        self._rows += rows
+        if time.monotonic() - self._told >= _PAUSE_SECONDS:
+            await self._tell(name, is_over=False)
+
+    async def end(self, name: str) -> None:
+        self._done += 1
+        await self._tell(name, is_over=True)
+
+    async def _tell(self, name: str, *, is_over: bool) -> None:
+        self._told = time.monotonic()
+        if self._listener is None:
+            return
+        rate = self._rows / max(self._told - self._began, 1e-3)
+        eta = 0.0 if is_over else self._eta(name, rate)
+        await self._listener(Progress(name, self._done, self._count, self._pages, self._rows, rate, eta))
+
+    def _eta(self, name: str, rate: float) -> float | None:
+        if name not in self._expected or not rate:
+            return None
+        return max(self._expected[name] - self._rows, 0) / rate
