@@ -50,7 +50,7 @@ async def test_a_lease_is_given_back_wherever_its_holder_is_cancelled(database: 
 
 
 async def test_a_lease_is_kept_for_as_long_as_the_work_takes(database: Database) -> None:
-    async with hold_lease(database, "long", seconds=0.3) as held, hold_lease(database, "long", wait_seconds=1) as other:
+    async with hold_lease(database, "long", seconds=2) as held, hold_lease(database, "long", wait_seconds=3) as other:
         assert held is not None
         assert (held.is_ours, other) == (True, None)
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.clock import wait_for_event
 from oxcart.errors import Unavailable
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import Database
@@ -29,6 +30,7 @@ class Hold:
     def __init__(self, database: Database, scope: str, holder: str, seconds: float) -> None:
         self._database, self._scope, self._holder, self._seconds = database, scope, holder, seconds
         self._held_until = time.monotonic() + seconds
+        self._stopping = asyncio.Event()
 
     @property
     def is_ours(self) -> bool:
@@ -36,12 +38,19 @@ class Hold:
 
     async def keep(self) -> None:
         """Renew it until it is lost. A database that is away for a while costs nothing before the lease ends."""
-        while self.is_ours:
-            await asyncio.sleep(self._seconds / 3)
+        while self.is_ours and not await wait_for_event(self._stopping, self._seconds / 3):
             began = time.monotonic()
             with contextlib.suppress(Unavailable):
                 is_ours = await self._database.write("Renewing a lease", self._renew)
                 self._held_until = began + self._seconds if is_ours else 0.0
+
+    async def give_back(self, keeping: asyncio.Task[None]) -> None:
+        """A renewal that is under way may end by itself: a driver that is cut off leaves its connection in doubt."""
+        self._stopping.set()
+        await asyncio.wait([keeping], timeout=_RELEASE_SECONDS)
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        await self.release()
 
     async def release(self) -> None:
         """Where that fails it ends by itself."""
@@ -72,9 +81,7 @@ async def hold_lease(
     try:
         yield hold
     finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
-        await hold.release()
+        await hold.give_back(keeping)
 
 
 async def _take(database: Database, scope: str, holder: str, seconds: float) -> Hold | None:

@@ -7,8 +7,7 @@ written on the way, so a sweep also mends what the mirror says. Killed, it begin
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,9 +29,7 @@ from oxcart.kommo.sync.apply import apply_deleted, apply_rows, table_of
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
 from oxcart.kommo.sync.marked import fetch_marked
-from oxcart.kommo.sync.progress import Progress
-
-OnProgress = Callable[[Progress], Awaitable[None]]
+from oxcart.kommo.sync.progress import Listener, Meter
 
 SWEPT = tuple(entity.name for entity in ENTITIES.values() if entity.by_id)
 """Companies, contacts, leads, tasks and notes. The other streams are read whole by each sync."""
@@ -66,7 +63,7 @@ async def sweep_account(
     names: Sequence[str] | None = None,
     *,
     accept: bool = False,
-    on_progress: OnProgress | None = None,
+    on_progress: Listener | None = None,
 ) -> list[Swept]:
     """One sweep of each entity, or of these. Raises InvalidInput for others; KommoError when the account as a whole is
     refused, Unavailable.
@@ -80,11 +77,22 @@ async def sweep_account(
         raise InvalidInput(f"Sweeping {', '.join(unknown)}: only {', '.join(SWEPT)} can be swept.")
     wanted = [name for name in SWEPT if names is None or name in names]
     is_admin = await _is_admin(account)
-    done = []
-    for place, name in enumerate(wanted):
-        sweep = _Sweep(account, ENTITIES[name], accept, _Telling(on_progress, name, place, len(wanted)))
-        done.append(await sweep.run() if is_admin or accept else await sweep.refuse())
-    return done
+    meter = Meter(wanted, await _expected(account, wanted), on_progress)
+    swept = []
+    for name in wanted:
+        meter.begin()
+        sweep = _Sweep(account, ENTITIES[name], accept, meter)
+        swept.append(await sweep.run() if is_admin or accept else await sweep.refuse())
+        await meter.end(name)
+    return swept
+
+
+async def _expected(account: Account, names: Sequence[str]) -> dict[str, int]:
+    """About as many rows as there are here will be met."""
+    async with account.database.reading("Counting what is here") as connection:
+        return {
+            name: (await count_rows(connection, *table_of(ENTITIES[name], account.connection_id)))[0] for name in names
+        }
 
 
 async def _is_admin(account: Account) -> bool:
@@ -96,38 +104,13 @@ async def _is_admin(account: Account) -> bool:
 
 
 @dataclass(slots=True)
-class _Telling:
-    """Progress of one entity, at most once a second and at its end."""
-
-    on_progress: OnProgress | None
-    entity: str
-    place: int
-    entities: int
-    pages: int = 0
-    rows: int = 0
-    began: float = field(default_factory=time.monotonic)
-    told: float = field(default_factory=time.monotonic)
-
-    async def tell(self, rows: int, *, of: int, is_over: bool = False) -> None:
-        self.pages, self.rows = self.pages + (not is_over), self.rows + rows
-        at = time.monotonic()
-        if self.on_progress is None or (at - self.told < 1 and not is_over):
-            return
-        self.told = at
-        rate = self.rows / max(at - self.began, 1e-3)
-        eta = max(of - self.rows, 0) / rate if rate and not is_over else None
-        done = self.place + is_over
-        await self.on_progress(Progress(self.entity, done, self.entities, self.pages, self.rows, rate, eta))
-
-
-@dataclass(slots=True)
 class _Sweep:
     """One entity."""
 
     account: Account
     entity: Entity
     accept: bool
-    telling: _Telling
+    meter: Meter
     run_id: str = field(default_factory=new_id)
     began_at: datetime | None = None
     met: int = 0
@@ -169,13 +152,12 @@ class _Sweep:
     async def _walk(self, hold: Hold) -> None:
         """Every page, each in a transaction of its own."""
         client, entity = self.account.client, self.entity
-        known = await self._living()
         query = [*entity.query, ("order[id]", "asc")]
         async for page in client.pages(entity.path, entity.key, query, limit=entity.limit):
             at = moment_of(page.server_time)
             self.began_at = self.began_at or at
             await self._write_page(page, at)
-            await self.telling.tell(len(page.rows), of=known)
+            await self.meter.page(entity.name, len(page.rows))
             if not hold.is_ours:
                 return
 
@@ -238,7 +220,6 @@ class _Sweep:
             await add_costs(connection, self.account.connection_id, self.entity.name, **values)
 
         await self.account.database.write(f"Ending the sweep of {self.entity.name}", write)
-        await self.telling.tell(0, of=0, is_over=True)
         return Swept(self.entity.name, self.met, suspects, self.gone, error is not None, self.requests, error)
 
     # ------------------------------------------------------------------------------------------ looking
