@@ -28,6 +28,7 @@ from oxcart.secret import Secret
 # Of a lease that a killed process left: short, so that a test need not wait for it.
 LEASE_SECONDS = 1.5
 POLL_SECONDS = 0.5
+ANSWER_SECONDS = 30.0  # a busy machine is no reason to turn a webhook away
 
 
 async def main(
@@ -39,7 +40,7 @@ async def main(
     def tell(_: str) -> None:
         loop.call_soon_threadsafe(stored.set)
 
-    inbox = HookInbox(target, Keyring(), tell, lambda _: None)
+    inbox = HookInbox(target, Keyring(), tell, lambda _: None, answer_seconds=ANSWER_SECONDS)
     running = Running()
     server = HttpServer(
         running.site(),

@@ -114,7 +114,7 @@ async def test_a_flood_is_answered_stored_and_read_page_by_page(
         return len(await names_of(database)) == HOOKS and not await marks_of(database)
 
     async with (
-        receiving(account, sandbox, database_url, redis_url, quiet_seconds=1.0) as receiver,
+        receiving(account, sandbox, database_url, redis_url, quiet_seconds=2.0) as receiver,
         aiohttp.ClientSession(headers={"Content-Type": "application/x-www-form-urlencoded"}) as session,
     ):
         url = f"http://127.0.0.1:{receiver.port}{path}"

@@ -191,11 +191,12 @@ class _Drain:
         return at, {name: of for name, of in found.items() if name in readable}
 
     def _most(self, of: Backlog, at: datetime) -> int:
-        """How many of these rows are to be read now."""
+        """How many of these rows are to be read now. Whole pages have the oldest: what they leave is not late yet."""
+        whole_pages = of.count - of.count % LARGEST_PAGE
         quiet_seconds = self.quiet_seconds * (_QUIETER if self.done.marks >= LARGEST_PAGE else 1)
         is_quiet = (at - of.newest_at).total_seconds() >= quiet_seconds
         is_late = (at - of.oldest_at).total_seconds() >= self.longest_seconds
-        return of.count if is_quiet or is_late else of.count - of.count % LARGEST_PAGE
+        return of.count if is_quiet or (is_late and not whole_pages) else whole_pages
 
     async def _read(self, name: str, most: int) -> None:
         found = await self.fetch(self.account, only={name}, most=most)
@@ -208,24 +209,26 @@ class _Drain:
 
     # ------------------------------------------------------------------------------------------ expanding
     async def _expand(self) -> int:
-        """Some of the stored bodies, marks and note in one transaction; how many there were."""
-        account, database = self.account, self.account.database
+        """Some of the stored bodies, marks and note in one transaction; how many there were.
 
-        async def write(connection: AsyncConnection) -> Drained:
-            hooks = await waiting_hooks(connection, account.connection_id, limit=_HOOKS_AT_ONCE)
-            stored = await load_connection(connection, account.connection_id)
-            found = _expand_all(hooks, stored.account_id if stored else None)
-            at = await now(connection)
-            part = Drained(hooks=len(hooks), ignored=found.ignored)
-            part.refused = sum(error is not None for _, error in found.errors)
-            part.marks = await mark_dirty(connection, account.connection_id, found.marks, at=at)
-            await note_expanded(connection, account.connection_id, found.errors, at=at)
-            return part
-
+        Read and understood before that: meanwhile further webhooks can be stored.
+        """
+        connection_id, database = self.account.connection_id, self.account.database
         async with database.reading("Looking for webhooks") as connection:
-            if not await has_waiting(connection, account.connection_id):
-                return 0
-        part = await database.write("Expanding webhooks", write)
+            hooks = await waiting_hooks(connection, connection_id, limit=_HOOKS_AT_ONCE)
+            stored = await load_connection(connection, connection_id) if hooks else None
+        if not hooks:
+            return 0
+        found = _expand_all(hooks, stored.account_id if stored else None)
+        part = Drained(hooks=len(hooks), ignored=found.ignored)
+        part.refused = sum(error is not None for _, error in found.errors)
+
+        async def write(connection: AsyncConnection) -> None:
+            at = await now(connection)
+            part.marks = await mark_dirty(connection, connection_id, found.marks, at=at)
+            await note_expanded(connection, connection_id, found.errors, at=at)
+
+        await database.write("Expanding webhooks", write)
         for name in ("hooks", "refused", "ignored", "marks"):
             setattr(self.done, name, getattr(self.done, name) + getattr(part, name))
         if part.marks:

@@ -62,10 +62,19 @@ class HookInbox:
     200 ms for one connection: it must return at once. What it fails to pass on, the next poll finds.
     """
 
-    def __init__(self, target: DatabaseTarget, keyring: Keyring, on_stored: Callable[[str], None], emit: Emit) -> None:
+    def __init__(
+        self,
+        target: DatabaseTarget,
+        keyring: Keyring,
+        on_stored: Callable[[str], None],
+        emit: Emit,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._target = target
         self._keyring = keyring
         self._emit = emit
+        self._answer_seconds = answer_seconds
         self._announcer = Announcer(on_stored)
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
@@ -99,7 +108,7 @@ class HookInbox:
         """None for a sender who knows the secret; an unknown connection and a wrong secret look the same."""
         came_at = time.monotonic()
         try:
-            async with deadline("looking for a webhook's secret", ANSWER_SECONDS):
+            async with deadline("looking for a webhook's secret", self._answer_seconds):
                 await self._read_secrets(not_before=came_at - _SECRETS_SECONDS)
                 is_right = _is_one_of(secret, self._secrets.get(connection_id))
                 if not is_right:  # it may have been made a moment ago
@@ -118,7 +127,7 @@ class HookInbox:
         self._waiting.append((hook_of(connection_id, content_type, body), stored))
         self._woken.set()
         try:
-            async with deadline("storing a webhook", ANSWER_SECONDS):
+            async with deadline("storing a webhook", self._answer_seconds):
                 await asyncio.shield(stored)
         except (OxcartError, TimeoutError) as error:
             self._tell(error)

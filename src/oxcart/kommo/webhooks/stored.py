@@ -74,7 +74,9 @@ async def store_hooks(connection: AsyncConnection, hooks: Sequence[Hook], *, at:
         set_={"received_at": new.received_at, "expanded_at": None, "error": None},
         where=old.expanded_at.is_not(None) & (old.received_at < bindparam("same_since")),
     )
-    await connection.execute(statement, [row | {"same_since": at - timedelta(seconds=_SAME_SECONDS)} for row in rows])
+    if rows:
+        since = at - timedelta(seconds=_SAME_SECONDS)
+        await connection.execute(statement, [row | {"same_since": since} for row in rows])
 
 
 async def waiting_hooks(connection: AsyncConnection, connection_id: str, *, limit: int) -> list[Waiting]:
