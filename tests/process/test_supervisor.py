@@ -16,6 +16,11 @@ from support.processes import Fleet, WorkerProcess
 from support.store import Store
 
 from oxcart import Queue
+from oxcart.connection.target import RedisTarget
+from oxcart.supervisor.fleet import CANNOT_START, Command, how_it_ended
+from oxcart.supervisor.fleet import Fleet as FleetOfProcesses
+from oxcart.supervisor.sums import Sums
+from oxcart.telemetry.events import Event, WarningRaised
 from oxcart.testing import wait_until
 
 PATIENCE_SECONDS = 20.0  # what has to be gone 2 s after its grace is, also on a machine that is busy with other tests
@@ -173,6 +178,7 @@ async def test_processes_whose_supervisor_was_killed_drain_and_end(
     several.supervisor.kill()
     await wait_until(lambda: not any(map(is_alive, orphans)), describe="both processes have ended", timeout=20)
 
+    assert several.supervisor.output.count("The supervisor has ended without a word") == 2
     assert store.places(ids[0]) == ["completed"], "it was given the grace"
     assert store.places(ids[1]) == ["wait"]
     assert store.number(ids[1], "atm") == 0
@@ -325,3 +331,26 @@ async def test_a_process_that_goes_on_dying_is_replaced_ever_later_and_reported_
         (2, "SIGSEGV", 0.5),
         (2, "SIGKILL", 1.0),
     ]
+
+
+async def test_a_machine_that_starts_no_process_is_told_why() -> None:
+    told: list[Event] = []
+    sums = Sums(2, RedisTarget("redis.example"), ("crm",))
+    command = Command(["/nowhere/python"], {}, os.open(os.devnull, os.O_RDWR))
+
+    code = await FleetOfProcesses(command, sums, told.append, grace_seconds=0, hear=lambda *_: None).run()
+
+    os.close(command.turns)
+    assert code == CANNOT_START
+    (warning,) = told
+    assert isinstance(warning, WarningRaised)
+    assert warning.code == "PROCESS_NOT_STARTED"
+    assert "No such file or directory" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(3, "has ended with exit code 3"), (-9, "was killed by SIGKILL"), (-40, "was killed by signal 40")],
+)
+def test_how_a_process_ended_is_said_in_words(code: int, words: str) -> None:
+    assert how_it_ended(code) == words

@@ -137,7 +137,7 @@ class Fleet:
         if known is not None and known.code == code:
             return
         self._lost[number] = _Loss(code, time.monotonic() if known is None else known.since)
-        by_signal = signal.Signals(-code).name if code < 0 else None
+        by_signal = _signal_name(-code) if code < 0 else None
         self._emit(ProcessLost(number, pid, None if by_signal else code, by_signal, restart_seconds))
 
     def _note_report(self, number: int, pid: int, report: Report) -> None:
@@ -225,4 +225,11 @@ def _tell(process: asyncio.subprocess.Process, number: int) -> None:
 
 
 def how_it_ended(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"has ended with exit code {code}"
+    return f"was killed by {_signal_name(-code)}" if code < 0 else f"has ended with exit code {code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

@@ -5,6 +5,7 @@ A thread, so that it reports, and ends the process, also while a handler blocks 
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ from oxcart.telemetry.metrics import Metrics
 from oxcart.worker.status import WorkerStatus
 
 BEYOND_GRACE_SECONDS = 2.0  # a worker has ended by then, unless something keeps it
+_log = logging.getLogger("oxcart.supervisor")
 _STUCK_SECONDS = 0.2  # of the 2 s, at the end of a process whose supervisor does not read
 _MOST_NEWS = 10_000  # while the supervisor does not read; the oldest go first
 
@@ -106,6 +108,7 @@ class Member:
     def _end(self) -> None:
         """As the supervisor would have: SIGTERM, unless it has sent that already, and no longer than it allows."""
         if self._status is None or self._status().state == "running":
+            _log.warning("The supervisor has ended without a word: this worker process stops as at SIGTERM.")
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._grace_seconds + BEYOND_GRACE_SECONDS)
         os._exit(1)
