@@ -59,6 +59,7 @@ class CrmSide:
             upkeep = await asyncio.to_thread(import_module, "oxcart.kommo.upkeep")
             crm = await self.get()
             for stored in await crm.connections():
-                await upkeep.ensure_account_schedules(crm, stored.id)
+                if stored.is_connected:
+                    await upkeep.ensure_account_schedules(crm, stored.id)
         except OxcartError as error:
             self._emit(WarningRaised("KOMMO", f"Looking for connected Kommo accounts: {error}"))

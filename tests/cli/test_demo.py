@@ -9,7 +9,9 @@ from support.command import Oxcart
 
 from oxcart.testing import wait_until
 
-SHOWN = ("greet", "thumbnail", "remind", "flaky", "urgent", "report", "broken", "tick")
+CRM = ("connect", "first sync", "rename", "move", "add", "delete", "note", "compare")
+JOBS = ("greet", "thumbnail", "remind", "flaky", "urgent", "report", "broken", "tick")
+SHOWN = (*CRM, *JOBS)
 
 
 async def test_once_shows_everything_and_ends_well(bare_oxcart: Oxcart) -> None:
@@ -32,7 +34,7 @@ async def test_its_dead_letter_can_be_looked_at_with_the_commands_it_suggests(ba
     listed = await bare_oxcart(*suggested[0].split()[1:])
     shown = await bare_oxcart(*suggested[1].split()[1:])
 
-    assert len(suggested) == 3
+    assert len(suggested) == 4
     assert "invoice 4711 does not exist" in listed.out
     assert "ValueError: invoice 4711" in shown.out
 
@@ -51,7 +53,7 @@ async def test_it_needs_no_settings_and_touches_no_configured_redis(oxcart: Oxca
 
 async def test_without_once_it_keeps_running_until_ctrl_c(bare_oxcart: Oxcart) -> None:
     async with bare_oxcart.running("demo") as running:
-        await wait_until(lambda: "Ctrl-C ends it" in running.out, describe="all was shown", timeout=40)
+        await wait_until(lambda: "Ctrl-C ends it" in running.out, describe="all was shown", timeout=120)
         added = await bare_oxcart("enqueue", "greet", "--queue", "demo", "--data", '{"name": "Bo"}', "--wait", "20")
         await wait_until(lambda: added.out.split()[0] in running.out, describe="the new job is shown", timeout=20)
 
@@ -59,5 +61,6 @@ async def test_without_once_it_keeps_running_until_ctrl_c(bare_oxcart: Oxcart) -
 
     assert added.last_line == '"Hello Bo"'
     assert "Traceback" not in running.err
-    schedules = await bare_oxcart("schedules", "list", "--queue", "demo", "--json")
-    assert schedules.json == [], "what the demo repeats ends with it"
+    for queue in ("demo", "oxcart"):
+        schedules = await bare_oxcart("schedules", "list", "--queue", queue, "--json")
+        assert schedules.json == [], "what the demo repeats ends with it"

@@ -62,7 +62,7 @@ async def _demo(once: bool) -> int:
 
     logging.getLogger().addHandler(logging.NullHandler())
     facts, bus, world = Facts(), Bus(), World(contacts=_CONTACTS, leads=_LEADS)
-    say("The demo uses a private server, database and Kommo of its own, whatever is configured.")
+    say("The demo uses a private server in .oxcart/, with a database and a Kommo of its own, whatever is configured.")
     async with AsyncExitStack() as stack:
         sandbox_url = await stack.enter_async_context(serving(world))
         service = Service(demo_app(facts), _plan(sandbox_url), bus)

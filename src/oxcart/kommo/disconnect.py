@@ -23,7 +23,8 @@ async def let_go(crm: ServedCrm, stored: StoredConnection, *, purge: bool) -> st
     with suppress(OxcartError):
         webhook = "Its webhook is removed." if await unsubscribe(account) else "It had no webhook."
     async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
-        await remove_schedules(queue, stored.id)
+        others = [one for one in await crm.connections() if one.is_connected and one.id != stored.id]
+        await remove_schedules(queue, stored.id, is_last=not others)
     with suppress(OxcartError):  # parks the jobs that are there
         await crm.keeper.revoke(stored.id, "it was disconnected")
 

@@ -15,13 +15,13 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.platform_status import telling_the_platform
-from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
+from oxcart.kommo.schedules import OWN_QUEUE, remove_schedules, wake_for_hooks
 from oxcart.kommo.store.connections import KOMMO, StoredConnection
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.progress import Progress
 from oxcart.kommo.sync.run import Outcome, sync_account
 from oxcart.kommo.upkeep import look_after
-from oxcart.kommo.waiting import patiently
+from oxcart.kommo.waiting import is_scheduled, patiently
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.platform_hooks import Handled, handle_platform_hook, retry_platform_event
 from oxcart.queue.producer import Queue
@@ -77,7 +77,8 @@ async def run_hooks(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
 
 async def run_refresh_tokens(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:  # noqa: ARG001 - it is about all accounts
     """`kommo:refresh-tokens`: every account's tokens, webhook subscription and schedules."""
-    return {"accounts": [(await look_after(crm, stored)).as_json() for stored in await crm.connections()]}
+    connected = [stored for stored in await crm.connections() if stored.is_connected]
+    return {"accounts": [(await look_after(crm, stored)).as_json() for stored in connected]}
 
 
 async def run_platform_pipelines(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
@@ -164,6 +165,9 @@ async def _found(crm: ServedCrm, job: Job[Any]) -> StoredConnection:
             org_id=_text(job, data, "orgId"),
         )
     except InvalidInput as error:
+        if is_scheduled(job) and isinstance(data.get("connectionId"), str):
+            async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
+                await remove_schedules(queue, data["connectionId"])  # of an account that somebody else has removed
         raise Discard(f"{job.name}: {error}") from error
 
 

@@ -72,10 +72,10 @@ async def ensure_schedules(
         )
 
 
-async def remove_schedules(queue: Queue, connection_id: str) -> None:
-    """Those of this account; the one for all accounts' tokens stays."""
+async def remove_schedules(queue: Queue, connection_id: str, *, is_last: bool = False) -> None:
+    """Those of this account; with the last one also the one for all accounts' tokens."""
     for planned in schedules_of(connection_id, None):
-        if planned.id != TOKENS_SCHEDULE:
+        if is_last or planned.id != TOKENS_SCHEDULE:
             await queue.remove_schedule(planned.id)
 
 

@@ -48,6 +48,11 @@ class StoredConnection:
     refused_fingerprint: str | None
     refreshed_at: datetime | None
 
+    @property
+    def is_connected(self) -> bool:
+        """False for one that was disconnected, of which only what was read is still here."""
+        return bool(self.access_token)
+
 
 @dataclass(frozen=True, slots=True)
 class SealedTokens:
