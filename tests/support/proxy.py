@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal, Self
 
-from support.loop_thread import LoopThread
+from support.loop_thread import LoopThread, stop_listening
 from support.wire import ReplyCounter, command_name, split_commands
 
 Match = bytes | Callable[[bytes], bool]
@@ -143,7 +143,7 @@ class FaultProxy:
     async def _refuse(self) -> None:
         """Keep the port: a socket that is bound and does not listen refuses."""
         if self._listener is not None:
-            self._listener.close()
+            await stop_listening(self._listener)
             self._listener = None
             self._reserved = socket.socket(_family(self.host))
             self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -151,7 +151,7 @@ class FaultProxy:
 
     async def _stop(self) -> None:
         if self._listener is not None:
-            self._listener.close()
+            await stop_listening(self._listener)
         elif self._reserved is not None:
             self._reserved.close()
         await self._end(_Pair.close)

@@ -19,7 +19,7 @@ from typing import Literal, Self
 
 import trustme
 
-from support.loop_thread import LoopThread
+from support.loop_thread import LoopThread, stop_listening
 
 Certificate = Literal["good", "wrong_name", "expired", "unknown_ca", "self_signed"]
 _NAMES = ("localhost", "127.0.0.1", "::1")
@@ -52,7 +52,7 @@ class TlsFront:
 
     async def _stop(self) -> None:
         """Nothing is left open: a writer that outlives its loop would complain when it is collected."""
-        self._server.close()
+        await stop_listening(self._server)
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

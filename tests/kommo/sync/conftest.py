@@ -41,7 +41,7 @@ async def sandbox(world: World) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def kommo(sandbox: Sandbox, redis_url: str, queue_name: str) -> AsyncIterator[Kommo]:
-    async with open_kommo(sandbox.url, redis_url, bucket=queue_name, pace=QUICK, request_seconds=2.0) as opened:
+    async with open_kommo(sandbox.url, redis_url, bucket=queue_name, pace=QUICK, request_seconds=5.0) as opened:
         yield opened
 
 

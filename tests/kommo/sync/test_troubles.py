@@ -225,7 +225,28 @@ async def test_a_lease_outlives_a_slow_answer(account: Account) -> None:
         assert again is not None
 
 
-async def test_a_lapsed_lease_is_told_before_a_write(account: Account) -> None:
+async def test_a_lease_that_lapsed_and_that_nobody_took_is_still_ours(account: Account) -> None:
+    """A process that was held up, on a busy machine, has lost nothing by it."""
+    database = account.database
+    async with hold_lease(database, "sync:lapsed", seconds=60) as lease:
+        assert lease is not None
+        async with database.writing("Acting as time") as connection:
+            from datetime import UTC, datetime
+
+            from sqlalchemy import update
+
+            from oxcart.kommo.store.own_tables import crm_leases
+
+            await connection.execute(update(crm_leases).values(held_until=datetime(2026, 1, 1, tzinfo=UTC)))
+
+        async with database.writing("Keeping") as connection:
+            await lease.show(connection)
+
+        async with database.writing("Acting as another") as connection:
+            assert not await acquire_lease(connection, "sync:lapsed", "another", 60)
+
+
+async def test_a_lease_that_another_had_is_told_before_a_write(account: Account) -> None:
     database = account.database
     async with hold_lease(database, "sync:lost", seconds=60) as lease:
         assert lease is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from sqlalchemy import select
 from support.http_site import serving as serving_http
 from support.sandbox import DEMO, Sandbox, open_kommo
-from support.waiting import wait_until
 
 from kommo.stored import add_account
 from oxcart.http.webhooks import webhook_routes
@@ -37,7 +35,8 @@ RING = Keyring(Secret("00" * 32))
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    world = World(scenario=Scenario(requests_per_second=1_000_000), clock=SandboxClock(start_at=1_790_000_000, speed=0))
+    clock = SandboxClock(start_at=1_790_000_000, speed=0)
+    world = World(contacts=200, leads=1000, scenario=Scenario(requests_per_second=1_000_000), clock=clock)
     async with serving(world) as url, aiohttp.ClientSession() as session:
         yield Sandbox(world, url, session)
 
@@ -111,11 +110,3 @@ async def marks_of(database: Database) -> list[tuple[str, str]]:
             crm_dirty.c.entity, crm_dirty.c.external_id
         )
         return [(entity, external_id) for entity, external_id in await connection.execute(query)]
-
-
-async def hooks_come(database: Database, count: int, *, patience_seconds: float = 20) -> None:
-    async def are_there() -> bool:
-        return len(await hooks_of(database)) >= count
-
-    await wait_until(are_there, describe=f"{count} webhooks are stored", timeout=patience_seconds)
-    await asyncio.sleep(0)

@@ -125,7 +125,7 @@ async def test_while_webhooks_keep_coming_only_full_pages_are_read(
     database: Database, account: Account, sandbox: Sandbox
 ) -> None:
     """Reads are at most ceil(dirty/250): 730 rows in uneven bursts are three requests."""
-    bodies = [f"leads[update][0][id]={20_000_000 + number}" for number in range(730)]
+    bodies = [f"leads[update][0][id]={20_000_000 + number}" for number in range(1, 731)]
     calls: list[tuple[set[str], int]] = []
     rest = bodies
 

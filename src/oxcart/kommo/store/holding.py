@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,6 +17,8 @@ from oxcart.errors import Unavailable
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.leases import acquire_lease, release_lease, renew_lease
+
+Answer = TypeVar("Answer")
 
 LEASE_SECONDS = 30.0
 """So long nobody else can begin after a holder was killed."""
@@ -81,7 +84,7 @@ async def hold_lease(
     try:
         yield hold
     finally:
-        await hold.give_back(keeping)
+        await _to_its_end(hold.give_back(keeping))
 
 
 async def _take(database: Database, scope: str, holder: str, seconds: float) -> Hold | None:
@@ -90,7 +93,19 @@ async def _take(database: Database, scope: str, holder: str, seconds: float) -> 
 
     asked = Hold(database, scope, holder, seconds)
     try:
-        return asked if await database.write("Taking a lease", acquire) else None
+        return asked if await _to_its_end(database.write("Taking a lease", acquire)) else None
     except asyncio.CancelledError:
-        await asked.release()  # it may have been committed
+        await asked.release()
+        raise
+
+
+async def _to_its_end(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Cancelled meanwhile, it ends first: a commit that is cut off may still be done, after what was to undo it."""
+    task = asyncio.create_task(work, name="lease:transaction")
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_RELEASE_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         raise

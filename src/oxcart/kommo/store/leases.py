@@ -37,6 +37,13 @@ async def renew_lease(connection: AsyncConnection, scope: str, holder: str, seco
     return (await connection.execute(statement)).rowcount == 1
 
 
+async def regain_lease(connection: AsyncConnection, scope: str, holder: str, seconds: float) -> bool:
+    """Renew it, also after it has lapsed, unless another has had it since: then False, whatever became of it."""
+    at = await now(connection)
+    statement = update(crm_leases).where(crm_leases.c.scope == scope, crm_leases.c.holder == holder)
+    return (await connection.execute(statement.values(held_until=at + timedelta(seconds=seconds)))).rowcount == 1
+
+
 async def release_lease(connection: AsyncConnection, scope: str, holder: str) -> None:
     await connection.execute(delete(crm_leases).where(crm_leases.c.scope == scope, crm_leases.c.holder == holder))
 

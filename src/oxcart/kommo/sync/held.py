@@ -1,6 +1,7 @@
 """How does one walk keep others from its stream? By a lease, which it renews while it runs and shows before it writes.
 
-A holder that was killed is succeeded once its lease has lapsed; one that was only slow finds that out when it writes.
+A holder that was killed is succeeded once its lease has lapsed. One that was only slow goes on if nobody took it, and
+finds out when it writes if somebody did.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart.clock import deadline, wait_for_event
 from oxcart.errors import OxcartError
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.leases import acquire_lease, release_lease, renew_lease
+from oxcart.kommo.store.leases import acquire_lease, regain_lease, release_lease
 
 LEASE_SECONDS = 15.0
 """So long a stream waits for another process after its holder was killed; renewed three times as often."""
@@ -25,7 +26,7 @@ _RELEASE_SECONDS = 5.0
 
 
 class LeaseLost(OxcartError):  # noqa: N818 - says what became of the lease
-    """The lease lapsed, or is another's: nothing more may be written under it."""
+    """Another has had the lease since: nothing more may be written under it."""
 
 
 class Lease:
@@ -36,10 +37,10 @@ class Lease:
 
     async def show(self, connection: AsyncConnection) -> None:
         """First thing in every transaction that it guards: nobody can take it before that ends. Raises LeaseLost."""
-        if not await renew_lease(connection, *self._mine):
+        if not await regain_lease(connection, *self._mine):
             raise LeaseLost(
-                f"Writing under the lease {self._mine[0]}: it lapsed, for this process was held up too long. "
-                "Another run goes on where this one stopped."
+                f"Writing under the lease {self._mine[0]}: this process was held up, the lease lapsed, and another "
+                "process took it. That one goes on where this one stopped."
             )
 
 
@@ -68,7 +69,7 @@ async def _keep(database: Database, scope: str, holder: str, seconds: float, sto
     while not await wait_for_event(stopping, seconds / 3):
         with contextlib.suppress(OxcartError):  # the next renewal may succeed; the next write will tell
             renewed = await database.write(
-                "Renewing a lease", lambda connection: renew_lease(connection, scope, holder, seconds)
+                "Renewing a lease", lambda connection: regain_lease(connection, scope, holder, seconds)
             )
             if not renewed:
                 return
