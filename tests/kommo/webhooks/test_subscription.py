@@ -13,7 +13,6 @@ from support.waiting import wait_until
 from kommo.stored import account as stored_account
 from kommo.stored import change_account
 from kommo.webhooks.conftest import ON_SQLITE, RING, Door, hooks_of, path_of
-from kommo.webhooks.reading import fetch_marked
 from oxcart.kommo.account import Account
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.entities import ENTITIES
@@ -21,6 +20,7 @@ from oxcart.kommo.failures import ServerTrouble
 from oxcart.kommo.sandbox import change_scenario
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_connection_states
+from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.subscription import (
     SETTINGS,

@@ -48,7 +48,7 @@ async def mark_vanished(connection: AsyncConnection, connection_id: str, events:
 def _mark(entity: Entity, action: str, event: Row) -> Mark:
     created = event.get("created_at")
     hinted_at = datetime.fromtimestamp(created, UTC) if isinstance(created, int) and 0 < created < 2**33 else None
-    return Mark(entity.name, str(event["entity_id"]), action, hinted_at)
+    return Mark(entity.name, str(event["entity_id"]), action, hinted_at, source="event")
 
 
 async def _alive(connection: AsyncConnection, connection_id: str, entity: Entity, ids: list[str]) -> set[str]:
