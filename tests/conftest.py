@@ -8,12 +8,17 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 from support.editions import is_without_history
 from support.keys import remove_keys, unknown_keys
 from support.server import PrivateServer
 
 from oxcart.language import ENGLISH, language_of
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("oxcart", deadline=None)
+settings.load_profile("oxcart")
 
 # What a developer's machine or a platform may have set, and what a test must set itself if it wants it.
 SETTINGS = (

@@ -16,7 +16,6 @@ from support.sandbox import Sandbox
 from support.waiting import wait_until
 
 from kommo.webhooks.conftest import ON_SQLITE, hooks_of, marks_of
-from kommo.webhooks.reading import Fetched, fetch_marked
 from oxcart.kommo.account import Account
 from oxcart.kommo.failures import ServerTrouble
 from oxcart.kommo.sandbox.account import Change
@@ -25,6 +24,7 @@ from oxcart.kommo.store.database import Answer, Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.leases import acquire_lease
 from oxcart.kommo.store.own_tables import crm_leases
+from oxcart.kommo.sync.marked import Fetched, fetch_marked
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.stored import Hook, store_hooks
