@@ -54,7 +54,7 @@ async def _demo(once: bool) -> int:
 
     from oxcart.cli.demo_crm import connected, steps
     from oxcart.cli.demo_jobs import Facts, demo_app
-    from oxcart.cli.demo_view import choose_view
+    from oxcart.cli.demo_view import choose_view, tell_finished
     from oxcart.kommo.sandbox import World, serving
     from oxcart.queue.producer import Queue
     from oxcart.serving import Service
@@ -81,11 +81,11 @@ async def _demo(once: bool) -> int:
         exhibits = await _add_jobs(queue, facts)
         with choose_view() as view:
             await _watch(queue, exhibits, view)
-            as_expected = _sum_up([*played, *exhibits], exhibits)
-            if not once:
-                _say_what_to_try(sandbox_url)
-                bus.subscribe(view.tell)
-                await _run_on(service, crm)
+        as_expected = _sum_up([*played, *exhibits], exhibits)
+        if not once:
+            _say_what_to_try(sandbox_url)
+            bus.subscribe(tell_finished)
+            await _run_on(service, crm)
     return 0 if as_expected else FAILED
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from oxcart.kommo.sandbox import Account as SandboxAccount
     from oxcart.kommo.store.connections import StoredConnection
 
+WON = 142  # in every pipeline
+
 _LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 30.0
 _SYNC_SECONDS = 90.0
@@ -136,7 +138,7 @@ def steps() -> list[Step]:
 async def _connect(demo: CrmDemo, step: Step) -> bool:
     rights = await learn_rights(demo.account)
     looked = await look_after(demo.crm, demo.stored, poll_after_seconds=POLL_SECONDS)
-    step.detail = f"{demo.stored.domain}; {looked.problem or looked.webhook}"
+    step.detail = looked.problem or f"{demo.stored.domain}, by an administrator's token"
     return rights.is_admin and looked.problem is None
 
 
@@ -175,12 +177,12 @@ async def _rename(demo: CrmDemo, step: Step) -> bool:
 
 
 async def _move(demo: CrmDemo, step: Step) -> bool:
-    lead = _some(demo, 2)
-    demo.remote.edit("leads", lead, {"status_id": 142})
+    lead = next(int(row["id"]) for row in demo.remote.truth("leads") if row["status_id"] != WON)
+    demo.remote.edit("leads", lead, {"status_id": WON})
 
     async def is_here() -> bool:
         row = await demo.row("crm_leads", lead)
-        return row is not None and row.status_id == "142"
+        return row is not None and row.status_id == str(WON)
 
     return await demo.arrives(step, is_here)
 

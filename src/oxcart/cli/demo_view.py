@@ -28,8 +28,6 @@ class Shown(Protocol):
 class View(Protocol):
     def show(self, exhibits: Sequence[Shown]) -> None: ...
 
-    def tell(self, event: Event) -> None: ...
-
 
 @contextmanager
 def choose_view() -> Iterator[View]:
@@ -63,9 +61,6 @@ class Lines:
                 age = time.monotonic() - self._began
                 say(f"{age:5.1f} s  {exhibit.title:<10} {exhibit.state:<17} {exhibit.detail}".rstrip())
 
-    def tell(self, event: Event) -> None:
-        tell_finished(event)
-
 
 class LiveTable:
     def __init__(self, live: Any) -> None:
@@ -90,6 +85,3 @@ class LiveTable:
                 Text(exhibit.detail, style="dim"),
             )
         self._live.update(table, refresh=True)
-
-    def tell(self, event: Event) -> None:
-        tell_finished(event)
