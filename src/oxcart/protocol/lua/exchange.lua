@@ -69,6 +69,7 @@ local function read_locks()
   end)
 end
 
+--- @include "exchange_active"
 --- @include "exchange_retention"
 --- @include "exchange_settle"
 
@@ -76,6 +77,7 @@ end
 local function take_out_if_unreadable(item)
   local kind = call('TYPE', prefix .. item[1]).ok
   if kind == 'hash' or kind == 'none' then return end
+  flush()
   call('LREM', active, -1, item[1])
   call('SREM', KEYS[5], item[1])
   call('DEL', prefix .. item[1] .. ':lock')
@@ -95,6 +97,7 @@ if #items > 0 then
   read_locks()
   look_at_retention()
   look_beside_jobs()
+  look_at_oldest()
   for i, item in ipairs(items) do
     if begins_new_run(item) then flush() end
     local ok, status = pcall(settle, i, item)
