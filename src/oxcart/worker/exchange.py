@@ -74,13 +74,16 @@ class Exchanger:
         self._refusals = 0
 
     async def run(self) -> None:
-        board = self._board
         while True:
-            work = board.take_work()
-            if work is None:
-                await board.wait_for_work()
-            else:
-                await self._exchange(work)
+            if not await self.exchange_once():
+                await self._board.wait_for_work()
+
+    async def exchange_once(self) -> bool:
+        """False if there is nothing to exchange."""
+        work = self._board.take_work()
+        if work is not None:
+            await self._exchange(work)
+        return work is not None
 
     async def _exchange(self, work: Work) -> None:
         self._number += 1
