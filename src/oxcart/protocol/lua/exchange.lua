@@ -97,7 +97,6 @@ if #items > 0 then
   read_locks()
   look_at_retention()
   look_beside_jobs()
-  look_at_oldest()
   for i, item in ipairs(items) do
     if begins_new_run(item) then flush() end
     local ok, status = pcall(settle, i, item)
