@@ -15,8 +15,8 @@ from support.server import PrivateServer
 from oxcart.protocol.keys import QueueKeys
 
 from .ours import run_exchange
-from .reference import Finish, Outcome, Reference
-from .steps import PREFIX, DoExchange, Exchange, Run, Step, histories
+from .reference import Finish, Outcome, Policy, Reference
+from .steps import LOCK_MS, PREFIX, Add, DoExchange, Exchange, Run, Step, histories
 
 REFERENCE_DATABASE, OUR_DATABASE = 14, 15
 
@@ -92,3 +92,22 @@ def test_every_key_and_event_is_as_bullmq_leaves_it(databases: TwoDatabases, ste
 def test_the_same_when_every_finish_goes_through_bullmqs_own_script(databases: TwoDatabases, steps: list[Step]) -> None:
     """`OXCART_EXCHANGE=upstream`, the way back should our plain path ever be wrong."""
     compare(databases, steps, partial(run_exchange, allow_plain=False))
+
+
+@pytest.mark.parametrize("is_listed_twice", [False, True], ids=["once", "twice"])
+@pytest.mark.parametrize("order", ["0123", "3210", "013", "12", "43562"])
+def test_jobs_leave_active_one_by_one_or_together(databases: TwoDatabases, order: str, is_listed_twice: bool) -> None:
+    """The oldest leave in one command: not so when others end first, or when a fault has listed an id twice."""
+    for run in (Run(databases.reference, reference_exchange), Run(databases.ours, run_exchange)):
+        for _ in range(8):
+            run.apply(Add({}))
+        run.apply(DoExchange((), 7))
+        if is_listed_twice:
+            run.server.rpush(run.keys.active, run.out[3].job_id)
+
+        finishes = [Finish(run.out[int(position)], "c", policy=Policy(0)) for position in order]
+        outcome = run.exchange(run.server, run.keys, finishes, 0, run.now_ms, "worker:2", LOCK_MS)
+
+        assert all(outcome.written)
+    changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))
+    assert not changed, "\n".join(changed)

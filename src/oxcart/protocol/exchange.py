@@ -27,16 +27,17 @@ CLAIMED_FIELDS = (
     "opts",
     "ats",
     "atm",
-    "stc",
     "timestamp",
     "priority",
-    "delay",
     "rjk",
     "parentKey",
     "defa",
     "stacktrace",
 )
 """Of a job's hash, in the order in which ClaimedJob.fields has them; `CLAIMED` in exchange.lua is the same list."""
+
+USUAL_FIELDS = CLAIMED_FIELDS.index("rjk")
+"""How many of them most jobs have; a job that has none of the others comes without their places."""
 
 
 class Item(NamedTuple):
@@ -59,14 +60,18 @@ class ClaimedJob(NamedTuple):
 
     job_id: bytes
     ats: int
-    fields: list[bytes | None]  # CLAIMED_FIELDS
+    fields: list[bytes | None]  # CLAIMED_FIELDS, or the first USUAL_FIELDS of them
+
+
+JobRow = Sequence[Any]
+"""A ClaimedJob, or the same three values as they came: a batch need not be copied to be read."""
 
 
 class Reply(NamedTuple):
     """What an exchange answered; statuses are in the order of the items, bytes instead of an int is an error text."""
 
     statuses: list[int | bytes]
-    jobs: list[Any]
+    jobs: list[JobRow]
     notes: list[tuple[bytes, bytes]]
     next_due_ms: int
     limit_ms: int
@@ -82,7 +87,7 @@ def exchange_command(
     lock_ms: int,
     room: int,
     free: int | None = None,
-    items: Sequence[Item] = (),
+    items: Sequence[tuple[Any, ...]] = (),
     policies: Sequence[Policy] = (),
     worker_name: str = "",
     allow_plain: bool = True,

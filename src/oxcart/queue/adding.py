@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarge, StateConflict
@@ -28,6 +30,7 @@ CHUNK_BYTES = 1024 * 1024
 
 _DEFAULT_OPTIONS = JobOptions()
 _DEFAULT_OPTS = codec.encode(_DEFAULT_OPTIONS.to_wire())
+_SIMPLE = frozenset({bool, int, float, str, NoneType})
 _MISSING_PARENT, _PARENT_TAKEN = -5, -7
 
 
@@ -62,17 +65,29 @@ def prepare(keys: QueueKeys, name: str, data: Any, given: Mapping[str, Any], now
         name_bytes = len(name.encode())
     except UnicodeEncodeError as error:
         raise InvalidInput("Adding a job: its name contains half of a surrogate pair. Use whole characters.") from error
-    if given:
-        options = _qualified(keys, build_options(given))
-        opts = codec.encode(options.to_wire(), "options")
-    else:
-        options, opts = _DEFAULT_OPTIONS, _DEFAULT_OPTS
+    options, opts = _read(keys, given) if given else (_DEFAULT_OPTIONS, _DEFAULT_OPTS)
     text = codec.encode(data)
     size = name_bytes + len(text) + len(opts)
     _check_size(f'Adding "{name[:60]}" to queue {keys.name}: the job', size, LARGEST_JOB_BYTES)
     if options.size_limit:
         _check_size(f'Adding "{name[:60]}" to queue {keys.name}: the data', len(text), options.size_limit)
     return NewJob(options.job_id or make_job_id(), name, text, opts, options, options.timestamp_ms or now_ms, size)
+
+
+def _read(keys: QueueKeys, given: Mapping[str, Any]) -> tuple[JobOptions, bytes]:
+    """The options and their JSON text. Most programs give the same few again and again: those are read once."""
+    kinds = tuple(map(type, given.values()))
+    if _SIMPLE.issuperset(kinds) and "job_id" not in given:
+        return _read_once(tuple(given.items()), kinds)
+    options = _qualified(keys, build_options(given))
+    return options, codec.encode(options.to_wire(), "options")
+
+
+@lru_cache(maxsize=256)
+def _read_once(given: tuple[tuple[str, Any], ...], _kinds: tuple[type, ...]) -> tuple[JobOptions, bytes]:
+    """`_kinds` tells True from 1, which are equal and mean different things."""
+    options = build_options(dict(given))
+    return options, codec.encode(options.to_wire(), "options")
 
 
 def _check_size(what: str, size: int, limit: int) -> None:

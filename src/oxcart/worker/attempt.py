@@ -11,6 +11,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -45,6 +46,10 @@ DEAF_AFTER_SECONDS = 5.0
 """How long a handler may take to end after it was told to, before the attempt is decided without it."""
 
 
+RETURNED_NOTHING = Completed(encode(None))
+"""What most handlers come to."""
+
+
 class CancelReason(Enum):
     TIMEOUT = "timeout"
     SHUTDOWN = "shutdown"
@@ -52,20 +57,29 @@ class CancelReason(Enum):
     REQUESTED = "requested"
 
 
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What the attempts of one queue share. `on_verdict` is called once for each; `on_ended` once, when the slot is
+    free, maybe later.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    channel: JobChannel
+    threads: Threads
+    starter: Starter
+    backoffs: dict[str, CustomBackoff]
+    on_verdict: Callable[[Attempt], None]
+    on_ended: Callable[[Attempt], None]
+
+
 class Attempt:
-    """One run of one handler. `on_verdict` is called once; `on_ended` once, when the slot is free, maybe later."""
+    """One run of one handler. `claimed_at` is on time.monotonic()'s clock; `request_bytes` belongs to the outbox."""
 
     __slots__ = (
-        "_channel",
         "_deaf_timer",
-        "_loop",
-        "_on_ended",
-        "_on_verdict",
         "_run",
-        "_starter",
-        "_threads",
         "_timeout_timer",
-        "backoffs",
+        "_workplace",
         "cancel_reason",
         "claim",
         "ended",
@@ -75,43 +89,28 @@ class Attempt:
         "job",
         "lock_uncertain",
         "renewed_at",
+        "request_bytes",
         "spec",
         "started",
         "times_sent",
         "verdict",
     )
 
-    def __init__(
-        self,
-        claim: Claim,
-        spec: HandlerSpec | None,
-        *,
-        channel: JobChannel,
-        threads: Threads,
-        starter: Starter,
-        backoffs: dict[str, CustomBackoff],
-        on_verdict: Callable[[Attempt], None],
-        on_ended: Callable[[Attempt], None],
-    ) -> None:
+    def __init__(self, claim: Claim, spec: HandlerSpec | None, workplace: Workplace, claimed_at: float) -> None:
         self.claim = claim
         self.spec = spec
-        self.backoffs = backoffs
         self.job: Job[Any] | None = None
         self.verdict: Verdict | None = None
         self.cancel_reason: CancelReason | None = None
-        self.started = self.renewed_at = time.monotonic()
+        self.started = self.renewed_at = claimed_at
         self.finished = 0.0
         self.ended = False
         self.is_deaf = False
         self.has_slot = False
         self.lock_uncertain = False
         self.times_sent = 0
-        self._channel = channel
-        self._threads = threads
-        self._starter = starter
-        self._on_verdict = on_verdict
-        self._on_ended = on_ended
-        self._loop = asyncio.get_running_loop()
+        self.request_bytes = 0
+        self._workplace = workplace
         self._run: Run | None = None
         self._timeout_timer: asyncio.TimerHandle | None = None
         self._deaf_timer: asyncio.TimerHandle | None = None
@@ -122,7 +121,7 @@ class Attempt:
         a failed child or the stalled check left) the verdict is there at once.
         """
         self.started = time.monotonic()
-        claim, spec = self.claim, self.spec
+        claim, spec, workplace = self.claim, self.spec, self._workplace
         if claim.deferred_failure is not None:
             self.decide_without_running(Failed(claim.deferred_failure, None))
             return
@@ -139,7 +138,7 @@ class Attempt:
             data,
             queue_name=queue_name,
             attempts_made=claim.atm,
-            channel=self._channel,
+            channel=workplace.channel,
             timestamp_ms=claim.timestamp_ms,
             priority=claim.priority,
             parent_key=claim.parent_key,
@@ -150,12 +149,12 @@ class Attempt:
         seconds = self.timeout_seconds
         if seconds is not None:
             job.deadline = time.monotonic() + seconds
-            self._timeout_timer = self._loop.call_later(seconds, self._time_is_up)
+            self._timeout_timer = workplace.loop.call_later(seconds, self._time_is_up)
         if spec.is_async:
-            self._run = self._starter.start(spec.function(job), self._handler_ended, claim)
+            self._run = workplace.starter.start(spec.function(job), self._handler_ended, claim)
         else:
-            job._blocking_loop = self._loop  # noqa: SLF001
-            self._threads.run(spec.function, job, self._thread_ended)
+            job._blocking_loop = workplace.loop  # noqa: SLF001
+            workplace.threads.run(spec.function, job, self._thread_ended)
 
     @property
     def timeout_seconds(self) -> float | None:
@@ -179,7 +178,7 @@ class Attempt:
             return
         if self._run is not None:
             self._run.cancel()
-            self._deaf_timer = self._loop.call_later(DEAF_AFTER_SECONDS, self.decide_deaf)
+            self._deaf_timer = self._workplace.loop.call_later(DEAF_AFTER_SECONDS, self.decide_deaf)
         elif self.job is None:  # not begun: its schedule is being advanced, or its claim confirmed
             self.decide_without_running(self._verdict_of_cancelled())
         elif reason is not CancelReason.SHUTDOWN:
@@ -202,7 +201,7 @@ class Attempt:
 
     # -------------------------------------------------------------------------------------------- ending
     def _thread_ended(self, value: Any, error: BaseException | None) -> None:
-        self._loop.call_soon_threadsafe(self._handler_ended, value, error)
+        self._workplace.loop.call_soon_threadsafe(self._handler_ended, value, error)
 
     def _handler_ended(self, value: Any, error: BaseException | None) -> None:
         if self.verdict is None:
@@ -212,19 +211,16 @@ class Attempt:
     def _decide(self, verdict: Verdict) -> None:
         self.verdict = verdict
         self.finished = time.monotonic()
-        self._stop_timers()
-        self._on_verdict(self)
-
-    def _end(self) -> None:
-        self.ended = True
-        self._run = None
-        self._on_ended(self)
-
-    def _stop_timers(self) -> None:
         if self._timeout_timer is not None:
             self._timeout_timer.cancel()
         if self._deaf_timer is not None:
             self._deaf_timer.cancel()
+        self._workplace.on_verdict(self)
+
+    def _end(self) -> None:
+        self.ended = True
+        self._run = None
+        self._workplace.on_ended(self)
 
     # -------------------------------------------------------------------------------------------- the verdict
     def _verdict_of(self, value: Any, error: BaseException | None) -> Verdict:
@@ -248,6 +244,8 @@ class Attempt:
         return self.failed(_reason(error), error)
 
     def _completed(self, value: Any) -> Verdict:
+        if value is None:
+            return RETURNED_NOTHING
         try:
             text = encode(value, "the return value")
         except InvalidInput as error:
@@ -296,7 +294,7 @@ class Attempt:
         return RetryLater(reason, self._stacktrace(error, reason), delay or 0)
 
     def _custom_delay(self, kind: str, error: BaseException | None) -> int | None:
-        strategy = self.backoffs.get(kind)
+        strategy = self._workplace.backoffs.get(kind)
         if strategy is None:
             return None
         cause = error if error is not None else TimeoutError("timed out")

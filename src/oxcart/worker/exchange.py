@@ -18,7 +18,7 @@ from oxcart.clock import now_ms
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link, Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
-from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, ClaimedJob, Policy, Reply, exchange_command
+from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, JobRow, Policy, Reply, exchange_command
 from oxcart.protocol.scripts import ours
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
@@ -32,7 +32,9 @@ from oxcart.worker.served_queue import ServedQueue
 ANSWER_WITHIN_SECONDS = 15.0
 """Managed servers stall for seconds (cold keys under a global script lock); a stuck socket still shows in time."""
 
-Take = Callable[[ServedQueue, Sequence[ClaimedJob], str, int], None]
+_DONE = frozenset({WRITTEN, REPEATED})
+
+Take = Callable[[ServedQueue, Sequence[JobRow], str, int], None]
 GiveUp = Callable[[ServedQueue, str], None]
 
 
@@ -72,13 +74,16 @@ class Exchanger:
         self._refusals = 0
 
     async def run(self) -> None:
-        board = self._board
         while True:
-            work = board.take_work()
-            if work is None:
-                await board.wait_for_work()
-            else:
-                await self._exchange(work)
+            if not await self.exchange_once():
+                await self._board.wait_for_work()
+
+    async def exchange_once(self) -> bool:
+        """False if there is nothing to exchange."""
+        work = self._board.take_work()
+        if work is not None:
+            await self._exchange(work)
+        return work is not None
 
     async def _exchange(self, work: Work) -> None:
         self._number += 1
@@ -192,7 +197,7 @@ class Exchanger:
             queue.hot = True
         if reply.jobs:
             queue.last_job_at = board.last_answer_at
-            self._take(queue, [ClaimedJob(*job) for job in reply.jobs], token, now)
+            self._take(queue, reply.jobs, token, now)
         board.answered.set()
         if not queue.hot:
             board.calm.set()
@@ -231,11 +236,13 @@ class Exchanger:
         """True if the server is in trouble and verdicts are kept to be sent again."""
         queue.outbox.answered(batch)
         finished: list[FinishedJob] = []
+        held = queue.held
         troubled = False
         for attempt, status in zip(batch, statuses, strict=True):
-            if status in (WRITTEN, REPEATED):
-                if queue.held.get(attempt.claim.job_id) is attempt:
-                    del queue.held[attempt.claim.job_id]
+            if status in _DONE:
+                job_id = attempt.claim.job_id
+                if held.get(job_id) is attempt:
+                    del held[job_id]
                 finished.append(finished_job(attempt))
             else:
                 troubled = self._not_written(queue, attempt, status, policies) or troubled

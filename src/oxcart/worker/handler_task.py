@@ -52,45 +52,44 @@ class Starter:
         self._loop = asyncio.get_running_loop()
         self._spare: _Carrier | None = None
 
-    def start(self, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
-        if sys.version_info >= (3, 12):
-            return self._start_eagerly(handler, ended, claim)
-        return self._start_in_carrier(handler, ended, claim)
-
     def close(self) -> None:
         """End the carrier that waits."""
         if self._spare is not None:
             self._spare.task.cancel()
             self._spare = None
 
-    def _start_eagerly(self, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
-        task = asyncio.Task(_guarded(handler), loop=self._loop, eager_start=True)  # type: ignore[call-arg]
-        if not task.done():
-            return Run(task, claim, ended, task.cancel)
-        _report(task, ended)
-        return None
+    if sys.version_info >= (3, 12):
 
-    def _start_in_carrier(self, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
-        carrier, self._spare = self._spare or _Carrier(self._loop), None
-        value: Any = None
-        error: BaseException | None = None
-        try:
-            suspended_on = carrier.first_step(self._loop, handler)
-        except StopIteration as done:
-            value = done.value
-        except (SystemExit, KeyboardInterrupt) as caught:
-            error = _exited(caught)
-        except BaseException as caught:  # noqa: BLE001 - the border around a handler; cancellation is an outcome too
-            error = caught
-        else:
-            task = carrier.carry_on(handler, suspended_on)
-            return Run(task, claim, ended, carrier.cancel)
-        if carrier.is_untouched:
-            self._spare = carrier
-        else:
-            carrier.task.cancel()
-        ended(value, error)
-        return None
+        def start(self, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
+            task = asyncio.Task(_guarded(handler), loop=self._loop, eager_start=True)  # type: ignore[call-arg]
+            if not task.done():
+                return Run(task, claim, ended, task.cancel)
+            _report(task, ended)
+            return None
+
+    else:
+
+        def start(self, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
+            carrier, self._spare = self._spare or _Carrier(self._loop), None
+            value: Any = None
+            error: BaseException | None = None
+            try:
+                suspended_on = carrier.first_step(self._loop, handler)
+            except StopIteration as done:
+                value = done.value
+            except (SystemExit, KeyboardInterrupt) as caught:
+                error = _exited(caught)
+            except BaseException as caught:  # noqa: BLE001 - the border around a handler; cancellation is an outcome too
+                error = caught
+            else:
+                task = carrier.carry_on(handler, suspended_on)
+                return Run(task, claim, ended, carrier.cancel)
+            if carrier.task.cancelling():  # the handler has cancelled its own task in its first step
+                carrier.task.cancel()
+            else:
+                self._spare = carrier
+            ended(value, error)
+            return None
 
 
 class _Carrier:
@@ -106,11 +105,6 @@ class _Carrier:
         self._has_begun = False
         self._context = contextvars.copy_context()
         self.task: asyncio.Task[Any] = loop.create_task(self._run())
-
-    @property
-    def is_untouched(self) -> bool:
-        """False once the handler has cancelled its own task in its first step."""
-        return not self.task.cancelling()
 
     def first_step(self, loop: asyncio.AbstractEventLoop, handler: Coroutine[Any, Any, Any]) -> Any:
         """What the handler suspended on; raises StopIteration with its value, or its error."""

@@ -12,15 +12,15 @@ from oxcart.clock import now_ms
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, OxcartError
 from oxcart.handlers import Handlers
-from oxcart.protocol.exchange import ClaimedJob
+from oxcart.protocol.exchange import JobRow
 from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobNameUnknown, JobsStarted, WarningRaised
-from oxcart.verdicts import Abandoned, Failed, Interrupted, Returned
-from oxcart.worker.attempt import Attempt, CancelReason
+from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, Returned
+from oxcart.worker.attempt import Attempt, CancelReason, Workplace
 from oxcart.worker.board import Board
-from oxcart.worker.claim import read_claim
+from oxcart.worker.claim import Claim, read_claim
 from oxcart.worker.context import QueueChannel
 from oxcart.worker.handler_task import Starter
 from oxcart.worker.pools import Threads
@@ -65,11 +65,8 @@ class Intake:
         self._preparing: set[asyncio.Task[None]] = set()
         self._threads = Threads()
         self._starter: Starter | None = None
+        self._workplaces: dict[ServedQueue, Workplace] = {}
         self._is_starting = False
-        self._channels = {queue: QueueChannel(link, queue.keys) for queue in board.queues}
-        self._hooks = {
-            queue: (partial(self._verdict_reached, queue), partial(self._slot_freed, queue)) for queue in board.queues
-        }
 
     def close(self) -> None:
         """Let go of idle threads and of schedules being advanced."""
@@ -83,9 +80,11 @@ class Intake:
     def unknown_names(self) -> Sequence[str]:
         return tuple(self.unknown)
 
-    def take(self, queue: ServedQueue, jobs: Sequence[ClaimedJob], token: str, processed_on_ms: int) -> None:
+    def take(self, queue: ServedQueue, jobs: Sequence[JobRow], token: str, processed_on_ms: int) -> None:
         """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop."""
-        attempts = [self._hold(queue, job, token, processed_on_ms) for job in jobs]
+        workplace = self._workplaces.get(queue) or self._set_up(queue)
+        now = time.monotonic()
+        attempts = [self._hold(queue, workplace, read_claim(job, token, processed_on_ms), now) for job in jobs]
         is_late = now_ms() - processed_on_ms > self._settings.lock_duration_ms / 3
         if is_late and not self._board.stopping:
             self._prepare(self._confirm_then_begin(queue, attempts), f"confirm:{token}")
@@ -93,23 +92,24 @@ class Intake:
             for attempt in attempts:
                 self._begin_or_buffer(queue, attempt)
 
-    def _hold(self, queue: ServedQueue, job: ClaimedJob, token: str, processed_on_ms: int) -> Attempt:
-        claim = read_claim(job, token, processed_on_ms)
-        earlier = queue.held.get(claim.job_id)
-        spec = self._handlers.get(claim.name)
-        on_verdict, on_ended = self._hooks[queue]
+    def _set_up(self, queue: ServedQueue) -> Workplace:
+        """Not before the first job: what it needs belongs to the event loop."""
         if self._starter is None:
             self._starter = Starter()
-        attempt = Attempt(
-            claim,
-            spec,
-            channel=self._channels[queue],
-            threads=self._threads,
-            starter=self._starter,
-            backoffs=self._handlers.backoffs,
-            on_verdict=on_verdict,
-            on_ended=on_ended,
+        workplace = self._workplaces[queue] = Workplace(
+            asyncio.get_running_loop(),
+            QueueChannel(self._link, queue.keys),
+            self._threads,
+            self._starter,
+            self._handlers.backoffs,
+            partial(self._verdict_reached, queue),
+            partial(self._slot_freed, queue),
         )
+        return workplace
+
+    def _hold(self, queue: ServedQueue, workplace: Workplace, claim: Claim, now: float) -> Attempt:
+        attempt = Attempt(claim, self._handlers.get(claim.name), workplace, now)
+        earlier = queue.held.get(claim.job_id)
         if earlier is not None:
             self.claim_lost(queue, earlier)
         queue.held[claim.job_id] = attempt
@@ -238,7 +238,9 @@ class Intake:
             self._emit(HandlerDeaf(queue.name, claim.job_id.decode("utf-8", "replace"), claim.name))
             if len(self._deaf) * 2 >= self._settings.concurrency:
                 self._too_many_deaf()
-        if isinstance(attempt.verdict, Abandoned):
+        if isinstance(attempt.verdict, Completed):
+            queue.outbox.put(attempt)
+        elif isinstance(attempt.verdict, Abandoned):
             if queue.held.get(claim.job_id) is attempt:
                 del queue.held[claim.job_id]
             job_id = claim.job_id.decode("utf-8", "replace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import assert_never
+from typing import Any, assert_never
 
 from oxcart.handlers import HandlerSpec
 from oxcart.protocol import exchange as wire
@@ -22,6 +22,7 @@ from oxcart.verdicts import (
     RetryLater,
     Returned,
     Snoozed,
+    Verdict,
     WaitingForChildren,
 )
 from oxcart.worker.attempt import Attempt
@@ -58,9 +59,26 @@ def _declared(spec: HandlerSpec | None, kind: str) -> Policy | None:
     return parse_keep(name, setting).policy if setting is not None else None
 
 
-def item_of(attempt: Attempt, policies: Policies) -> Item:  # noqa: C901 - one case per verdict
-    """The wire form of an attempt's verdict (lua/exchange.lua, ARGV[2])."""
+def item_of(attempt: Attempt, policies: Policies) -> tuple[Any, ...]:
+    """The wire form of an attempt's verdict: an Item, or for most of them the part of one that is not empty."""
     claim, verdict = attempt.claim, attempt.verdict
+    if isinstance(verdict, Completed):
+        policy = policies.number(attempt, "c")
+        return (
+            claim.job_id,
+            claim.token,
+            claim.ats,
+            claim.processed_on_ms,
+            claim.atm,
+            "c",
+            policy,
+            verdict.returnvalue,
+        )
+    return _other_item(attempt, verdict, policies)
+
+
+def _other_item(attempt: Attempt, verdict: Verdict | None, policies: Policies) -> Item:
+    claim = attempt.claim
 
     def item(
         kind: str, policy: int = 0, a: bytes | str | int = "", b: bytes | str = "", c: bytes | str | int = ""
@@ -68,8 +86,6 @@ def item_of(attempt: Attempt, policies: Policies) -> Item:  # noqa: C901 - one c
         return Item(claim.job_id, claim.token, claim.ats, claim.processed_on_ms, claim.atm, kind, policy, a, b, c)
 
     match verdict:
-        case Completed(returnvalue):
-            return item("c", policies.number(attempt, "c"), returnvalue)
         case Failed(reason, stacktrace):
             attempts = attempts_allowed(claim, attempt.spec)
             return item("f", policies.number(attempt, "f"), _text(reason), stacktrace or b"", attempts)
@@ -86,8 +102,8 @@ def item_of(attempt: Attempt, policies: Policies) -> Item:  # noqa: C901 - one c
             return item("l", 0, delay_ms)
         case Interrupted():
             return item("b")
-        case Abandoned() | None:
-            raise AssertionError("an abandoned attempt has nothing to write")
+        case Completed() | Abandoned() | None:
+            raise AssertionError("it is written otherwise, or not at all")
         case _:
             assert_never(verdict)
 
@@ -139,15 +155,14 @@ def finished_job(attempt: Attempt) -> FinishedJob:
     """The record that logs and metrics get of a written verdict."""
     claim, verdict = attempt.claim, attempt.verdict
     reason, retry_in = None, None
-    match verdict:
-        case Failed(text, _):
-            reason = text
-        case RetryLater(text, _, delay_ms):
-            reason, retry_in = text, delay_ms
-        case Snoozed(delay_ms) | Returned(delay_ms):
-            retry_in = delay_ms
-        case _:
-            reason = None
+    if not isinstance(verdict, Completed):
+        match verdict:
+            case Failed(text, _):
+                reason = text
+            case RetryLater(text, _, delay_ms):
+                reason, retry_in = text, delay_ms
+            case Snoozed(delay_ms) | Returned(delay_ms):
+                retry_in = delay_ms
     return FinishedJob(
         claim.job_id.decode("utf-8", "replace"),
         claim.name,

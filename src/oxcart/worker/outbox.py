@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from oxcart.protocol.exchange import MAX_BYTES, MAX_ITEMS
-from oxcart.verdicts import Completed, Failed, RetryLater
+from oxcart.verdicts import Completed, Failed, RetryLater, Verdict
 from oxcart.worker.attempt import Attempt
 
 LARGEST_BYTES = 64 * 1024 * 1024  # design, promise 4
@@ -34,7 +34,8 @@ class Outbox:
 
     def put(self, attempt: Attempt) -> None:
         self._ready.append(attempt)
-        self.bytes += size_of(attempt)
+        attempt.request_bytes = size_of(attempt.verdict)
+        self.bytes += attempt.request_bytes
 
     def take(self, most: int = MAX_ITEMS) -> list[Attempt]:
         """The next verdicts to send, within the limits of one request; at least one if there is any."""
@@ -47,7 +48,7 @@ class Outbox:
         else:
             batch, total = [], 0
             while ready and len(batch) < most:
-                total += size_of(ready[0])
+                total += ready[0].request_bytes
                 if batch and total > MAX_BYTES:
                     break
                 batch.append(ready.popleft())
@@ -62,12 +63,12 @@ class Outbox:
     def answered(self, batch: Sequence[Attempt]) -> None:
         self.in_flight -= len(batch)
         for attempt in batch:
-            self.bytes -= size_of(attempt)
+            self.bytes -= attempt.request_bytes
 
 
-def size_of(attempt: Attempt) -> int:
+def size_of(verdict: Verdict | None) -> int:
     """Bytes that a verdict takes in a request, roughly: its texts, and a little for the rest."""
-    match attempt.verdict:
+    match verdict:
         case Completed(returnvalue):
             return len(returnvalue) + 100
         case RetryLater(reason, stacktrace, _) | Failed(reason, stacktrace):

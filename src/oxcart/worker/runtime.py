@@ -120,7 +120,8 @@ class Worker:
             )
             for number, link in enumerate(self._links)
         ]
-        self._waiter = Waiter(board, server, self._blocking, self._link)
+        exchange = self._exchangers[0].exchange_once
+        self._waiter = Waiter(board, server, self._blocking, self._link, exchange)
         self._caretaker = Caretaker(
             board,
             server,

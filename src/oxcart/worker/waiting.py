@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link, Server
@@ -28,11 +29,14 @@ GLANCE_EVERY_SECONDS = 0.05  # at other queues, while one has plenty
 class Waiter:
     """Blocks on the markers whenever there is room and nothing to claim."""
 
-    def __init__(self, board: Board, server: Server, link: Link, look_link: Link) -> None:
+    def __init__(
+        self, board: Board, server: Server, link: Link, look_link: Link, exchange: Callable[[], Awaitable[object]]
+    ) -> None:
         self._board = board
         self._server = server
         self._link = link
         self._look_link = look_link
+        self._exchange = exchange
         self._turn = 0
 
     async def run(self) -> None:
@@ -114,7 +118,9 @@ class Waiter:
             return
         due_in_ms = score - now_ms()
         if member == b"0" or due_in_ms <= 0:
-            self._board.wake(queue)
+            queue.hot = True
+            queue.wakes += 1
+            await self._exchange()  # at once, in this task: waking another one takes longer than the server needs
             return
         queue.next_due_ms = int(score)
         queue.wake_in(due_in_ms / 1000 + 0.001, self._board.wake)

@@ -35,8 +35,15 @@ local function failed(reply)
 end
 
 local function emit(...)
-  -- The stream is a notice: a job is not lost because its event could not be written.
-  try("XADD", events, ...)
+  -- The stream is a notice: a job is not lost because its event could not be written. It is trimmed once, at the end.
+  try("XADD", events, "*", "event", ...)
+end
+
+local texts = {}                            -- a number given to call() is formatted anew each time
+local function as_text(number)
+  local text = texts[number] or string.format("%.0f", number)
+  texts[number] = text
+  return text
 end
 
 -- Delayed jobs of one millisecond keep their order in the 12 lower bits of the score.
@@ -58,7 +65,7 @@ local function enqueue(id, timestamp, delay, priority, is_lifo)
     local reply = try("ZADD", delayed, delayed_score(due), id)
     if failed(reply) then return reply end
     any_delayed = true
-    emit("MAXLEN", "~", max_events, "*", "event", "delayed", "jobId", id, "delay", due)
+    emit("delayed", "jobId", id, "delay", as_text(due))
     return
   end
   if priority > 0 then
@@ -72,20 +79,20 @@ local function enqueue(id, timestamp, delay, priority, is_lifo)
   else
     fifo[#fifo + 1] = id
   end
-  emit("MAXLEN", "~", max_events, "*", "event", "waiting", "jobId", id)
+  emit("waiting", "jobId", id)
 end
 
 local function add(at)
   local id, key = values[at], base .. values[at]
   if call("EXISTS", key) == 1 then
-    emit("MAXLEN", "~", max_events, "*", "event", "duplicated", "jobId", id)
+    emit("duplicated", "jobId", id)
     return 0
   end
   local name, timestamp, delay, priority = values[at + 1], values[at + 4], values[at + 5], values[at + 6]
   local stored = try("HSET", key, "name", name, "data", values[at + 2], "opts", values[at + 3],
-    "timestamp", timestamp, "delay", delay, "priority", priority)
+    "timestamp", as_text(timestamp), "delay", as_text(delay), "priority", as_text(priority))
   if failed(stored) then return stored.err end
-  emit("*", "event", "added", "jobId", id, "name", name)
+  emit("added", "jobId", id, "name", name)
   local refused = enqueue(id, timestamp, delay, priority, values[at + 7])
   if refused then
     call("DEL", key)
@@ -119,6 +126,7 @@ end
 push("LPUSH", fifo)
 push("RPUSH", lifo)
 
+try("XTRIM", events, "MAXLEN", "~", max_events)
 if any_delayed then
   local first = call("ZRANGE", delayed, 0, 0, "WITHSCORES")
   call("ZADD", marker, tonumber(first[2]) / 0x1000, "1")

@@ -11,7 +11,7 @@
   ARGV   1 msgpack {prefix, now ms, claim token, lock ms, room, byte limit, promotion limit, plain allowed 0/1,
                     worker name or '', free}
          2 msgpack [item …]      item: {id, token, ats, processedOn, atm, kind, policy index, a, b, c}
-             kind  c completed   a returnvalue
+             kind  c completed   a returnvalue (b and c may be missing)
                    f failed      a reason  b stacktrace or ''  c attempts
                    d delayed     a delay ms  b '1' skip attempt, '0' count it  c msgpack fields or ''
                    r retry now   a 'LPUSH' or 'RPUSH'  c msgpack fields or ''
@@ -23,7 +23,7 @@
          blocked  0 no   1 maxed   2 paused
          status   0 written   1 had been written before   -1 no such job   -3 not there to be finished
                   -4 pending children   -6 claimed by another   -9 failed children   'text' an error, nothing written
-         job      {id, ats, [the fields of CLAIMED]}
+         job      {id, ats, [the fields of CLAIMED: all, or the first seven]}
          note     {id, text}     a queue entry without a readable job: taken out
   Source: BullMQ moveToFinished-14, moveToActive-11 (the scripts that this one stands for).
 ]]
@@ -69,6 +69,7 @@ local function read_locks()
   end)
 end
 
+--- @include "exchange_active"
 --- @include "exchange_retention"
 --- @include "exchange_settle"
 
@@ -76,6 +77,7 @@ end
 local function take_out_if_unreadable(item)
   local kind = call('TYPE', prefix .. item[1]).ok
   if kind == 'hash' or kind == 'none' then return end
+  flush()
   call('LREM', active, -1, item[1])
   call('SREM', KEYS[5], item[1])
   call('DEL', prefix .. item[1] .. ':lock')

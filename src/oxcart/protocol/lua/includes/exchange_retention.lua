@@ -4,6 +4,7 @@ local BESIDE_A_JOB = { ':logs', ':dependencies', ':processed', ':failed', ':unsu
 
 -- Everything that was put off until the end of a run, written before somebody else looks at it.
 local function flush()
+  flush_active()
   in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
   in_blocks(doomed, 1000, function(from, to) call('DEL', unpack(doomed, from, to)) end)
   unstalled, doomed = {}, {}

@@ -19,6 +19,7 @@ local function hold(i, item)
   local atm = tonumber(facts[3]) or 0
   if counts_attempt and atm == item[5] + 1 then return 1 end
   if atm ~= item[5] then return -6 end
+  flush()                                   -- what leaves `active` later may not be counted from its end any more
   local stalled_back = false
   if call('LREM', active, -1, id) == 0 then
     if kind == 'b' and (call('LREM', wait, -1, id) > 0 or call('LREM', KEYS[8], -1, id) > 0) then
@@ -58,7 +59,7 @@ local function look_beside_jobs()
   end)
 end
 
--- Finishing what is plain, in four commands. Returns nil, having written nothing, when it is not.
+-- Finishing what is plain, in as few commands as there can be. Returns nil, having written nothing, when it is not.
 local function finish_plain(item)
   local id, kind, index = item[1], item[6], item[7]
   local policy = policies[index]
@@ -69,17 +70,17 @@ local function finish_plain(item)
   if kind == 'c' and not bare and call('EXISTS', job .. ':dependencies', job .. ':unsuccessful') > 0 then
     return nil
   end
-  local removed = call('LREM', active, -1, id)
+  local was_active = leave_active(id)
   unstalled[#unstalled + 1] = id
   doomed[#doomed + 1] = job .. ':lock'
   local state, property = 'completed', 'returnvalue'
   if kind == 'f' then
     state, property = 'failed', 'failedReason'
-    if item[9] ~= '' and (removed == 0 or policy[1] ~= 0) then
+    if item[9] ~= '' and (not was_active or policy[1] ~= 0) then
       call('HSET', job, 'failedReason', item[8], 'stacktrace', item[9])
     end
   end
-  if removed == 0 then return -3 end
+  if not was_active then return -3 end
   if not meta[5] then
     meta[5] = '10000'
     call('HSET', KEYS[9], 'opts.maxLenEvents', meta[5])

@@ -1,0 +1,148 @@
+"""What does one job cost the worker's own code? Its board, exchanger and intake, on a link with canned answers.
+
+    cd bench && PYTHONPATH=. ../.venv/bin/python -m lab.hot_path
+
+No server and no socket: what is left is everything between the bytes of an answer and those of the next request. As in
+a worker with a backlog, each exchange writes the verdicts of the jobs that the one before it claimed. The least of many
+exchanges is what the machine's other work cannot raise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+import hiredis
+import msgpack
+import uvloop
+
+from oxcart import Job, Oxcart
+from oxcart.connection.connect import pack
+from oxcart.connection.link import Link, Server
+from oxcart.connection.target import RedisTarget
+from oxcart.protocol.exchange import CLAIMED_FIELDS, KEEP_ALL
+from oxcart.protocol.keys import QueueKeys
+from oxcart.settings import WorkerSettings
+from oxcart.telemetry.bus import Bus
+from oxcart.telemetry.metrics import Metrics
+from oxcart.worker.board import Board
+from oxcart.worker.exchange import Exchanger
+from oxcart.worker.intake import Intake
+from oxcart.worker.served_queue import ServedQueue
+
+WARM_UP = 20
+"""Exchanges that are not counted: the first ones learn how long a handler takes, and claim less."""
+
+FIELDS: Mapping[str, str] = {
+    "name": "noop",
+    "data": "{}",
+    "opts": '{"attempts":0,"removeOnComplete":true}',
+    "timestamp": "1790000000000",
+    "delay": "0",
+    "priority": "0",
+}
+
+
+def claimed_job(job_id: int) -> bytes:
+    """One job as the script answers it."""
+    values = [_bulk(FIELDS.get(name)) for name in CLAIMED_FIELDS]
+    return b"*3\r\n" + _bulk(str(job_id)) + b":1\r\n" + b"*%d\r\n" % len(values) + b"".join(values)
+
+
+def _bulk(text: str | None) -> bytes:
+    return b"$-1\r\n" if text is None else b"$%d\r\n%s\r\n" % (len(text), text.encode())
+
+
+class CannedLink:
+    """Answers as a server with endless jobs; ends the run by never answering the last request."""
+
+    def __init__(self, answers: int) -> None:
+        self.asked_at: list[float] = []
+        self.jobs: list[int] = []
+        self.done = asyncio.Event()
+        self._answers = answers
+        self._reader = hiredis.Reader()
+        self._claimed = 0
+        self._jobs = [claimed_job(1_000_000 + number) for number in range(500)]
+
+    async def request(self, *command: Any, deadline_seconds: float) -> Any:
+        self.asked_at.append(time.process_time())
+        if len(self.asked_at) > self._answers:
+            self.done.set()
+            await asyncio.sleep(deadline_seconds)
+        pack((command,))
+        head = next(argument for argument in command if isinstance(argument, bytes))
+        room = msgpack.unpackb(head)[4]
+        statuses = b"*%d\r\n" % self._claimed + b":0\r\n" * self._claimed
+        jobs = b"*%d\r\n" % room + b"".join(self._jobs[:room])
+        self._claimed = room
+        self.jobs.append(room)
+        self._reader.feed(b"*7\r\n" + statuses + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n")
+        return self._reader.gets()
+
+
+async def run(exchanges: int) -> tuple[list[float], float]:
+    """CPU microseconds per job: of each exchange, and of all of them together."""
+    app, bus = Oxcart(), Bus()
+
+    @app.job("noop")
+    async def noop(_job: Job[Any]) -> None:
+        return
+
+    bus.subscribe(Metrics())
+    link, server = CannedLink(WARM_UP + exchanges), Server(RedisTarget("127.0.0.1", 1))
+    queue = ServedQueue(QueueKeys("bench"), share=100)
+    board = Board([queue], 100, bus.emit, prefetches=True)
+    board.claims_allowed = True
+    intake = Intake(
+        board,
+        app.handlers,
+        WorkerSettings(concurrency=100),
+        cast("Link", link),
+        emit=bus.emit,
+        announces_starts=False,
+        renew_locks=_never_late,
+        too_many_deaf=link.done.set,
+    )
+    exchanger = Exchanger(
+        board,
+        server,
+        cast("Link", link),
+        worker_id="0123456789abcdef0123456789abcdefa",
+        lock_duration_ms=30_000,
+        keep=(KEEP_ALL, KEEP_ALL),
+        allow_plain=True,
+        worker_name="oxcart-01234567",
+        emit=bus.emit,
+        take=intake.take,
+        give_up=lambda _queue, _token: None,
+    )
+    began = time.process_time()
+    task = asyncio.create_task(exchanger.run())
+    await link.done.wait()
+    cpu_us = (time.process_time() - began) / sum(link.jobs) * 1e6
+    task.cancel()
+    intake.close()
+    spans = zip(link.asked_at, link.asked_at[1:], link.jobs, strict=False)
+    return [(end - begin) / jobs * 1e6 for begin, end, jobs in spans][WARM_UP:], cpu_us
+
+
+async def _never_late() -> bool:
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exchanges", type=int, default=300)
+    arguments = parser.parse_args()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        costs, cpu_us = runner.run(run(arguments.exchanges))
+    print(f"CPU us a job: {min(costs):.2f} least, {statistics.median(costs):.2f} median, {cpu_us:.2f} on average")
+
+
+if __name__ == "__main__":
+    main()
