@@ -22,7 +22,7 @@ from oxcart.doctor.pages import explain, render_page
 from oxcart.http.health import FETCH_LATE
 from oxcart.kommo import checks as kommo_checks
 from oxcart.kommo.store import failures
-from oxcart.language import ENGLISH, LANGUAGES, speaking
+from oxcart.language import ENGLISH, LANGUAGES, speaking, tr
 from oxcart.supervisor.sums import PROCESS_DOWN
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,7 +47,7 @@ CODES = sorted(
         *written_codes(),
         *(row.code for row in upstash.ROWS),
         *("ENV_NONE", "ENV_HALF", "ENV_REFERENCE", "ENV_SWAPPED", "URL_SCHEME", "URL_NEST", "URL_ESCAPE", "URL_BAD"),
-        *(row.code for row in failures._ROWS),
+        *(row.code for row in failures.ROWS),
         *("DB_SILENT", "DB_NETWORK", "DB_REFUSED", "DB_RLS", "KOMMO_TOKEN", "KOMMO_UNPAID", "KOMMO_AWAY"),
         *("EMBEDDED_SERVER", "CHECK_CRASHED", FETCH_LATE, PROCESS_DOWN, CLOSED.code),
     }
@@ -91,7 +91,7 @@ def test_every_page_has_the_same_sections() -> None:
 def test_every_russian_section_is_in_russian() -> None:
     """A section that was forgotten would be English, and one that is a copy too."""
     with speaking("ru"):
-        for name in CODES:
+        for name in (*CODES, *IDS):
             assert english_in(explain(name)) == []
 
 
@@ -114,18 +114,26 @@ def test_every_section_is_about_something_that_exists() -> None:
     }
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("check", kommo_checks.CHECKS, ids=lambda check: check.id)
-def test_a_section_about_kommo_says_what_its_check_says(check: Check[Any]) -> None:
+def test_a_section_about_kommo_says_what_its_check_says(check: Check[Any], language: str) -> None:
     """The doctor's pages may not import Kommo, so these sections are written by hand."""
-    text = " ".join(explain(check.id).split())
+    with speaking(language):
+        text = " ".join(explain(check.id).split())
+        title, group = tr(check.title), tr("Group {group}.", group=check.group)
+        needs = tr("Needs: {checks}.", checks=", ".join(check.needs))
+        matters = tr(check.matters)
 
-    assert f"*{check.title[0].upper()}{check.title[1:]}.* Group {check.group}." in text
-    assert check.matters in text
-    assert not check.needs or f"Needs: {', '.join(check.needs)}." in text
+    assert f"*{title[0].upper()}{title[1:]}.* {group}" in text
+    assert matters in text
+    assert not check.needs or needs in text
 
 
-@pytest.mark.parametrize("row", failures._ROWS, ids=lambda row: row.code)
-def test_a_section_about_the_database_says_what_its_failure_says(row: Any) -> None:
-    text = explain(row.code)
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("row", failures.ROWS, ids=lambda row: row.code)
+def test_a_section_about_the_database_says_what_its_failure_says(row: failures.Row, language: str) -> None:
+    with speaking(language):
+        text = explain(row.code)
+        told = f"\n{tr(row.summary)}\n\n**{tr('What to do')}:** {tr(row.advice)}\n"
 
-    assert f"\n{row.summary}\n\n**What to do:** {row.advice}\n" in text
+    assert told in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 
 # amoCRM is Kommo's name in Russia, and was its name elsewhere.
 TOP_DOMAINS = ("kommo.com", "amocrm.ru", "amocrm.com")
@@ -22,8 +23,11 @@ def check_account_host(host: str) -> str:
     """
     if not isinstance(host, str) or _ACCOUNT_HOST.fullmatch(host) is None:
         raise InvalidInput(
-            f"{_shown(host)} is not the address of a Kommo account, and no token is sent anywhere else. "
-            "Use the account's own, as in demo.kommo.com; demo.amocrm.ru and demo.amocrm.com work too."
+            tr(
+                "{host} is not the address of a Kommo account, and no token is sent anywhere else. Use the account's "
+                "own, as in demo.kommo.com; demo.amocrm.ru and demo.amocrm.com work too.",
+                host=_shown(host),
+            )
         )
     return host
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from oxcart.errors import SettingsError
+from oxcart.language import tr
 from oxcart.secret import Secret
 from oxcart.settings import encryption_key_bytes
 
@@ -108,13 +109,16 @@ class Keyring:
 
     def _no_key_fits(self, what: str) -> Opened:
         cure = (
-            "Set ENCRYPTION_KEY to the value that the platform has"
+            tr("Set ENCRYPTION_KEY to the value that the platform has")
             if self.current is None
-            else "If the key was changed, put the earlier one into OXCART_ENCRYPTION_KEYS_OLD"
+            else tr("If the key was changed, put the earlier one into OXCART_ENCRYPTION_KEYS_OLD")
         )
-        raise SettingsError(
-            [f"{what} is encrypted, and no key that is set opens it. {cure}; if it is lost, connect the account again."]
+        message = tr(
+            "{what} is encrypted, and no key that is set opens it. {cure}; if it is lost, connect the account again.",
+            what=what,
+            cure=cure,
         )
+        raise SettingsError([message])
 
 
 def _cipher(key: Secret) -> AESGCM:

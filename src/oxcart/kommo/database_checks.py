@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oxcart.checks import BAD_SETTINGS, Check, Finding, NotApplicable, State, failed, failed_by, ok, warning
 from oxcart.errors import OxcartError, ServerRefused, SettingsError, Unavailable
 from oxcart.kommo.visit import CrmVisit, of_each
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,16 +34,16 @@ async def database(visit: CrmVisit) -> Finding:
         reached = await visit.stack.enter_async_context(reach_database(target))
         visit.stored = await _read_accounts(reached)
         if not visit.stored:
-            raise NotApplicable("no Kommo account is connected")
+            raise NotApplicable(tr("no Kommo account is connected"))
         await _try_to_write(reached)
     except (SettingsError, Unavailable, ServerRefused) as error:
         return _failed(error, target)
     visit.database = reached
     names = ", ".join(stored.domain for stored in visit.stored[:_SHOWN])
-    more = f" and {len(visit.stored) - _SHOWN} more" if len(visit.stored) > _SHOWN else ""
+    more = f" {tr('and {count} more', count=len(visit.stored) - _SHOWN)}" if len(visit.stored) > _SHOWN else ""
     seen = f"{target.shown}; {names}{more}"
     if _SUPABASE_DIRECT.fullmatch(target.host or ""):
-        summary = "The database's host has only an IPv6 address, and many hosting platforms have no IPv6."
+        summary = tr("The database's host has only an IPv6 address, and many hosting platforms have no IPv6.")
         return warning("DB_IPV6", summary, _pooler(target), evidence=seen)
     return ok(seen)
 
@@ -52,12 +53,12 @@ def _target(visit: CrmVisit) -> DatabaseTarget:
     settings = visit.settings
     is_ours = settings.data_dir.absolute() / "kommo.db"
     if settings.database_url is None and settings.kommo_base_url is None and not is_ours.exists():
-        raise NotApplicable("Kommo is not used: no DATABASE_URL, and no account in the data folder")
+        raise NotApplicable(tr("Kommo is not used: no DATABASE_URL, and no account in the data folder"))
     from oxcart.kommo.store.opening import database_of
 
     target = database_of(settings)
     if target.path is not None and not target.path.exists():
-        raise NotApplicable("no Kommo account is connected: `oxcart kommo connect` makes the database")
+        raise NotApplicable(tr("no Kommo account is connected: `oxcart kommo connect` makes the database"))
     return target
 
 
@@ -109,30 +110,29 @@ async def _try_to_write(reached: Database) -> None:
 
 
 def _failed(error: OxcartError, target: DatabaseTarget) -> Finding:
-    from oxcart.kommo.store.failures import failure_of
+    from oxcart.kommo.store.failures import failure_of, words_of
+    from oxcart.kommo.store.opening import RowsHidden
 
-    if isinstance(error, Unavailable | ServerRefused):
-        failure = error.failure
-        found = failed_by(failure, evidence=f"{target.shown}: {failure.summary}")
-    else:
-        known = failure_of(error.__cause__) if error.__cause__ is not None else None
-        text = str(error)
-        code = known.code if known else "DB_RLS" if "Row level security" in text else "DB_TABLES"
-        advice = known.advice if known else "Do what the sentence says."
-        found = failed(code, text, advice, evidence=text)
+    cause = error.__cause__
+    known = error.failure if isinstance(error, Unavailable | ServerRefused) else failure_of(cause) if cause else None
+    if known is None:  # no statement failed: we looked at the tables, and the sentence says what to do
+        code = "DB_RLS" if isinstance(error, RowsHidden) else "DB_TABLES"
+        return failed(code, str(error), tr("Do what the sentence says."), evidence=target.shown)
+    words = words_of(known, cause).replace('"', "'")
+    said = tr(' It said: "{words}".', words=words) if words else ""
+    found = failed_by(known, evidence=f"{target.shown}: {known.summary}{said}")
     if found.code in _UNREACHED and _SUPABASE_DIRECT.fullmatch(target.host or ""):
-        summary = "The database's host has only an IPv6 address, and from here it cannot be reached."
+        summary = tr("The database's host has only an IPv6 address, and from here it cannot be reached.")
         return Finding(State.FAILED, found.evidence, _pooler(target), "DB_IPV6", summary)
     return found
 
 
 def _pooler(target: DatabaseTarget) -> str:
     found = _SUPABASE_DIRECT.fullmatch(target.host or "")
-    project = found[1] if found else "REF"
-    return (
-        "Use the session pooler: in the Supabase project open Connect, copy "
-        f"postgresql://postgres.{project}:PASSWORD@…pooler.supabase.com:5432/postgres into DATABASE_URL, and put the "
-        "database password in."
+    return tr(
+        "Use the session pooler: in the Supabase project open Connect, copy {url} into DATABASE_URL, and put the "
+        "database password in.",
+        url=f"postgresql://postgres.{found[1] if found else 'REF'}:PASSWORD@…pooler.supabase.com:5432/postgres",
     )
 
 
@@ -141,9 +141,10 @@ async def key(visit: CrmVisit) -> Finding:
         try:
             held = visit.held(stored)
         except SettingsError as error:
-            return failed("KOMMO_KEY", str(error), "Do what the sentence says.", evidence="no key opens its secrets")
+            cure, seen = tr("Do what the sentence says."), tr("no key opens its secrets")
+            return failed("KOMMO_KEY", str(error), cure, evidence=seen)
         parts = [part for part in (held.access, held.refresh, held.client_secret) if part is not None]
-        return ok(", ".join(dict.fromkeys(part.shape.value for part in parts)))
+        return ok(", ".join(dict.fromkeys(tr(part.shape.value) for part in parts)))
 
     return await of_each(visit.accounts(), look)
 

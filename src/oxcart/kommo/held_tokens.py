@@ -14,6 +14,7 @@ from oxcart.kommo.failures import Refused, Unauthorized
 from oxcart.kommo.store.connections import SealedTokens, StoredConnection, load_connection
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.token_claims import read_claims
+from oxcart.language import tr
 from oxcart.secret import Secret
 
 REFRESH_BEFORE_SECONDS = 300.0
@@ -74,13 +75,12 @@ async def read_held(database: Database, keyring: Keyring, connection_id: str) ->
 
 def open_held(keyring: Keyring, stored: StoredConnection) -> HeldTokens:
     def opened(what: str, secret: Secret | None) -> Opened | None:
-        return keyring.open(secret.reveal(), f"The {what} of {stored.domain}") if secret else None
+        return keyring.open(secret.reveal(), what) if secret else None
 
-    access = keyring.open(stored.access_token.reveal(), f"The access token of {stored.domain}")
-    refresh, client_secret = (
-        opened("refresh token", stored.refresh_token),
-        opened("client secret", stored.client_secret),
-    )
+    domain = stored.domain
+    access = keyring.open(stored.access_token.reveal(), tr("The access token of {domain}", domain=domain))
+    refresh = opened(tr("The refresh token of {domain}", domain=domain), stored.refresh_token)
+    client_secret = opened(tr("The client secret of {domain}", domain=domain), stored.client_secret)
     return HeldTokens(stored, access, refresh, client_secret)
 
 

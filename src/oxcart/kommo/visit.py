@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from oxcart.checks import Finding, NotApplicable, State, Unanswerable
+from oxcart.language import tr
 from oxcart.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,18 +55,18 @@ class CrmVisit:
     def accounts(self) -> Sequence[StoredConnection]:
         """Raises NotApplicable if there are none."""
         if not self.stored:
-            raise NotApplicable("no Kommo account is connected")
+            raise NotApplicable(tr("no Kommo account is connected"))
         return self.stored
 
     def known_database(self) -> Database:
         if self.database is None:
-            raise NotApplicable("no Kommo account is connected")
+            raise NotApplicable(tr("no Kommo account is connected"))
         return self.database
 
     def known_server(self) -> Server:
         """Raises Unanswerable: every request to Kommo is counted in Redis."""
         if self.server is None:
-            raise Unanswerable("there is no connection to Redis, where requests to Kommo are counted")
+            raise Unanswerable(tr("there is no connection to Redis, where requests to Kommo are counted"))
         return self.server
 
     def limiter(self) -> Limiter:
@@ -109,7 +110,7 @@ class CrmVisit:
         """The accounts that Kommo has answered for. Raises Unanswerable if there are none."""
         found = [(stored, self.seen[stored.id]) for stored in self.accounts() if stored.id in self.seen]
         if not found:
-            raise Unanswerable("Kommo has answered for no account")
+            raise Unanswerable(tr("Kommo has answered for no account"))
         return found
 
 
@@ -132,7 +133,7 @@ async def of_each(stored: Sequence[StoredConnection], look: Look) -> Finding:
         raise reasons[0]
     found.sort(key=lambda pair: _RANKS[pair[1].state])
     told = [f"{domain}: {finding.evidence}" for domain, finding in found[:_SHOWN]]
-    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    more = [tr("and {count} more", count=len(found) - _SHOWN)] if len(found) > _SHOWN else []
     return replace(found[0][1], evidence="; ".join([*told, *more]))
 
 
@@ -140,5 +141,7 @@ def age_of(moment: datetime, now: datetime | None = None) -> str:
     """As in "5 min" or "3 h"."""
     seconds = max(((now or datetime.now(UTC)) - moment).total_seconds(), 0.0)
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+        return tr("{seconds:.0f} s", seconds=seconds)
+    if seconds < 7200:
+        return tr("{minutes:.0f} min", minutes=seconds / 60)
+    return tr("{hours:.0f} h", hours=seconds / 3600)

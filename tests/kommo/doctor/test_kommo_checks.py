@@ -16,13 +16,14 @@ from kommo.doctor.conftest import Look
 from kommo.stored import add_account, change_account
 from oxcart import Queue
 from oxcart.checks import State
-from oxcart.kommo.checks import CHECKS, RECEIVER_SAYS
+from oxcart.kommo.checks import CHECKS
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.held_tokens import read_held
 from oxcart.kommo.sandbox.hooks import subscribe
 from oxcart.kommo.store.connections import mark_refused
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_cursors
+from oxcart.kommo.webhook_checks import RECEIVER_SAYS
 from oxcart.queue.repeats import Repeat
 
 SECRET = "a-secret-of-the-path-a-secret"

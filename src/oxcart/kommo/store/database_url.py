@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 from oxcart.errors import SettingsError
+from oxcart.language import tr
 from oxcart.secret import Secret
 from oxcart.settings import DATABASE_URL_ADVICE, Platform
 
@@ -60,7 +61,7 @@ _IGNORED = frozenset(
         "pool_mode",
     )
 )
-_FORM = "postgresql://USER:PASSWORD@HOST:5432/DATABASE or sqlite:///file.db"
+_FORMS = {"server": "postgresql://USER:PASSWORD@HOST:5432/DATABASE", "file": "sqlite:///file.db"}
 _SCHEME = re.compile(r"([a-z][a-z0-9]*)(?:\+([a-z0-9]+))?://(.*)", re.IGNORECASE | re.DOTALL)
 _DRIVERS = {"postgres": {"asyncpg"}, "postgresql": {"asyncpg"}, "sqlite": {"aiosqlite"}}
 
@@ -95,11 +96,12 @@ def choose_database(
     if url is not None:
         return parse_database_url(url, schema=schema)
     if has_supabase_url:
-        raise SettingsError([DATABASE_URL_ADVICE])
+        raise SettingsError([tr(DATABASE_URL_ADVICE)])
     if platform is not Platform.NONE:
-        message = (
-            f"No DATABASE_URL is set, and a file on {platform.value.capitalize()} is gone with the next deploy: "
-            "add a PostgreSQL service there, and set DATABASE_URL to its connection string."
+        message = tr(
+            "No DATABASE_URL is set, and a file on {platform} is gone with the next deploy: add a PostgreSQL service "
+            "there, and set DATABASE_URL to its connection string.",
+            platform=platform.value.capitalize(),
         )
         raise SettingsError([message])
     path = data_dir.absolute() / FILE_NAME
@@ -110,28 +112,33 @@ def parse_database_url(url: Secret, *, schema: str | None = None) -> DatabaseTar
     """Raises SettingsError, whose text never repeats the password."""
     found = _SCHEME.fullmatch(url.reveal().strip())
     if found is None:
-        raise _problem("is no URL")
+        raise _problem(tr("is no URL"))
     scheme, driver, rest = found[1].lower(), (found[2] or "").lower(), found[3]
     if scheme not in _DRIVERS:
-        raise _problem(f"starts with {scheme}://, and only PostgreSQL and SQLite can be used")
+        raise _problem(tr("starts with {scheme}://, and only PostgreSQL and SQLite can be used", scheme=scheme))
     if driver and driver not in _DRIVERS[scheme]:
-        raise _problem(f'asks for the driver "{driver}", and only asyncpg and aiosqlite come with Oxcart')
+        raise _problem(
+            tr('asks for the driver "{driver}", and only asyncpg and aiosqlite come with Oxcart', driver=driver)
+        )
     return _sqlite(rest) if scheme == "sqlite" else _postgresql(rest, schema)
 
 
-def _problem(what: str, cure: str = f"Write it as {_FORM}.") -> SettingsError:
-    return SettingsError([f"DATABASE_URL {what}. {cure}"])
+def _problem(what: str, cure: str = "") -> SettingsError:
+    return SettingsError([f"DATABASE_URL {what}. {cure or tr('Write it as {server} or {file}.', **_FORMS)}"])
 
 
 def _sqlite(rest: str) -> DatabaseTarget:
     name = unquote(rest.partition("?")[0])
     if not name.startswith("/"):
         raise _problem(
-            "has a host, which SQLite has not", "Write three slashes: sqlite:///file.db, or four for /a/path."
+            tr("has a host, which SQLite has not"),
+            tr("Write three slashes: sqlite:///file.db, or four for /a/path."),
         )
     path = name[1:]
     if not path or path == ":memory:":
-        raise _problem("names a database in memory, which is gone with the process", "Name a file: sqlite:///kommo.db.")
+        raise _problem(
+            tr("names a database in memory, which is gone with the process"), tr("Name a file: sqlite:///kommo.db.")
+        )
     return DatabaseTarget("sqlite", f"sqlite:///{path}", path=Path(path).absolute())
 
 
@@ -187,10 +194,10 @@ def _decoded(text: str) -> str:
 
 def _address(address: str) -> tuple[str, int | None]:
     if "," in address:
-        raise _problem("names several hosts", "Name the one that takes writes.")
+        raise _problem(tr("names several hosts"), tr("Name the one that takes writes."))
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*))(?::(.*))?", address)
     if found is None:
-        raise _problem("has an address that cannot be read")
+        raise _problem(tr("has an address that cannot be read"))
     return _decoded(found[1] or found[2] or ""), _port(found[3] or "")
 
 
@@ -199,8 +206,8 @@ def _port(text: str) -> int | None:
         return None
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise _problem(
-            "has a port that is no number from 1 to 65535",
-            'If the password has a ":", "/" or "@" in it, write those as %3A, %2F and %40.',
+            tr("has a port that is no number from 1 to 65535"),
+            tr('If the password has a ":", "/" or "@" in it, write those as %3A, %2F and %40.'),
         )
     return int(text)
 
@@ -208,8 +215,8 @@ def _port(text: str) -> int | None:
 def _refuse_placeholder(password: str) -> None:
     if re.fullmatch(r"\[.*\]|<.*>|\*+", password):
         raise _problem(
-            "still has a placeholder in place of the password",
-            "Put the database password in (Supabase: Project Settings, Database; it can be reset there).",
+            tr("still has a placeholder in place of the password"),
+            tr("Put the database password in (Supabase: Project Settings, Database; it can be reset there)."),
         )
 
 
@@ -220,19 +227,25 @@ def _read_options(options: dict[str, str]) -> tuple[str, str | None, float]:
         mode, mode
     )
     if mode not in SSL_MODES:
-        raise _problem(f'has sslmode "{_clean(mode)}"', f"It must be {', '.join(SSL_MODES[:-1])} or {SSL_MODES[-1]}.")
+        raise _problem(
+            tr('has sslmode "{mode}"', mode=_clean(mode)), tr("It must be one of {modes}.", modes=", ".join(SSL_MODES))
+        )
     root_cert = options.pop("sslrootcert", "") or None
     if root_cert not in {None, "system"} and not Path(str(root_cert)).is_file():
         raise _problem(
-            "names a file as sslrootcert that is not there", "Correct the path, or write sslrootcert=system."
+            tr("names a file as sslrootcert that is not there"),
+            tr("Correct the path, or write sslrootcert=system."),
         )
     timeout = options.pop("connect_timeout", "") or "15"
     if not re.fullmatch(r"[0-9]{1,4}", timeout):
-        raise _problem("has a connect_timeout that is no number of seconds", "Correct or remove it.")
+        raise _problem(tr("has a connect_timeout that is no number of seconds"), tr("Correct or remove it."))
     known = _IGNORED | {"application_name", "options", "search_path", "statement_timeout"}
     unknown = sorted(_clean(name) for name in options if name not in known)
     if unknown:
-        raise _problem(f"has an option that PostgreSQL does not know ({', '.join(unknown)})", "Correct or remove it.")
+        raise _problem(
+            tr("has an option that PostgreSQL does not know ({names})", names=", ".join(unknown)),
+            tr("Correct or remove it."),
+        )
     return mode, root_cert, float(timeout) or 15.0
 
 

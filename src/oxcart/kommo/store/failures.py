@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from oxcart.errors import Failure, Kind, OxcartError, ServerRefused, SettingsError, Unavailable
 from oxcart.kommo.store.database_url import DatabaseTarget
+from oxcart.language import tr
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """Recognised by SQLSTATE (or the first two characters of it), errno, SQLite's code, or a text."""
 
     code: str
@@ -30,8 +31,8 @@ class _Row:
 
 _MIGRATE = "Run `oxcart kommo migrate` once; `--sql` prints what it would do."
 
-_ROWS: tuple[_Row, ...] = (
-    _Row(
+ROWS: tuple[Row, ...] = (
+    Row(
         "DB_TENANT",
         Kind.CONFIGURATION,
         "Supabase's pooler does not know this user.",
@@ -39,7 +40,7 @@ _ROWS: tuple[_Row, ...] = (
         "the Supabase project). A paused project has to be restored there first.",
         texts=r"Tenant or user not found",
     ),
-    _Row(
+    Row(
         "DB_PASSWORD",
         Kind.CONFIGURATION,
         "The user or the password is wrong.",
@@ -47,29 +48,29 @@ _ROWS: tuple[_Row, ...] = (
         states=("28P01", "28000"),
         texts=r"password authentication failed|SASL authentication failed",
     ),
-    _Row(
+    Row(
         "DB_NAME",
         Kind.CONFIGURATION,
         "There is no such database.",
         "Correct the end of DATABASE_URL.",
         states=("3D000",),
     ),
-    _Row(
+    Row(
         "DB_SCHEMA",
         Kind.CONFIGURATION,
         "There is no such schema.",
         "Correct OXCART_DATABASE_SCHEMA, or make the schema: CREATE SCHEMA name.",
         states=("3F000",),
     ),
-    _Row("DB_TABLES", Kind.CONFIGURATION, "A table or column is missing.", _MIGRATE, states=("42P01", "42703")),
-    _Row(
+    Row("DB_TABLES", Kind.CONFIGURATION, "A table or column is missing.", _MIGRATE, states=("42P01", "42703")),
+    Row(
         "DB_RIGHTS",
         Kind.CONFIGURATION,
         "The database user may not do this.",
         "Grant it the right, or use the owner of the tables, who can run what `oxcart kommo migrate --sql` prints.",
         states=("42501",),
     ),
-    _Row(
+    Row(
         "DB_CONNECTIONS",
         Kind.TRANSIENT,
         "All connections of the database or its pooler are taken.",
@@ -77,7 +78,7 @@ _ROWS: tuple[_Row, ...] = (
         states=("53300",),
         texts=r"max client connections reached|MaxClientsInSessionMode|too many clients|remaining connection slots",
     ),
-    _Row(
+    Row(
         "DB_READ_ONLY",
         Kind.TRANSIENT,
         "The database takes no writes at the moment.",
@@ -85,7 +86,7 @@ _ROWS: tuple[_Row, ...] = (
         states=("25006",),
         sqlite=(sqlite3.SQLITE_READONLY,),
     ),
-    _Row(
+    Row(
         "DB_FULL",
         Kind.CONFIGURATION,
         "The disk of the database is full.",
@@ -94,14 +95,14 @@ _ROWS: tuple[_Row, ...] = (
         sqlite=(sqlite3.SQLITE_FULL,),
         errnos=(errno.ENOSPC,),
     ),
-    _Row(
+    Row(
         "DB_STARTING",
         Kind.TRANSIENT,
         "The database starts or stops.",
         "This passes by itself; if it lasts, look at its own log.",
         states=("57P01", "57P02", "57P03"),
     ),
-    _Row(
+    Row(
         "DB_BUSY",
         Kind.TRANSIENT,
         "Another transaction was in the way.",
@@ -109,21 +110,21 @@ _ROWS: tuple[_Row, ...] = (
         states=("40001", "40P01", "55P03"),
         sqlite=(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED),
     ),
-    _Row(
+    Row(
         "DB_FILE",
         Kind.CONFIGURATION,
         "The file is no SQLite database, or is damaged.",
         "Name another file in DATABASE_URL; the mirror can be fetched anew, the tokens have to be connected again.",
         sqlite=(sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT),
     ),
-    _Row(
+    Row(
         "DB_OPEN",
         Kind.CONFIGURATION,
         "The file cannot be opened.",
         "Its folder must be there, and writable for this user.",
         sqlite=(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
     ),
-    _Row(
+    Row(
         "DB_TLS",
         Kind.CONFIGURATION,
         "TLS with the database failed.",
@@ -131,7 +132,7 @@ _ROWS: tuple[_Row, ...] = (
         "encrypts without it.",
         texts=r"certificate verify failed|rejected SSL upgrade|SSL (is )?required|no pg_hba.conf entry.*no encryption",
     ),
-    _Row(
+    Row(
         "DB_NAME_UNKNOWN",
         Kind.CONFIGURATION,
         "The host's name does not resolve.",
@@ -139,21 +140,21 @@ _ROWS: tuple[_Row, ...] = (
         "session pooler. Railway's private names resolve only inside the same project.",
         errnos=(socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5), socket.EAI_FAMILY),
     ),
-    _Row(
+    Row(
         "DB_DNS",
         Kind.TRANSIENT,
         "The host's name could not be looked up.",
         "This passes by itself when the container has just started.",
         errnos=(socket.EAI_AGAIN,),
     ),
-    _Row(
+    Row(
         "DB_UNREACHABLE",
         Kind.TRANSIENT,
         "The database cannot be reached.",
         "Check host and port, and that it runs. Supabase's direct host has only an IPv6 address: use its pooler.",
         errnos=(errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENOENT, errno.EACCES),
     ),
-    _Row(
+    Row(
         "DB_LOST",
         Kind.TRANSIENT,
         "The connection to the database broke.",
@@ -163,9 +164,7 @@ _ROWS: tuple[_Row, ...] = (
         texts=r"connection (was|is) closed|connection does not exist|server closed the connection",
     ),
 )
-_TIMED_OUT = Failure("DB_SILENT", Kind.TRANSIENT, True, "It did not answer in time.", "Check that it is up, and near.")
 _UNKNOWN_OUTCOME = frozenset({"DB_LOST", "DB_SILENT", "DB_NETWORK"})
-_REFUSED = "Please report this in the project's issue tracker if no change of yours explains it."
 
 
 class StoreRefused(ServerRefused):
@@ -174,13 +173,14 @@ class StoreRefused(ServerRefused):
 
 def translate(error: BaseException, target: DatabaseTarget, doing: str) -> OxcartError | None:
     """Ours for it: SettingsError, Unavailable (try again) or StoreRefused; None for what is not the database's."""
-    causes = list(_causes(error))
     found = failure_of(error)
     if found is None:
         return None
-    where = f"{doing} in {target.shown}"
+    where = tr("{doing} in {place}", doing=doing, place=target.shown)
     if found.kind is Kind.CONFIGURATION:
-        return SettingsError([f"{where}: {found.summary}{_words(found.code, causes)} {found.advice}"])
+        words = words_of(found, error)
+        said = f" ({words})" if words else ""
+        return SettingsError([f"{where}: {found.summary}{said} {found.advice}"])
     if found.kind is Kind.PERMANENT:
         return StoreRefused(found, where)
     return Unavailable(found, where, outcome_unknown=found.code in _UNKNOWN_OUTCOME)
@@ -189,27 +189,29 @@ def translate(error: BaseException, target: DatabaseTarget, doing: str) -> Oxcar
 def failure_of(error: BaseException) -> Failure | None:
     """What it means, by the table; None for what is not the database's."""
     causes = list(_causes(error))
-    row = next((row for row in _ROWS for cause in causes if _is(row, cause)), None)
+    row = next((row for row in ROWS for cause in causes if _is(row, cause)), None)
     if row is not None:
-        return Failure(row.code, row.kind, row.kind is Kind.TRANSIENT, row.summary, row.advice)
+        return Failure(row.code, row.kind, row.kind is Kind.TRANSIENT, tr(row.summary), tr(row.advice))
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return _TIMED_OUT
+        summary, advice = tr("It did not answer in time."), tr("Check that it is up, and near.")
+        return Failure("DB_SILENT", Kind.TRANSIENT, True, summary, advice)
     if any(isinstance(cause, OSError | ssl.SSLError) for cause in causes):
         kind = next(type(cause).__name__ for cause in causes if isinstance(cause, OSError))
-        return Failure("DB_NETWORK", Kind.TRANSIENT, True, f"The network failed ({kind}).", "It is tried again.")
+        summary, advice = tr("The network failed ({kind}).", kind=kind), tr("It is tried again.")
+        return Failure("DB_NETWORK", Kind.TRANSIENT, True, summary, advice)
     state = next((found for cause in causes if (found := _state(cause))), None)
     if state is None and not any(isinstance(cause, sqlite3.Error) for cause in causes):
         return None
     what = f"SQLSTATE {state}" if state else type(causes[-1]).__name__
-    return Failure("DB_REFUSED", Kind.PERMANENT, False, f"It was refused ({what}).", _REFUSED)
+    advice = tr("Please report this in the project's issue tracker if no change of yours explains it.")
+    return Failure("DB_REFUSED", Kind.PERMANENT, False, tr("It was refused ({what}).", what=what), advice)
 
 
-def _words(code: str, causes: list[BaseException]) -> str:
-    """Which table or right it was, where the server's own sentence names nothing else."""
-    if code not in {"DB_TABLES", "DB_RIGHTS"}:
+def words_of(failure: Failure, error: BaseException | None) -> str:
+    """Which table or right it was, in the server's own words; empty where these may name something else, too."""
+    if error is None or failure.code not in {"DB_TABLES", "DB_RIGHTS"}:
         return ""
-    said = str(causes[-1]).splitlines()[0][:200]
-    return f" ({said})"
+    return (str(list(_causes(error))[-1]).splitlines() or [""])[0][:200]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -224,7 +226,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = getattr(current, "orig", None) or current.__cause__
 
 
-def _is(row: _Row, cause: BaseException) -> bool:
+def _is(row: Row, cause: BaseException) -> bool:
     state = _state(cause)
     if state is not None and (state in row.states or state[:2] in row.states):
         return True

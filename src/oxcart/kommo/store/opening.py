@@ -14,7 +14,12 @@ from oxcart.errors import SettingsError
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import DatabaseTarget, choose_database
 from oxcart.kommo.store.platform_tables import METADATA
+from oxcart.language import tr
 from oxcart.settings import Settings
+
+
+class RowsHidden(SettingsError):  # noqa: N818 - says what is seen
+    """Row level security applies to us: the tables would seem empty."""
 
 
 def database_of(settings: Settings) -> DatabaseTarget:
@@ -86,7 +91,7 @@ async def reach_database(target: DatabaseTarget) -> AsyncIterator[Database]:
 
 
 async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
-    """Of PostgreSQL. Raises SettingsError, without a cause, for tables that are missing or that hide their rows."""
+    """Of PostgreSQL. Raises SettingsError, without a cause, for missing tables; RowsHidden if they hide their rows."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 
     preparer = connection.dialect.identifier_preparer
@@ -100,20 +105,23 @@ async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
     rows = (await connection.execute(query, {"names": names})).all()
     lacking = [row.name for row in rows if not row.found]
     if lacking:
-        message = (
-            f"The database lacks {_some(lacking)}. Run `oxcart kommo migrate` once; it only adds, and "
-            "`oxcart kommo migrate --sql` prints what it would do."
+        message = tr(
+            "The database lacks {tables}. Run `oxcart kommo migrate` once; it only adds, and `oxcart kommo migrate "
+            "--sql` prints what it would do.",
+            tables=_some(lacking),
         )
         raise SettingsError([message])
     hidden = [row.name for row in rows if row.hidden]
     if hidden:
-        message = (
-            f"Row level security hides {_some(hidden)} from the user of DATABASE_URL: it would see no rows. Use "
-            "the tables' owner (postgres, on Supabase), or give the user BYPASSRLS."
+        message = tr(
+            "Row level security hides {tables} from the user of DATABASE_URL: it would see no rows. Use the tables' "
+            "owner (postgres, on Supabase), or give the user BYPASSRLS.",
+            tables=_some(hidden),
         )
-        raise SettingsError([message])
+        raise RowsHidden([message])
 
 
 def _some(names: Iterable[str]) -> str:
     every = sorted(names)
-    return ", ".join(every[:3]) + (f" and {len(every) - 3} more tables" if len(every) > 3 else "")
+    more = tr(" and {count} more tables", count=len(every) - 3) if len(every) > 3 else ""
+    return ", ".join(every[:3]) + more
