@@ -6,7 +6,6 @@ from typing import Any
 
 from kommo.convergence import steps
 from oxcart.kommo.sandbox import Account, World
-from oxcart.kommo.sandbox.hook_bodies import setting_of  # noqa: F401
 from oxcart.kommo.sandbox.seed import FIRST_IDS, WON, user
 
 NEW_STAGE, NEW_PIPELINE, NEW_FIELD, NEW_TAG = 60_000_000, 7_000_000, 900_000, 500
@@ -36,9 +35,7 @@ class Changes:
             case steps.Merge():
                 self._merge(change)
             case steps.Hide():
-                row_id = self._some(change.entity, change.pick)
-                if row_id is not None:
-                    self._account.hidden.add((change.entity, row_id))
+                self._hide(change)
             case steps.Show() if self._account.hidden:
                 hidden = sorted(self._account.hidden)
                 self._account.hidden.discard(hidden[change.pick % len(hidden)])
@@ -46,6 +43,11 @@ class Changes:
                 self._settings(change.what, change.pick)
             case steps.Pass():
                 self._world.clock.advance(change.seconds)
+
+    def _hide(self, change: steps.Hide) -> None:
+        row_id = self._some(change.entity, change.pick)
+        if row_id is not None:
+            self._account.hidden.add((change.entity, row_id))
 
     def _some(self, entity: str, pick: int) -> int | None:
         ids = list(self._account.table(entity).ids())
@@ -165,5 +167,11 @@ class Changes:
             fields[0]["name"] = f"Field {number}"
         else:
             template = {"name": f"Field {number}", "type": "text", "code": None, "sort": number, "is_api_only": False}
-            more = {"enums": None, "group_id": None, "required_statuses": [], "is_deletable": True, "entity_type": of}
+            more: dict[str, Any] = {
+                "enums": None,
+                "group_id": None,
+                "required_statuses": [],
+                "is_deletable": True,
+                "entity_type": of,
+            }
             fields.append({"id": NEW_FIELD + number, "account_id": self._account.id, **template, **more})

@@ -1,4 +1,4 @@
-"""Does the mirror say exactly what the account says? Every stream, link and table of the platform, read past our code."""
+"""Does the mirror say exactly what the account says? Streams, links and the platform's tables, read past our code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def _mine(mirror: Mirror, table: Any) -> list[dict[str, Any]]:
 async def _in_columns(mirror: Mirror, entity: Entity) -> dict[str, Any]:
     """The typed columns and the hash follow from what the account says now."""
     here, there = await mirror.alive(entity.name), mirror.truth(entity)
-    columns = ENTITY_TABLES[entity.table].c if entity.table in ENTITY_TABLES else {}
+    columns: Any = ENTITY_TABLES[entity.table].c if entity.table in ENTITY_TABLES else ()
     expected = {
         key: {name: value for name, value in row_of(entity, raw).values.items() if name in columns}
         | {"content_hash": hash_of(raw)}

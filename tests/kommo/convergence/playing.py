@@ -78,6 +78,7 @@ class Play:
     world: LivelyWorld
     account: Account
     kommo: Kommo
+    url: str
     changes: Changes
     ids: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -145,8 +146,7 @@ class Play:
     async def calm_down(self, *, hooks_arrive: bool, seconds: float) -> None:
         """The end of all mishaps, and time enough for every list to show what is."""
         scenario = self.world.scenario
-        calm = {"late_seconds": 0.0, "fault_rate": 0.0, "hook_drop": 0.0, "hook_duplicate": 0.0}
-        self.world.scenario = change_scenario(scenario, calm)
+        self.world.scenario = change_scenario(scenario, {"late_seconds": 0.0, "fault_rate": 0.0})
         self.world.faults.planned.clear()
         if hooks_arrive:
             await self.deliver()
@@ -191,22 +191,26 @@ async def playing(place: Place, beginning: steps.Beginning, *, bucket: str) -> A
         address = f"{place.door_url}/webhooks/kommo/{connection_id}/{secret}"
         subscribe(world.accounts[0], address, SETTINGS, 1, START_AT)
         account = Account(connection_id, org_id, DEMO, database, client, lambda _: None)
-        yield Play(world, account, kommo, Changes(world, world.accounts[0]))
+        yield Play(world, account, kommo, url, Changes(world, world.accounts[0]))
 
 
 async def _connect(database: Database, *, account_id: int) -> tuple[str, str]:
     org_id = new_id()
     if database.is_postgresql:
         async with database.writing("Arranging") as connection:
-            await connection.execute(text("INSERT INTO organizations (id, name, slug) VALUES (:id, 'O', :slug)"),
-                                     {"id": org_id, "slug": org_id})
+            await connection.execute(
+                text("INSERT INTO organizations (id, name, slug) VALUES (:id, 'O', :slug)"),
+                {"id": org_id, "slug": org_id},
+            )
     values = {"base_domain": DEMO, "refresh_token": None, "account_id": str(account_id), "org_id": org_id}
     return await add_account(database, ends_in_seconds=None, client_secret=None, **values), org_id
 
 
 async def _at_once(doing: Sequence[Awaitable[Any]], cut: int | None) -> None:
     """All of them beside each other; the first one's end by `cut` is the end of all: they are one process."""
-    first, *others = [asyncio.create_task(_counted(one, cut if place == 0 else None)) for place, one in enumerate(doing)]
+    first, *others = [
+        asyncio.create_task(_counted(one, cut if place == 0 else None)) for place, one in enumerate(doing)
+    ]
     await asyncio.wait([first])
     if first.cancelled():
         for other in others:
@@ -232,7 +236,7 @@ class _Counted:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         inner, waits = self.doing.__await__(), 0
-        resume: Callable[[], Any] = lambda: inner.send(None)
+        resume = _sender(inner, None)
         while True:
             try:
                 waiting_for = resume()

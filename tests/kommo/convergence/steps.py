@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ T = TypeVar("T")
 CARDS = ("leads", "contacts", "companies")
 NOTES = ("leads_notes", "contacts_notes", "companies_notes")
 TABLES = (*CARDS, "tasks", *NOTES)
+FIELDS = ("name", "owner", "stage", "tags", "links", "nothing")
+SETTINGS = ("stage", "pipeline", "archive", "stages", "field", "tag", "rename tag", "user", "leaving user")
 
 
 @dataclass(frozen=True)
@@ -139,10 +142,24 @@ def histories(most: int = 14) -> st.SearchStrategy[list[Step]]:
     return st.lists(st.one_of(_changes(), _changes(), _work(), _work(), _circumstances()), min_size=3, max_size=most)
 
 
+def some_change(chance: Random) -> Change:
+    """Without Hypothesis, for a test that nothing could repeat exactly."""
+    pick, table = chance.randrange(30), chance.choice(TABLES)
+    made: tuple[Change, ...] = (
+        Add(table, pick),
+        Edit(table, pick, chance.choice(FIELDS)),
+        Edit(chance.choice(CARDS), pick, chance.choice(FIELDS)),
+        Delete(table, pick),
+        Restore(pick),
+        Merge(pick, chance.randrange(30)),
+        Settings(chance.choice(SETTINGS), pick),
+    )
+    return chance.choice(made)
+
+
 def _changes() -> st.SearchStrategy[Change]:
     pick, cards, tables = st.integers(0, 30), st.sampled_from(CARDS), st.sampled_from(TABLES)
-    fields = st.sampled_from(("name", "owner", "stage", "tags", "links", "field", "nothing"))
-    settings = ("stage", "pipeline", "archive", "stages", "field", "tag", "rename tag", "user", "leaving user")
+    fields = st.sampled_from(FIELDS)
     return st.one_of(
         st.builds(Add, tables, pick),
         st.builds(Edit, tables, pick, fields),
@@ -152,7 +169,7 @@ def _changes() -> st.SearchStrategy[Change]:
         st.builds(Merge, pick, pick),
         st.builds(Hide, tables, pick),
         st.builds(Show, pick),
-        st.builds(Settings, st.sampled_from(settings), pick),
+        st.builds(Settings, st.sampled_from(SETTINGS), pick),
         st.builds(Pass, st.sampled_from((0.4, 1.0, 3.0, 61.0, 310.0, 900.0))),
     )
 

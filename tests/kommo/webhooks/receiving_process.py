@@ -13,7 +13,6 @@ import sys
 from support.http_site import Running
 from support.sandbox import open_kommo
 
-from kommo.webhooks.reading import fetch_marked
 from oxcart.http.server import HttpServer
 from oxcart.http.webhooks import webhook_routes
 from oxcart.kommo.crm import Crm
@@ -21,6 +20,7 @@ from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Pace
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.opening import open_database
+from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.inbox import HookInbox
 from oxcart.secret import Secret
