@@ -59,7 +59,8 @@ class Mirror:
         return {(row["entity"], row["external_id"], row["action"]) for row in found}
 
     async def links(self, name: str) -> set[tuple[str, str, str, bool | None]]:
-        found = await self._all(select(crm_links).where(crm_links.c.from_type == name))
+        mine = (crm_links.c.connection_id == self.account.connection_id, crm_links.c.from_type == name)
+        found = await self._all(select(crm_links).where(*mine))
         return {(row["from_id"], row["to_type"], row["to_id"], row["is_main"]) for row in found}
 
     async def differences(self, names: Sequence[str] = TABLES) -> dict[str, tuple[list[str], list[str], list[str]]]:

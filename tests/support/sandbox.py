@@ -11,7 +11,7 @@ import aiohttp
 
 from oxcart.connection.link import Server
 from oxcart.connection.target import parse_redis_url
-from oxcart.kommo.client import Client, Kommo, LongLivedToken
+from oxcart.kommo.client import RETRY_SECONDS, Client, Kommo, LongLivedToken
 from oxcart.kommo.limiter import Caller, Limiter, Pace
 from oxcart.kommo.sandbox import Account, World
 from oxcart.secret import Secret
@@ -77,13 +77,20 @@ class Sandbox:
 
 @asynccontextmanager
 async def open_kommo(
-    sandbox_url: str, redis_url: str, *, bucket: str, pace: Pace | None = None, request_seconds: float = 10.0
+    sandbox_url: str,
+    redis_url: str,
+    *,
+    bucket: str,
+    pace: Pace | None = None,
+    request_seconds: float = 10.0,
+    retry_seconds: tuple[float, float] = RETRY_SECONDS,
 ) -> AsyncIterator[Kommo]:
     """A door of its own, as a process has one; doors with the same bucket share a limiter."""
     server = Server(parse_redis_url(redis_url, {}))
     try:
         limiter = Limiter(server, bucket=bucket, pace=pace)
-        async with Kommo(limiter, base_url=sandbox_url, request_seconds=request_seconds) as kommo:
+        how: dict[str, Any] = {"request_seconds": request_seconds, "retry_seconds": retry_seconds}
+        async with Kommo(limiter, base_url=sandbox_url, **how) as kommo:
             yield kommo
     finally:
         await server.close()

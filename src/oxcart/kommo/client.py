@@ -44,11 +44,12 @@ Query = Sequence[tuple[str, str | int]]
 API = "/api/v4"
 REQUEST_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
+RETRY_SECONDS = (0.5, 1.0)
+"""At least and at most, before a read is tried a second time; doubled for the third."""
 
 _MOST_BYTES = 64 * 1024 * 1024  # 250 leads with everything are below 1 MiB
 _READ_TRIES = 3
 _REFUSALS = 4  # of one read that waits out its 429s
-_PAUSE_SECONDS = (0.5, 1.0)  # before a second try; doubled for the third
 _CONNECTIONS = 20
 
 
@@ -114,9 +115,15 @@ class Kommo:
     """
 
     def __init__(
-        self, limiter: Limiter, *, base_url: str | None = None, request_seconds: float = REQUEST_SECONDS
+        self,
+        limiter: Limiter,
+        *,
+        base_url: str | None = None,
+        request_seconds: float = REQUEST_SECONDS,
+        retry_seconds: tuple[float, float] = RETRY_SECONDS,
     ) -> None:
         self.limiter = limiter
+        self.retry_seconds = retry_seconds
         self._base_url = base_url
         self._request_seconds = request_seconds
         self._session: aiohttp.ClientSession | None = None
@@ -270,7 +277,7 @@ class Client:
                 troubles += 1
                 if troubles >= _READ_TRIES:
                     raise
-                await asyncio.sleep(random.uniform(*_PAUSE_SECONDS) * troubles)
+                await asyncio.sleep(random.uniform(*self.kommo.retry_seconds) * troubles)
             except TooManyRequests as error:
                 refusals += 1
                 if refusals >= _REFUSALS or (error.retry_after_seconds or 0) > self.caller.patience_seconds:

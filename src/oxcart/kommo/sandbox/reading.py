@@ -111,7 +111,10 @@ class Reads:
 
     # ------------------------------------------------------------------------------------------ inside
     def _query(self, pairs: Pairs, *, largest: int = LARGEST_PAGE) -> ListQuery:
-        return read_query(pairs, filters=self._scenario.filters, largest=largest)
+        query = read_query(pairs, filters=self._scenario.filters, largest=largest)
+        if self._scenario.page_rows and "id" not in query.filters:
+            query.limit = min(query.limit, self._scenario.page_rows)
+        return query
 
     def _simple(self, path: str, pairs: Pairs, key: str, items: Sequence[Row]) -> Row | None:
         nothing: Any = [] if self._scenario.php_empty else {}

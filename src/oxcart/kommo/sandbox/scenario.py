@@ -27,6 +27,7 @@ class Scenario:
     next_link_keeps_with: bool = switch(False, "Whether the `next` link repeats `with`. Kommo's may drop it.")
     php_empty: bool = switch(True, "Whether an empty object is written as `[]`, as PHP does.")
     events_limit: int = switch(100, "The largest page of events; more is answered with 422.")
+    page_rows: int = switch(0, "The most rows of a page, whatever its limit; 0: as asked. Reads by id are never cut.")
     url_limit: int = switch(8192, "The longest request line in bytes; a longer one is answered with 414.")
     late_seconds: float = switch(0.0, "How long after a change lists still show what was before (0 to 300 were seen).")
     late_by_id: bool = switch(False, "Whether reads by id are as late as lists.")

@@ -1,0 +1,166 @@
+"""Does the mirror say exactly what the account says? Streams, links and the platform's tables, read past our code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from support.mirroring import TABLES, Mirror
+
+from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.sandbox.rendering import render_pipeline
+from oxcart.kommo.store.entity_tables import ENTITY_TABLES
+from oxcart.kommo.store.own_tables import crm_dirty
+from oxcart.kommo.store.platform_tables import crm_custom_fields, crm_pipeline_stages, crm_pipelines, crm_tasks
+from oxcart.kommo.store.typed import hash_of, row_of
+
+LINKED = ("leads", "contacts")
+SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company"}
+
+
+async def disagreements(mirror: Mirror) -> dict[str, Any]:
+    """Empty when all is well; else by place what is missing here, too many, or other."""
+    found: dict[str, Any] = dict(await mirror.differences(TABLES))
+    for name in TABLES:
+        found |= await _in_columns(mirror, ENTITIES[name])
+    for name in LINKED:
+        found |= _unless_equal(f"links of {name}", await _links(mirror, name), _true_links(mirror, name))
+    found |= await _in_small_lists(mirror)
+    found |= await _in_platform_tables(mirror)
+    left = {(row["entity"], row["external_id"]) for row in await _mine(mirror, crm_dirty)}
+    return found | ({"marks left": left} if left else {})
+
+
+def _unless_equal(place: str, here: Any, there: Any) -> dict[str, Any]:
+    if here == there:
+        return {}
+    if isinstance(here, dict) and isinstance(there, dict):
+        keys = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
+        return {place: [(key, here.get(key), there.get(key)) for key in keys[:5]]}
+    return {place: (sorted(here - there, key=str)[:5], sorted(there - here, key=str)[:5])}
+
+
+async def _mine(mirror: Mirror, table: Any) -> list[dict[str, Any]]:
+    mine = table.c.connection_id == mirror.account.connection_id
+    async with mirror.account.database.reading("Asserting") as connection:
+        return [dict(row) for row in (await connection.execute(select(table).where(mine))).mappings()]
+
+
+async def _in_columns(mirror: Mirror, entity: Entity) -> dict[str, Any]:
+    """The typed columns and the hash follow from what the account says now."""
+    here, there = await mirror.alive(entity.name), mirror.truth(entity)
+    columns: Any = ENTITY_TABLES[entity.table].c if entity.table in ENTITY_TABLES else ()
+    expected = {
+        key: {name: value for name, value in row_of(entity, raw).values.items() if name in columns}
+        | {"content_hash": hash_of(raw)}
+        for key, raw in there.items()
+    }
+    actual = {key: {name: row[name] for name in expected[key]} for key, row in here.items() if key in expected}
+    return _unless_equal(f"columns of {entity.name}", actual, expected)
+
+
+async def _links(mirror: Mirror, name: str) -> set[tuple[Any, ...]]:
+    """Of rows that are there; a row that is gone keeps what it was linked to."""
+    alive = await mirror.alive(name)
+    return {link for link in await mirror.links(name) if link[0] in alive}
+
+
+def _true_links(mirror: Mirror, name: str) -> set[tuple[Any, ...]]:
+    entity = ENTITIES[name]
+    return {
+        (key, link.to, str(item["id"]), item.get(link.main) if link.main else None)
+        for key, raw in mirror.truth(entity).items()
+        for link in entity.links
+        for item in raw["_embedded"].get(link.embedded) or ()
+    }
+
+
+async def _in_small_lists(mirror: Mirror) -> dict[str, Any]:
+    """What is read whole each time, and the events, which stay for ever."""
+    demo = mirror.world.accounts[0]
+    nothing: Any = [] if mirror.world.scenario.php_empty else {}
+    tags = {str(tag): name for tag, name in demo.tags.items()}
+    users = {str(user["id"]): {**user, "_links": nothing} for user in demo.users}
+    events = {event["id"] for event in demo.events}
+    found = _unless_equal("users", {key: row["raw"] for key, row in (await mirror.alive("users")).items()}, users)
+    for of in SINGULAR:
+        here = {key: row["name"] for key, row in (await mirror.alive(f"{of}_tags")).items()}
+        found |= _unless_equal(f"tags of {of}", here, tags)
+    return found | _unless_equal("events", set(await mirror.alive("events")), events)
+
+
+async def _in_platform_tables(mirror: Mirror) -> dict[str, Any]:
+    return {
+        **await _in_pipelines(mirror),
+        **await _in_tasks(mirror),
+        **await _in_custom_fields(mirror),
+    }
+
+
+async def _in_pipelines(mirror: Mirror) -> dict[str, Any]:
+    demo = mirror.world.accounts[0]
+    pipelines = await _mine(mirror, crm_pipelines)
+    here = {row["external_id"]: (row["name"], row["sort_order"], row["is_active"]) for row in living(pipelines)}
+    there = {str(one["id"]): (one["name"], one["sort"], not one["is_archive"]) for one in demo.pipelines}
+    found = _unless_equal("crm_pipelines", here, there)
+    found |= _unless_equal("removed pipelines", {row["is_active"] for row in removed(pipelines)} - {False}, set())
+    names = {row["id"]: row["external_id"] for row in pipelines}
+    async with mirror.account.database.reading("Asserting") as connection:
+        query = select(crm_pipeline_stages).where(crm_pipeline_stages.c.pipeline_id.in_(list(names)))
+        stages = [dict(row) for row in (await connection.execute(query)).mappings()]
+    stages_here = {
+        (names[row["pipeline_id"]], row["external_id"]): (row["name"], row["sort_order"]) for row in living(stages)
+    }
+    stages_there = {
+        (str(one["id"]), str(status["id"])): (status["name"], status["sort"])
+        for one in demo.pipelines
+        for status in render_pipeline(demo, one, php_empty=True)["_embedded"]["statuses"]
+    }
+    return found | _unless_equal("crm_pipeline_stages", stages_here, stages_there)
+
+
+async def _in_tasks(mirror: Mirror) -> dict[str, Any]:
+    async with mirror.account.database.reading("Asserting") as connection:
+        query = select(crm_tasks).where(crm_tasks.c.org_id == mirror.account.org_id)
+        rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+    here = {
+        row["task_id"]: (row["task_text"], row["is_completed"], row["entity_id"], row["entity_type"])
+        for row in living(rows)
+    }
+    there = {
+        key: (raw["text"], raw["is_completed"], str(raw["entity_id"]), raw["entity_type"])
+        for key, raw in mirror.truth(ENTITIES["tasks"]).items()
+    }
+    return _unless_equal("crm_tasks", here, there)
+
+
+async def _in_custom_fields(mirror: Mirror) -> dict[str, Any]:
+    demo = mirror.world.accounts[0]
+    rows = living(await _mine(mirror, crm_custom_fields))
+    here = {(row["entity_type"], row["external_id"]): (row["name"], row["field_type"]) for row in rows}
+    there = {
+        (SINGULAR[of], str(one["id"])): (one["name"], one["type"])
+        for of, fields in demo.custom_fields.items()
+        for one in fields
+    }
+    return _unless_equal("crm_custom_fields", here, there)
+
+
+def living(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if "deleted_at" not in (row["metadata"] or {})]
+
+
+def removed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if "deleted_at" in (row["metadata"] or {})]
+
+
+async def local_ids(mirror: Mirror) -> Mapping[tuple[str, ...], str]:
+    """Of pipelines and stages, by what they are at Kommo: other tables of the platform point at them."""
+    pipelines = await _mine(mirror, crm_pipelines)
+    names = {row["id"]: row["external_id"] for row in pipelines}
+    async with mirror.account.database.reading("Asserting") as connection:
+        query = select(crm_pipeline_stages).where(crm_pipeline_stages.c.pipeline_id.in_(list(names)))
+        stages = (await connection.execute(query)).mappings().all()
+    found: dict[tuple[str, ...], str] = {(row["external_id"],): row["id"] for row in pipelines}
+    return found | {(names[row["pipeline_id"]], row["external_id"]): row["id"] for row in stages}
