@@ -27,6 +27,7 @@ from oxcart.kommo.sync.walks import read_stream
 
 Mode = Literal["full", "incremental", "skipped"]
 
+_MOST_SILENT = 2  # each was asked three times
 _GO_ON_SECONDS = 86_400
 """A walk of everything that was cut off less than this ago goes on; an older one, when asked for again, begins anew."""
 
@@ -80,8 +81,9 @@ async def sync_account(
     """Read what changed since the last run, of all streams or of those named; with `full` everything there is.
 
     Where events were read, `confirm` then reads by id what they marked. An outcome's `requests` do not count those.
-    Raises InvalidInput for a name that there is not; KommoError (Blocked, TooManyRequests, Unpaid, Unauthorized),
-    Unavailable, StoreRefused and SettingsError, which concern more than one stream. What was done by then is kept.
+    Raises InvalidInput for a name that there is not; KommoError (Blocked, TooManyRequests, Unpaid, Unauthorized, and
+    ServerTrouble when Kommo gives no answer at all), Unavailable, StoreRefused and SettingsError, which concern more
+    than one stream. What was done by then is kept.
     """
     entities = choose_entities(names)
     expected = await _expected(account, entities) if full else {}
@@ -136,6 +138,7 @@ class _Run:
     reader: Reader
     lease_seconds: float
     settings: dict[str, Any] = field(default_factory=dict)
+    silent: int = 0  # streams in a row to which Kommo gave no answer at all
 
     async def sync(self, entity: Entity) -> Outcome:
         began = time.monotonic()
@@ -160,11 +163,16 @@ class _Run:
         except (NoRights, Refused, Gone, ServerTrouble) as failure:
             error = _sentence(entity, failure)
             await self._note(stream, error)
+            self.silent = self.silent + 1 if failure.status == 0 else 0
+            if self.silent >= _MOST_SILENT:
+                raise
         except LeaseLost as failure:
             error = str(failure)
         except KommoError as failure:
             await self._note(stream, str(failure))
             raise
+        else:
+            self.silent = 0
         if entity is ACCOUNT:
             await self._load_settings()
         tally = stream.tally
