@@ -46,6 +46,7 @@ LATEST_SECONDS = 301.0
 
 _PACE = Pace(requests_per_second=1e6, pause_seconds=0.02, block_seconds=0.02, longest_block_seconds=0.05)
 _UNLIMITED = 1_000_000
+_HOOK_SHARES = ("hook_drop", "hook_duplicate", "hook_reorder", "hook_mix")
 
 
 @dataclass(frozen=True)
@@ -172,12 +173,14 @@ async def playing(place: Place, beginning: steps.Beginning, *, bucket: str) -> A
         page_rows=beginning.page_rows,
         php_empty=beginning.php_empty,
         notes_touch_parent=beginning.notes_touch_parent,
+        late_seconds=beginning.late_seconds,
     )
+    lossy = dict.fromkeys(_HOOK_SHARES, 0.3 if beginning.loses_hooks else 0.0)
     world = LivelyWorld(
         contacts=beginning.contacts,
         leads=beginning.leads,
         seed=beginning.seed,
-        scenario=scenario,
+        scenario=change_scenario(scenario, lossy),
         clock=SandboxClock(start_at=START_AT, speed=0),
     )
     async with (

@@ -22,7 +22,7 @@ from kommo.convergence.playing import Place, playing
 EXAMPLES = int(os.environ.get("OXCART_CONVERGENCE_EXAMPLES", "0"))
 SHRINKS = os.environ.get("OXCART_CONVERGENCE_SHRINK") == "1"
 
-FEW_EXAMPLES = 12
+FEW_EXAMPLES = 10
 """Some 30 s on each database: each example is a few hundred requests and transactions."""
 
 
