@@ -71,7 +71,7 @@ def test_the_tests_that_a_page_shows_pass(clone: Path) -> None:
 def test_no_more_than_a_few_blocks_are_left_out() -> None:
     left_out = [str(block) for page in FOLLOWED for block in blocks_of(page) if not block.is_run]
 
-    assert len(left_out) <= 5, left_out
+    assert len(left_out) <= 6, left_out
 
 
 @pytest.mark.parametrize(

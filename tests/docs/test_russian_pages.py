@@ -19,6 +19,7 @@ TRANSLATED = (
     "alerts",
     "logs",
     "troubleshooting",
+    "kommo",
 )
 RETOLD = ("getting-started", "doctor")  # in words of their own; the sections of doctor are generated
 CYRILLIC = re.compile(r"[А-Яа-яЁё]")
