@@ -10,8 +10,8 @@ _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 _LETTERS = re.compile(r"[A-Za-z]{2,}")
 # The small words without which there is no English sentence.
 _ENGLISH = re.compile(r"\b(the|is|are|was|does|not|and|of|to|with|from|that|this|be|has|have|for|by|an?|no)\b")
-# What the operating system, a library or a server said, and what stands in a line of code.
-_FOREIGN = re.compile(r"\[Errno.*|«[^»]*»|\"[^\"]*\"|`[^`]*`|\(REST .*?\)|исходный текст: .*")
+# What the operating system, a library or a server said, what stands in a line of code, addresses and paths.
+_FOREIGN = re.compile(r"\[Errno.*|«[^»]*»|\"[^\"]*\"|`[^`]*`|\(REST .*?\)|исходный текст: .*|(?:\w+:)?/\S+")
 
 
 def english_in(text: str) -> list[str]:

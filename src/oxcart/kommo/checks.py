@@ -100,7 +100,11 @@ def _of_error(error: KommoError, stored: StoredConnection, held: HeldTokens) -> 
                     "The access token of {domain} has ended; the worker replaces it with its next request.",
                     domain=domain,
                 ),
-                tr("Nothing, while the worker runs. If this stays so: {cure}", cure=_connect_again(domain)),
+                tr(
+                    "Nothing, while the worker runs. If this stays so, connect the account again: oxcart kommo connect "
+                    "{domain}.",
+                    domain=domain,
+                ),
                 evidence=tr("401, with a refresh token to replace it"),
             )
         case Unauthorized():
@@ -237,7 +241,7 @@ async def _look_at_cursors(visit: CrmVisit, stored: StoredConnection) -> Finding
     seen = tr("{entity} was read {age} ago", entity=entity, age=age)
     broken = next((row for row in rows if row.last_error), None)
     if broken is not None:
-        seen += f'; "{broken.entity}: {broken.last_error}"'
+        seen += tr('; "{entity}: {error}"', entity=broken.entity, error=broken.last_error)
         summary = tr(
             "The last run of {entity} of {domain} failed; its rows are older.",
             entity=broken.entity,

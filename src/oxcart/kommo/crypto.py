@@ -31,6 +31,15 @@ _HEX_TRIPLE = re.compile(r"([0-9a-fA-F]{32}):((?:[0-9a-fA-F]{2})*):([0-9a-fA-F]{
 _ONLY_BASE64 = re.compile(r"[+/=]")
 
 
+class NoKeyFits(SettingsError):  # noqa: N818 - says what is wrong
+    """A secret is encrypted with a key that we do not have."""
+
+    def __init__(self, happened: str, cure: str) -> None:
+        self.happened = happened
+        self.cure = cure
+        super().__init__([f"{happened} {cure}"])
+
+
 class Shape(StrEnum):
     PLAIN = "plain"
     BASE64 = "base64"
@@ -59,7 +68,7 @@ class Keyring:
         return Shape.BASE64 if self.current is not None else Shape.PLAIN
 
     def open(self, text: str, what: str) -> Opened:
-        """Raises SettingsError if it is encrypted and no key fits; `what` names it in the message."""
+        """Raises NoKeyFits if it is encrypted; `what` names it in the message."""
         triple = _HEX_TRIPLE.fullmatch(text)
         if triple is not None:
             iv, ciphertext, tag = (bytes.fromhex(part) for part in triple.groups())
@@ -108,17 +117,16 @@ class Keyring:
             yield key, False
 
     def _no_key_fits(self, what: str) -> Opened:
-        cure = (
-            tr("Set ENCRYPTION_KEY to the value that the platform has")
-            if self.current is None
-            else tr("If the key was changed, put the earlier one into OXCART_ENCRYPTION_KEYS_OLD")
-        )
-        message = tr(
-            "{what} is encrypted, and no key that is set opens it. {cure}; if it is lost, connect the account again.",
-            what=what,
-            cure=cure,
-        )
-        raise SettingsError([message])
+        if self.current is None:
+            cure = tr(
+                "Set ENCRYPTION_KEY to the value that the platform has; if it is lost, connect the account again."
+            )
+        else:
+            cure = tr(
+                "If the key was changed, put the earlier one into OXCART_ENCRYPTION_KEYS_OLD; if it is lost, connect "
+                "the account again."
+            )
+        raise NoKeyFits(tr("{what} is encrypted, and no key that is set opens it.", what=what), cure)
 
 
 def _cipher(key: Secret) -> AESGCM:

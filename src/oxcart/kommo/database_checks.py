@@ -111,13 +111,14 @@ async def _try_to_write(reached: Database) -> None:
 
 def _failed(error: OxcartError, target: DatabaseTarget) -> Finding:
     from oxcart.kommo.store.failures import failure_of, words_of
-    from oxcart.kommo.store.opening import RowsHidden
+    from oxcart.kommo.store.opening import UnfitTables
 
+    if isinstance(error, UnfitTables):
+        return failed(error.code, error.happened, error.cure, evidence=target.shown)
     cause = error.__cause__
     known = error.failure if isinstance(error, Unavailable | ServerRefused) else failure_of(cause) if cause else None
-    if known is None:  # no statement failed: we looked at the tables, and the sentence says what to do
-        code = "DB_RLS" if isinstance(error, RowsHidden) else "DB_TABLES"
-        return failed(code, str(error), tr("Do what the sentence says."), evidence=target.shown)
+    if known is None:
+        raise error
     words = words_of(known, cause).replace('"', "'")
     said = tr(' It said: "{words}".', words=words) if words else ""
     found = failed_by(known, evidence=f"{target.shown}: {known.summary}{said}")
@@ -138,11 +139,12 @@ def _pooler(target: DatabaseTarget) -> str:
 
 async def key(visit: CrmVisit) -> Finding:
     async def look(stored: StoredConnection) -> Finding:
+        from oxcart.kommo.crypto import NoKeyFits
+
         try:
             held = visit.held(stored)
-        except SettingsError as error:
-            cure, seen = tr("Do what the sentence says."), tr("no key opens its secrets")
-            return failed("KOMMO_KEY", str(error), cure, evidence=seen)
+        except NoKeyFits as error:
+            return failed("KOMMO_KEY", error.happened, error.cure, evidence=tr("no key opens its secrets"))
         parts = [part for part in (held.access, held.refresh, held.client_secret) if part is not None]
         return ok(", ".join(dict.fromkeys(tr(part.shape.value) for part in parts)))
 

@@ -77,7 +77,7 @@ class CrmVisit:
         return self._limiter
 
     def held(self, stored: StoredConnection) -> HeldTokens:
-        """Raises SettingsError if no key opens the secrets."""
+        """Raises NoKeyFits."""
         from oxcart.kommo.crypto import Keyring
         from oxcart.kommo.held_tokens import open_held
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 from support.examined import examined
 from support.programs import free_port
+from support.russian import not_russian
 
 from kommo.doctor.conftest import Look
 from kommo.stored import add_account
@@ -24,6 +25,7 @@ from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.migrate import migrate
 from oxcart.kommo.store.opening import reach_database
 from oxcart.kommo.store.platform_tables import METADATA
+from oxcart.language import speaking
 from oxcart.secret import Secret
 
 IDS = [check.id for check in CHECKS]
@@ -167,3 +169,24 @@ async def counts(database: Database) -> dict[str, int]:
             name: (await connection.execute(select(func.count()).select_from(table))).scalar_one()
             for name, table in METADATA.tables.items()
         }
+
+
+async def test_what_postgresql_refuses_is_told_in_russian(look: Look, postgres_url: str) -> None:
+    """Its own words name the table, and stand in quotation marks."""
+    head, _, rest = postgres_url.partition("@")
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("CREATE TABLE crm_connections (id uuid, provider text)")
+    await connection.execute("INSERT INTO crm_connections VALUES (gen_random_uuid(), 'kommo')")
+    await connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'asks'")
+    try:
+        with speaking("ru"):
+            lacking = await look(DATABASE_URL=postgres_url)
+            stranger = await look(DATABASE_URL=f"postgresql://stranger:asks@{rest}")
+            wrong = await look(DATABASE_URL=f"{head}wrong@{rest}")
+    finally:
+        await connection.execute("DROP ROLE stranger")
+        await connection.close()
+
+    assert (lacking.verdict, stranger.verdict, wrong.verdict) == ("DB_TABLES", "DB_RIGHTS", "DB_PASSWORD")
+    assert "«permission denied for table crm_connections»" in stranger["crm-database"].finding.evidence
+    assert [list(not_russian(seen.as_json)) for seen in (lacking, stranger, wrong)] == [[], [], []]

@@ -18,8 +18,14 @@ from oxcart.language import tr
 from oxcart.settings import Settings
 
 
-class RowsHidden(SettingsError):  # noqa: N818 - says what is seen
-    """Row level security applies to us: the tables would seem empty."""
+class UnfitTables(SettingsError):  # noqa: N818 - says what is wrong
+    """Tables are missing, or hide their rows; `code` has a section in docs/doctor.md."""
+
+    def __init__(self, code: str, happened: str, cure: str) -> None:
+        self.code = code
+        self.happened = happened
+        self.cure = cure
+        super().__init__([f"{happened} {cure}"])
 
 
 def database_of(settings: Settings) -> DatabaseTarget:
@@ -91,7 +97,7 @@ async def reach_database(target: DatabaseTarget) -> AsyncIterator[Database]:
 
 
 async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
-    """Of PostgreSQL. Raises SettingsError, without a cause, for missing tables; RowsHidden if they hide their rows."""
+    """Of PostgreSQL. Raises UnfitTables."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 
     preparer = connection.dialect.identifier_preparer
@@ -105,20 +111,18 @@ async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
     rows = (await connection.execute(query, {"names": names})).all()
     lacking = [row.name for row in rows if not row.found]
     if lacking:
-        message = tr(
-            "The database lacks {tables}. Run `oxcart kommo migrate` once; it only adds, and `oxcart kommo migrate "
-            "--sql` prints what it would do.",
-            tables=_some(lacking),
+        cure = tr(
+            "Run `oxcart kommo migrate` once; it only adds, and `oxcart kommo migrate --sql` prints what it would do."
         )
-        raise SettingsError([message])
+        raise UnfitTables("DB_TABLES", tr("The database lacks {tables}.", tables=_some(lacking)), cure)
     hidden = [row.name for row in rows if row.hidden]
     if hidden:
-        message = tr(
-            "Row level security hides {tables} from the user of DATABASE_URL: it would see no rows. Use the tables' "
-            "owner (postgres, on Supabase), or give the user BYPASSRLS.",
+        happened = tr(
+            "Row level security hides {tables} from the user of DATABASE_URL: it would see no rows.",
             tables=_some(hidden),
         )
-        raise RowsHidden([message])
+        cure = tr("Use the tables' owner (postgres, on Supabase), or give the user BYPASSRLS.")
+        raise UnfitTables("DB_RLS", happened, cure)
 
 
 def _some(names: Iterable[str]) -> str:
