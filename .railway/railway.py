@@ -47,6 +47,7 @@ def main(_context: object = None) -> Project:
             "ENCRYPTION_KEY": preserve(),
             "KOMMO_WEBHOOK_SECRET": preserve(),
             "OXCART_HTTP_TOKEN": preserve(),
+            "OXCART_PUBLIC_URL": preserve(),
             "OXCART_ALERT_URL": preserve(),
             "OXCART_RELEASE": preserve(),
             "SENTRY_DSN": preserve(),

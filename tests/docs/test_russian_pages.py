@@ -12,6 +12,7 @@ from oxcart.doctor.pages import explain
 
 ENGLISH, RUSSIAN = ROOT / "docs", ROOT / "docs" / "ru"
 TRANSLATED = (
+    "kommo",
     "deploy-railway",
     "migrate-from-node",
     "rotate-secrets",
