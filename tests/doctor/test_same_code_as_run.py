@@ -20,11 +20,28 @@ from support.valkey import free_port
 
 from oxcart.testing import wait_until
 
+
+def everywhere(error: str) -> dict[str, str]:
+    """Said to whatever is asked, as a server does that serves nobody."""
+    return dict.fromkeys(("PING", "INFO", "EVALSHA", "EVAL", "SET", "HMGET", "CONFIG", "CLIENT"), error)
+
+
+def to_writers(error: str) -> dict[str, str]:
+    """Said to whatever may write."""
+    return dict.fromkeys(("EVALSHA", "EVAL", "SET"), error)
+
+
 FAULTS: dict[str, dict[str, str]] = {
     "TCP_REFUSED": {},
     "AUTH_BAD": {"AUTH": "-WRONGPASS invalid username-password pair or user is disabled."},
     "Q_MONTH": {"AUTH": "-ERR max requests limit exceeded. Limit: 500000, Usage: 500000"},
     "DB_TIMEOUT": {"AUTH": "-ERR DB connection timed-out"},
+    "LOADING": everywhere("-LOADING Redis is loading the dataset in memory"),
+    "MASTERDOWN": everywhere("-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+    "BUSY": everywhere("-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."),
+    "MISCONF": to_writers("-MISCONF Redis is configured to save snapshots, but it's unable to persist to disk."),
+    "OOM": to_writers("-OOM command not allowed when used memory > 'maxmemory'."),
+    "READONLY": to_writers("-READONLY You can't write against a read only replica."),
     "TLS_SELF": {},
     "TLS_HOST": {},
 }

@@ -14,9 +14,11 @@ from oxcart.telemetry.events import (
     KommoReauthNeeded,
     KommoTokenRefreshed,
     KommoUnblocked,
+    RedisAccepts,
     RedisFailureChanged,
     RedisLost,
     RedisReady,
+    RedisRefuses,
 )
 
 REFUSED = Failure("TCP_REFUSED", Kind.TRANSIENT, True, "The server refused the connection.", "Wait for its restart.")
@@ -200,3 +202,10 @@ def test_a_block_whose_end_another_process_told_does_not_hide_the_next_one(rules
 
 def test_the_end_of_a_block_that_another_process_met_is_told(rules: AlertRules) -> None:
     assert told(rules.see(KommoUnblocked(), 50.0)) == ["kommo.blocked cleared"]
+
+
+def test_a_spent_quota_is_told_too_by_a_server_that_stays_connected(rules: AlertRules) -> None:
+    assert told(rules.see(RedisRefuses(QUOTA), 5.0)) == ["quota.used raised"]
+    assert told(rules.see(RedisRefuses(QUOTA), 6.0)) == []
+    assert told(rules.see(RedisAccepts(60.0), 65.0)) == ["quota.used cleared"]
+    assert told(rules.see(RedisAccepts(1.0), 70.0)) == []

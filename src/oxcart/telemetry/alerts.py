@@ -56,6 +56,8 @@ class AlertRules:
         self._rules: Mapping[type, Callable[[Any, float], list[Alert]]] = {
             events.RedisLost: self._redis.lost,
             events.RedisFailureChanged: self._redis.changed,
+            events.RedisRefuses: self._redis.refuses,
+            events.RedisAccepts: self._redis.accepts,
             events.RedisReady: self._redis.ready,
             events.JobsFinished: self._finished,
             events.JobsStalled: self._stalled.found,
@@ -87,7 +89,7 @@ class AlertRules:
 
 
 class _Redis:
-    """Away for over a minute, and back; a spent quota is told at once."""
+    """Away for over a minute, and back; a spent quota is told at once, also by a server that stays connected."""
 
     def __init__(self) -> None:
         self._failure: Failure | None = None
@@ -111,6 +113,24 @@ class _Redis:
         text = f"Redis {event.host} is back after {span(now - since)}."
         advice = "Nothing to do: jobs that waited are being claimed."
         return [Alert(name, "cleared", "info", text, advice, since) for name in raised]
+
+    def refuses(self, event: events.RedisRefuses, now: float) -> list[Alert]:
+        """Connected: only a spent quota is an alert of its own, what else is refused shows in jobs that do not end."""
+        if event.failure.kind is not Kind.QUOTA or "quota.used" in self._raised:
+            return []
+        self._raised.append("quota.used")
+        text = f"Redis refuses commands: {event.failure.summary}"
+        return [Alert("quota.used", "raised", "error", text, event.failure.advice, now, event.failure.code)]
+
+    def accepts(self, event: events.RedisAccepts, now: float) -> list[Alert]:
+        if self._failure is not None or "quota.used" not in self._raised:
+            return []
+        self._raised.remove("quota.used")
+        since = now - event.seconds
+        text = f"Redis accepts commands again after {span(event.seconds)}."
+        return [
+            Alert("quota.used", "cleared", "info", text, "Nothing to do: jobs that waited are being claimed.", since)
+        ]
 
     def look(self, now: float) -> list[Alert]:
         if self._failure is None or self._raised or now - self._since < AWAY_SECONDS:

@@ -53,6 +53,20 @@ class RedisFailureChanged:
     away_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class RedisRefuses:
+    """The server answers, but refuses to work (memory full, disk full, plan used up…). Once per reason."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAccepts:
+    """The server does again what it had refused for `seconds`."""
+
+    seconds: float
+
+
 # ------------------------------------------------------------------------------------------------ the worker
 @dataclass(frozen=True, slots=True)
 class WorkerStarted:
@@ -286,6 +300,8 @@ Event: TypeAlias = (
     | RedisReady
     | RedisLost
     | RedisFailureChanged
+    | RedisRefuses
+    | RedisAccepts
     | WorkerStarted
     | WorkerStopping
     | WorkerStopped

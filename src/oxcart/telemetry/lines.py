@@ -56,7 +56,7 @@ class Rule:
         return Line(self.level_of(event), self.event, clip(self.message.format(e=event)), fields_of(event))
 
 
-def _needs_someone(event: events.RedisLost | events.RedisFailureChanged) -> bool:
+def _needs_someone(event: events.RedisLost | events.RedisFailureChanged | events.RedisRefuses) -> bool:
     return event.failure.kind is not Kind.TRANSIENT
 
 
@@ -69,6 +69,10 @@ RULES: Mapping[type, Rule] = {
     events.RedisFailureChanged: Rule(
         "redis.failure_changed", "warn", "Redis still away, now for another reason", **_LOST
     ),
+    events.RedisRefuses: Rule(
+        "redis.refuses", "warn", "Redis answers, but refuses to work: {e.failure.summary}", **_LOST
+    ),
+    events.RedisAccepts: Rule("redis.accepts", "info", "Redis works again after {e.seconds:.1f} s"),
     events.WorkerStarted: Rule("worker.started", "info", "Worker {e.version} started"),
     events.WorkerStopping: Rule("worker.stopping", "info", "Worker stops: {e.reason}"),
     events.WorkerStopped: Rule(

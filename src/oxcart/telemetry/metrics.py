@@ -105,6 +105,7 @@ class Metrics:
             events.RedisReady: self._redis_ready,
             events.RedisLost: self._redis_failed,
             events.RedisFailureChanged: self._redis_failed,
+            events.RedisRefuses: self._redis_failed,
         }
 
     def __call__(self, event: Event) -> None:
@@ -146,7 +147,7 @@ class Metrics:
             with self._lock:
                 self._redis_reconnects += 1
 
-    def _redis_failed(self, event: events.RedisLost | events.RedisFailureChanged) -> None:
+    def _redis_failed(self, event: events.RedisLost | events.RedisFailureChanged | events.RedisRefuses) -> None:
         with self._lock:
             self._redis_failures[event.failure.code] += 1
 

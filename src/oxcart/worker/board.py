@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oxcart.connection.failures import closes_connection
 from oxcart.errors import Failure
 from oxcart.telemetry.bus import Emit
-from oxcart.telemetry.events import OutboxFull
+from oxcart.telemetry.events import OutboxFull, RedisAccepts, RedisRefuses
 from oxcart.worker import prefetch
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.outbox import LARGEST_BYTES
@@ -60,6 +61,8 @@ class Board:
         self._turn = 0
         self._emit = emit
         self._outbox_was_full = False
+        self._trouble_since = 0.0
+        self._told_trouble = False
         self._most_items = 500
 
     # -------------------------------------------------------------------------------------------- work to do
@@ -159,9 +162,23 @@ class Board:
             self.first_answer_at = self.last_answer_at
 
     def note_trouble(self, failure: Failure) -> None:
-        """The server answers, but refuses what we need (out of memory, quota used up…)."""
-        if self.trouble is None or self.trouble.code != failure.code:
-            self.trouble = failure
+        """The server answers, but refuses what we need (out of memory, quota used up…). Told once per reason; what
+        closes the connection besides is told as its loss.
+        """
+        if self.trouble is not None and self.trouble.code == failure.code:
+            return
+        if self.trouble is None:
+            self._trouble_since = time.monotonic()
+        self.trouble = failure
+        if not closes_connection(failure):
+            self._told_trouble = True
+            self._emit(RedisRefuses(failure))
+
+    def trouble_is_over(self) -> None:
+        self.trouble = None
+        if self._told_trouble:
+            self._told_trouble = False
+            self._emit(RedisAccepts(time.monotonic() - self._trouble_since))
 
     @property
     def held(self) -> int:

@@ -190,7 +190,8 @@ class Exchanger:
             troubled = self._read_notes(queue, reply.notes) or troubled
         if not troubled:
             self._refusals = 0
-            board.trouble = None
+            if board.trouble is not None:
+                board.trouble_is_over()
         if work.room:
             self._read_claims(work, reply)
         if reply.left:
