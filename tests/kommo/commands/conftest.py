@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ class Crm:
         return self.world.token_of(self.remote)
 
     async def connect(self, *options: str, **environ: str) -> dict[str, Any]:
-        done = await self.oxcart("kommo", "connect", DOMAIN, "--json", *options, KOMMO_TOKEN=self.token, **environ)
+        given = {"KOMMO_TOKEN": self.token, **environ}
+        done = await self.oxcart("kommo", "connect", DOMAIN, "--json", *options, **given)
         assert done.code == 0, done.err
         answer: dict[str, Any] = done.json
         return answer
@@ -57,9 +58,6 @@ class Crm:
     def working(self) -> AbstractAsyncContextManager[Running]:
         """A worker with HTTP, whose webhooks the sandbox can reach."""
         return _ready(self.oxcart, self.port)
-
-    def on(self, **environ: str) -> Crm:
-        return replace(self, oxcart=replace(self.oxcart, environ={**self.oxcart.environ, **environ}))
 
 
 @asynccontextmanager

@@ -121,7 +121,7 @@ async def test_a_revoked_token_parks_the_account_and_connecting_again_ends_that(
     assert len(crm.world.seen) == requests, "a refused token is not tried again"
     assert status.json["connections"][0]["state"] == "needs_reauth"
 
-    await crm.on().connect("--no-sync", KOMMO_TOKEN=crm.world.authority.long_lived(crm.remote))
+    await crm.connect("--no-sync", KOMMO_TOKEN=crm.world.authority.long_lived(crm.remote))
     assert (await crm.oxcart("kommo", "sync", "pipelines", "--now")).code == 0
 
 
