@@ -12,9 +12,10 @@ NEW_STAGE, NEW_PIPELINE, NEW_FIELD, NEW_TAG = 60_000_000, 7_000_000, 900_000, 50
 
 
 class Changes:
-    """Numbered, so that no two say the same."""
+    """Numbered, so that no two say the same. `silent` are rows that went or came without a trace in any list."""
 
     def __init__(self, world: World, account: Account) -> None:
+        self.silent: dict[str, set[str]] = {name: set() for name in steps.TABLES}
         self._world = world
         self._account = account
         self._deleted: list[tuple[str, int]] = []
@@ -48,6 +49,7 @@ class Changes:
         row_id = self._some(change.entity, change.pick)
         if row_id is not None:
             self._account.hidden.add((change.entity, row_id))
+            self.silent[change.entity].add(str(row_id))
 
     def _some(self, entity: str, pick: int) -> int | None:
         ids = list(self._account.table(entity).ids())
@@ -120,11 +122,14 @@ class Changes:
             self._account.delete(change.entity, row_id)
             if change.entity in steps.CARDS:
                 self._deleted.append((change.entity, row_id))
+            if change.entity in steps.NOTES:
+                self.silent[change.entity].add(str(row_id))
 
     def _merge(self, change: steps.Merge) -> None:
         into, other = self._some("contacts", change.into), self._some("contacts", change.other)
         if into is not None and other is not None and into != other:
             self._account.merge(into, [other])
+            self.silent["contacts"].add(str(other))
 
     # ------------------------------------------------------------------------------------------ settings
     def _settings(self, what: str, pick: int) -> None:

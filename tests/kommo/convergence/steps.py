@@ -18,6 +18,7 @@ CARDS = ("leads", "contacts", "companies")
 NOTES = ("leads_notes", "contacts_notes", "companies_notes")
 TABLES = (*CARDS, "tasks", *NOTES)
 FIELDS = ("name", "owner", "stage", "tags", "links", "nothing")
+SECONDS = (3.0, 0.4, 1.0, 61.0, 310.0, 900.0)
 SETTINGS = ("stage", "pipeline", "archive", "stages", "field", "tag", "rename tag", "user", "leaving user")
 
 
@@ -144,10 +145,16 @@ def beginnings() -> st.SearchStrategy[Beginning]:
     )
 
 
-def histories(most: int = 14) -> st.SearchStrategy[list[Step]]:
-    """Two changes, two pieces of work and one circumstance in five; `one_of` alone would weigh every kind the same."""
-    kinds: tuple[st.SearchStrategy[Step], ...] = (_changes(), _changes(), _work(), _work(), _circumstances())
-    return st.lists(st.integers(0, len(kinds) - 1).flatmap(lambda kind: kinds[kind]), min_size=5, max_size=most)
+def histories(most_rounds: int) -> st.SearchStrategy[list[Step]]:
+    """Rounds of mishaps, changes, time, perhaps webhooks, and work; mostly after a first synchronisation."""
+    first = st.sampled_from(([Work(("sync",))], [Work(("sync",))], []))
+    changes = st.lists(_changes(), min_size=2, max_size=6)
+    time = st.sampled_from(SECONDS).map(lambda seconds: [Pass(seconds)])
+    mishaps = st.lists(_mishaps(), max_size=2)
+    deliveries = st.sampled_from(([Deliver()], []))
+    rounds = st.tuples(mishaps, changes, time, deliveries, _work().map(lambda work: [work]))
+    parts = st.tuples(first, st.lists(rounds, min_size=2, max_size=most_rounds), changes)
+    return parts.map(lambda found: [*found[0], *(step for one in found[1] for part in one for step in part), *found[2]])
 
 
 def some_change(chance: Random) -> Change:
@@ -178,7 +185,8 @@ def _changes() -> st.SearchStrategy[Change]:
         st.builds(Hide, tables, pick),
         st.builds(Show, pick),
         st.builds(Settings, st.sampled_from(SETTINGS), pick),
-        st.builds(Pass, st.sampled_from((0.4, 1.0, 3.0, 61.0, 310.0, 900.0))),
+        st.builds(Delete, st.sampled_from(("contacts", "companies", "tasks")), pick),
+        st.builds(Pass, st.sampled_from(SECONDS)),
     )
 
 
@@ -188,16 +196,17 @@ def _work() -> st.SearchStrategy[Work]:
         st.sampled_from((("hooks", "sync"), ("sync", "sweep"), ("sync", "sync"), ("hooks", "sync", "sweep"))),
     )
     meanwhile = st.lists(st.tuples(st.integers(0, 40), _changes()), max_size=4).map(tuple)
-    return st.builds(Work, what, meanwhile, st.none() | st.integers(1, 400))
+    cut = st.one_of(st.none(), st.none(), st.integers(1, 60), st.integers(60, 600))
+    return st.builds(Work, what, meanwhile, cut)
 
 
-def _circumstances() -> st.SearchStrategy[Step]:
+def _mishaps() -> st.SearchStrategy[Step]:
     share = st.sampled_from((0.0, 0.3, 0.7))
     weather = st.fixed_dictionaries(
         {},
         optional={
             "late_seconds": st.sampled_from((0.0, 2.0, 60.0, 300.0)),
-            "filters": st.booleans(),
+            "filters": st.sampled_from((True, True, True, False)),
             "fault_rate": st.sampled_from((0.0, 0.0, 0.1)),
             "hook_drop": share,
             "hook_duplicate": share,
@@ -207,4 +216,4 @@ def _circumstances() -> st.SearchStrategy[Step]:
     )
     kinds = ("429", "500", "504", "hang", "truncate", "cut", "lost", "garbage", "blocked")
     trouble = st.builds(Trouble, st.sampled_from(kinds), st.integers(0, 25), st.integers(1, 4))
-    return st.one_of(st.builds(Weather, weather), trouble, st.builds(Deliver), st.builds(Deliver))
+    return st.one_of(st.builds(Weather, weather), trouble)

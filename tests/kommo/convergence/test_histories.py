@@ -10,9 +10,10 @@ import asyncio
 import os
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kommo.convergence import steps
@@ -23,7 +24,29 @@ EXAMPLES = int(os.environ.get("OXCART_CONVERGENCE_EXAMPLES", "0"))
 SHRINKS = os.environ.get("OXCART_CONVERGENCE_SHRINK") == "1"
 
 FEW_EXAMPLES = 10
-"""Some 30 s on each database: each example is a few hundred requests and transactions."""
+"""Beside those written out. Each is some hundred requests and transactions."""
+
+PLAIN = steps.Beginning(12, 10, page_rows=0, php_empty=True, notes_touch_parent=False, seed=1)
+LATE = replace(PLAIN, page_rows=5, late_seconds=300.0)
+SYNC, SWEEP = steps.Work(("sync",)), steps.Work(("sweep",))
+
+# A list that is late shows an edit only after the poll whose window it is dated in.
+SEEN_LATE = (SYNC, steps.Pass(1000.0), steps.Edit("contacts", 3, "name"), steps.Pass(3.0), SYNC)
+# Nothing but an event tells of the first two, nothing at all of the others.
+GONE = (
+    SYNC,
+    steps.Delete("contacts", 2),
+    steps.Delete("tasks", 0),
+    steps.Delete("leads_notes", 0),
+    steps.Merge(4, 5),
+    steps.Hide("leads", 3),
+)
+# Killed in the middle of a first walk and of a sweep, while rows move over the edges of its pages.
+KILLED = (
+    replace(SYNC, cut=150, meanwhile=((9, steps.Delete("contacts", 0)), (10, steps.Edit("contacts", 4, "links")))),
+    steps.Pass(3.0),
+    replace(SWEEP, cut=80, meanwhile=((3, steps.Delete("leads", 0)), (4, steps.Restore(0)))),
+)
 
 
 @settings(
@@ -36,10 +59,13 @@ FEW_EXAMPLES = 10
 )
 @given(
     beginning=steps.beginnings(),
-    history=steps.histories(30 if EXAMPLES else 14),
-    hooks_arrive=st.booleans(),
+    history=steps.histories(8 if EXAMPLES else 4),
+    hooks_arrive=st.sampled_from((False, False, True)),
     quiet_seconds=st.sampled_from((0.0, 700.0, 90_000.0)),
 )
+@example(beginning=LATE, history=SEEN_LATE, hooks_arrive=False, quiet_seconds=0.0)
+@example(beginning=PLAIN, history=GONE, hooks_arrive=False, quiet_seconds=700.0)
+@example(beginning=LATE, history=KILLED, hooks_arrive=True, quiet_seconds=0.0)
 @pytest.mark.timeout(0 if EXAMPLES else 300)
 def test_the_mirror_is_right_after_one_poll_and_one_sweep(
     place: Place, beginning: steps.Beginning, history: Sequence[steps.Step], hooks_arrive: bool, quiet_seconds: float
