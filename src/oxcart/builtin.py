@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oxcart.app import Oxcart
-from oxcart.errors import Discard
+from oxcart.errors import Discard, SettingsError, Snooze
 from oxcart.job import Job
 
 if TYPE_CHECKING:
@@ -34,8 +34,14 @@ CRM_JOBS: Mapping[str, str] = {
 """Job name -> function of oxcart.kommo.jobs."""
 
 
+RETURN_SECONDS = 60.0  # as a job waits whose name nobody here handles
+
+
 class CrmSource(Protocol):
-    """Where a handler gets the CRM from."""
+    """Where a handler gets the CRM from. `returns_jobs`: what lacks settings here waits for another worker."""
+
+    @property
+    def returns_jobs(self) -> bool: ...
 
     async def get(self) -> ServedCrm:
         """Raises SettingsError where there is no database for it."""
@@ -68,7 +74,13 @@ def _crm_handler(function: str, crm: CrmSource | None) -> Callable[[Job[Any]], C
     async def handler(job: Job[Any]) -> Any:
         if crm is None:
             raise Discard(f"{job.name}: this worker runs without the CRM. `oxcart run` has it.")
-        found = await crm.get()
+        try:
+            found = await crm.get()
+        except SettingsError as error:
+            if not crm.returns_jobs:
+                raise
+            await job.log(f"{job.name} needs the CRM, which is not set up here: {error}")
+            raise Snooze(RETURN_SECONDS) from error
         jobs = await asyncio.to_thread(import_module, "oxcart.kommo.jobs")
         return await getattr(jobs, function)(found, job)
 

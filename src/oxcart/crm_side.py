@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from oxcart.connection.link import Server
-from oxcart.errors import OxcartError
+from oxcart.errors import OxcartError, SettingsError
 from oxcart.hook_door import may_hold_accounts
 from oxcart.settings import Settings
 from oxcart.telemetry.bus import Emit
@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 
 
 class CrmSide:
-    """Belongs to the job loop."""
+    """Belongs to the job loop.
 
-    def __init__(self, settings: Settings, server: Server, emit: Emit) -> None:
+    `returns_jobs`: a Node worker beside us may be able to do what we cannot for want of a database or a key, so such
+    jobs go back, as those do whose name nobody here handles (OXCART_UNKNOWN_JOBS).
+    """
+
+    def __init__(self, settings: Settings, server: Server, emit: Emit, *, returns_jobs: bool = False) -> None:
+        self.returns_jobs = returns_jobs
         self._settings = settings
         self._server = server
         self._emit = emit
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._crm: ServedCrm | None = None
+        self._told: str | None = None
 
     async def get(self) -> ServedCrm:
         """Raises SettingsError (no database, no tables, no key), Unavailable; the next call tries again."""
@@ -35,9 +41,20 @@ class CrmSide:
             if self._crm is None:
                 crm = await asyncio.to_thread(import_module, "oxcart.kommo.crm")
                 opening = crm.open_crm(self._settings, self._server, self._emit)
-                self._crm = await self._stack.enter_async_context(opening)
+                try:
+                    self._crm = await self._stack.enter_async_context(opening)
+                except SettingsError as error:
+                    self._warn(error)
+                    raise
             assert self._crm is not None
             return self._crm
+
+    def _warn(self, error: SettingsError) -> None:
+        """Once per reason: each job that needs the CRM meets it anew."""
+        if str(error) != self._told:
+            self._told = str(error)
+            back = "; such jobs go back for a minute" if self.returns_jobs else ""
+            self._emit(WarningRaised("KOMMO", f"The CRM's jobs cannot be done here{back}: {error}"))
 
     async def close(self) -> None:
         self._crm = None

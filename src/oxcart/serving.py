@@ -112,7 +112,8 @@ class Service:
         if worker_settings.unknown_jobs is None:
             is_embedded = planned.report.target is None
             worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "return")
-        self.crm = CrmSide(settings, self.server, self.bus.emit)
+        returns_jobs = worker_settings.unknown_jobs == "return"
+        self.crm = CrmSide(settings, self.server, self.bus.emit, returns_jobs=returns_jobs)
         stack.push_async_callback(self.crm.close)
         self.worker = Worker(
             self.server,

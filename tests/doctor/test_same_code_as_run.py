@@ -6,16 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from doctor.test_faults import conversation, full_backlog
 from support.examined import TOKEN, examined
 from support.fake_redis import FakeRedis
 from support.http_site import ask
-from support.tls import TlsFront
+from support.tls import Certificate, TlsFront
 from support.valkey import free_port
 
 from oxcart.testing import wait_until
@@ -31,9 +32,10 @@ def to_writers(error: str) -> dict[str, str]:
     return dict.fromkeys(("EVALSHA", "EVAL", "SET"), error)
 
 
-FAULTS: dict[str, dict[str, str]] = {
-    "TCP_REFUSED": {},
+ANSWERS: dict[str, dict[str, str]] = {
     "AUTH_BAD": {"AUTH": "-WRONGPASS invalid username-password pair or user is disabled."},
+    "AUTH_NONE": everywhere("-NOAUTH Authentication required."),
+    "PERM": to_writers("-NOPERM User default has no permissions to run the 'evalsha' command"),
     "Q_MONTH": {"AUTH": "-ERR max requests limit exceeded. Limit: 500000, Usage: 500000"},
     "DB_TIMEOUT": {"AUTH": "-ERR DB connection timed-out"},
     "LOADING": everywhere("-LOADING Redis is loading the dataset in memory"),
@@ -42,26 +44,43 @@ FAULTS: dict[str, dict[str, str]] = {
     "MISCONF": to_writers("-MISCONF Redis is configured to save snapshots, but it's unable to persist to disk."),
     "OOM": to_writers("-OOM command not allowed when used memory > 'maxmemory'."),
     "READONLY": to_writers("-READONLY You can't write against a read only replica."),
-    "TLS_SELF": {},
-    "TLS_HOST": {},
 }
+CERTIFICATES: dict[str, Certificate] = {
+    "TLS_SELF": "self_signed",
+    "TLS_CA": "unknown_ca",
+    "TLS_HOST": "wrong_name",
+    "TLS_EXPIRED": "expired",
+}
+PORTS: dict[str, Callable[[], AbstractContextManager[int]]] = {
+    "TCP_REFUSED": lambda: nullcontext(free_port()),
+    "TCP_TIMEOUT": full_backlog,
+    "TCP_RESET": lambda: conversation(None),
+    "URL_PORT443": lambda: conversation(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+}
+TROUBLES = (*ANSWERS, *CERTIFICATES, *PORTS, "Q_CONN", "DNS_NX", "TLS_TO_PLAIN")
 
 
 @contextmanager
 def trouble(code: str) -> Iterator[dict[str, str]]:
     """The environment of a worker whose Redis is in this trouble."""
     with ExitStack() as stack:
-        port = free_port()
-        environ = {}
-        scheme = "redis"
-        if code != "TCP_REFUSED":
-            port = stack.enter_context(FakeRedis(FAULTS[code])).port
-        if code.startswith("TLS"):
-            front = TlsFront(port, "self_signed" if code == "TLS_SELF" else "wrong_name")
+        host, scheme, environ = "localhost", "redis", {"OXCART_REDIS_CONNECT_TIMEOUT_SECONDS": "1"}
+        if code in PORTS:
+            host, port = "127.0.0.1", stack.enter_context(PORTS[code]())
+        elif code == "TLS_TO_PLAIN":
+            host, scheme, port = "127.0.0.1", "rediss", stack.enter_context(conversation(b"-ERR unknown command\r\n"))
+        elif code == "Q_CONN":
+            port = stack.enter_context(FakeRedis({}, greeting="-ERR max number of clients reached")).port
+        elif code == "DNS_NX":
+            host, port = "nobody.invalid", 6379
+        else:
+            port = stack.enter_context(FakeRedis(ANSWERS.get(code, {}))).port
+        if code in CERTIFICATES:
+            front = TlsFront(port, CERTIFICATES[code])
             stack.enter_context(front)
             scheme, port = "rediss", front.port
-            environ = {"OXCART_REDIS_TLS_CA_FILE": front.ca_file}
-        yield {"REDIS_URL": f"{scheme}://default:{TOKEN}@localhost:{port}", **environ}
+            environ["OXCART_REDIS_TLS_CA_FILE"] = front.ca_file
+        yield {"REDIS_URL": f"{scheme}://default:{TOKEN}@{host}:{port}", **environ}
 
 
 def health(port: int) -> Any:
@@ -71,7 +90,7 @@ def health(port: int) -> Any:
         return None
 
 
-@pytest.mark.parametrize("code", FAULTS)
+@pytest.mark.parametrize("code", TROUBLES)
 async def test_run_and_the_doctor_agree(code: str, tmp_path: Path) -> None:
     with trouble(code) as environ:
         http_port = free_port()

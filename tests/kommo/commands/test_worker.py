@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from kommo.commands.conftest import Crm
@@ -127,3 +128,19 @@ async def test_a_revoked_token_parks_the_account_and_connecting_again_ends_that(
 
 async def _count(crm: Crm, sql: str) -> int:
     return int((await crm.rows(sql))[0]["n"])
+
+
+async def test_without_a_database_the_platforms_jobs_go_back_unharmed(crm: Crm) -> None:
+    """A Node worker beside us has all it needs: we must not use up its jobs' attempts."""
+    bare = replace(crm.oxcart, environ={**crm.oxcart.environ, "DATABASE_URL": "", "RENDER": "true"})
+    async with bare.running("run", PORT="0", OXCART_LOG_FORMAT="json") as running:
+        added = await bare("enqueue", "crm:sync-pipelines", "--data", '{"orgId": "x"}', "--attempts", "1")
+        await wait_until(
+            lambda: any(line.get("code") == "KOMMO" for line in running.lines()), describe="it is said why", timeout=30
+        )
+        await wait_until(lambda: "job.snoozed" in running.events(), describe="the job went back", timeout=30)
+        shown = await bare("jobs", "show", added.last_line, "--json")
+
+    assert shown.json["state"] == "delayed"
+    assert shown.json["attemptsMade"] == 0
+    assert any("DATABASE_URL" in line["message"] for line in running.lines() if line.get("code") == "KOMMO")
