@@ -44,7 +44,7 @@ START_AT = 1_790_000_000
 LATEST_SECONDS = 301.0
 """After the last change every list shows it."""
 
-_PACE = Pace(requests_per_second=1e6, pause_seconds=0.02, block_seconds=0.02, longest_block_seconds=0.05)
+_PACE = Pace(1e6, pause_seconds=0.02, block_seconds=0.02, longest_block_seconds=0.05, probe_seconds=0.02)
 _UNLIMITED = 1_000_000
 _HOOK_SHARES = ("hook_drop", "hook_duplicate", "hook_reorder", "hook_mix")
 

@@ -23,7 +23,7 @@ from kommo.convergence.playing import Place, playing
 EXAMPLES = int(os.environ.get("OXCART_CONVERGENCE_EXAMPLES", "0"))
 SHRINKS = os.environ.get("OXCART_CONVERGENCE_SHRINK") == "1"
 
-FEW_EXAMPLES = 10
+FEW_EXAMPLES = 7
 """Beside those written out. Each is some hundred requests and transactions."""
 
 PLAIN = steps.Beginning(12, 10, page_rows=0, php_empty=True, notes_touch_parent=False, seed=1)
