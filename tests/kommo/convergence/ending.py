@@ -46,9 +46,12 @@ def _told(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 async def check_it_is_right(play: Play) -> None:
-    """Seen past our own code, and by our own command; and another poll finds nothing new."""
     assert await disagreements(play.mirror) == {}
+    await play.check_ids()
+
+
+async def check_nothing_is_left_to_do(play: Play) -> None:
+    """Our own command sees no difference either, and another poll finds nothing new."""
     assert [one for one in await compare_account(play.account) if not one.is_none] == []
     outcomes = await sync_account(play.account)
     assert [(one.entity, one.changed, one.deleted) for one in outcomes if one.changed or one.deleted] == []
-    await play.check_ids()

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kommo.convergence import steps
-from kommo.convergence.ending import check_it_is_right, poll_and_sweep
+from kommo.convergence.ending import check_it_is_right, check_nothing_is_left_to_do, poll_and_sweep
 from kommo.convergence.playing import Place, playing
 
 EXAMPLES = int(os.environ.get("OXCART_CONVERGENCE_EXAMPLES", "0"))
@@ -76,5 +76,7 @@ def test_the_mirror_is_right_after_one_poll_and_one_sweep(
             await play.calm_down(hooks_arrive=hooks_arrive, seconds=quiet_seconds)
             await poll_and_sweep(play)
             await check_it_is_right(play)
+            if EXAMPLES:
+                await check_nothing_is_left_to_do(play)
 
     asyncio.run(run())

@@ -16,7 +16,7 @@ from support.programs import free_port
 from support.waiting import wait_until
 
 from kommo.convergence import steps
-from kommo.convergence.ending import check_it_is_right, poll_and_sweep
+from kommo.convergence.ending import check_it_is_right, check_nothing_is_left_to_do, poll_and_sweep
 from kommo.convergence.playing import Place, Play, playing
 from oxcart.kommo.sandbox.scenario import change_scenario
 
@@ -55,6 +55,7 @@ async def test_a_worker_that_is_killed_at_any_point_leaves_nothing_wrong(place: 
         await play.calm_down(hooks_arrive=False, seconds=700)
         await poll_and_sweep(play)
         await check_it_is_right(play)
+        await check_nothing_is_left_to_do(play)
 
 
 def _edits(play: Play, chance: Random) -> Callable[[int], None]:
