@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from oxcart.connection.link import Server
 from oxcart.errors import SettingsError
 from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
+from oxcart.kommo.store.database_url import FILE_NAME
 from oxcart.queue.producer import Queue
 from oxcart.settings import Settings
 from oxcart.telemetry.bus import Emit
@@ -21,15 +22,13 @@ from oxcart.telemetry.events import WarningRaised
 if TYPE_CHECKING:
     from oxcart.kommo.webhooks.inbox import HookInbox
 
-DATABASE_FILE = "kommo.db"  # in the data folder; kommo/store/database_url.py makes it
-
 NOBODY = (404, "There is no webhook at this address. `oxcart kommo connect` writes the right one into the account.")
 AWAY = (503, "The webhook could not be stored: the worker has no database for it. Send it again later.")
 
 
 def may_hold_accounts(settings: Settings) -> bool:
     """Whether there is a database that could hold accounts; a look that loads and opens nothing."""
-    return settings.database_url is not None or Path(settings.data_dir, DATABASE_FILE).exists()
+    return settings.database_url is not None or Path(settings.data_dir, FILE_NAME).exists()
 
 
 class HookDoor:
@@ -43,6 +42,7 @@ class HookDoor:
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._inbox: HookInbox | None = None
+        self._told: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class HookDoor:
         try:
             return await (await self._open()).admit(connection_id, secret)
         except SettingsError as error:
-            self._emit(WarningRaised("KOMMO_HOOKS", f"Webhooks are refused: {'; '.join(error.problems)}"))
+            self._tell(error)
             return AWAY
 
     async def store(self, connection_id: str, content_type: str | None, body: bytes) -> tuple[int, str]:
@@ -67,8 +67,16 @@ class HookDoor:
             return NOBODY
         try:
             return await (await self._open()).revoke(query)
-        except SettingsError:
+        except SettingsError as error:
+            self._tell(error)
             return AWAY
+
+    def _tell(self, error: SettingsError) -> None:
+        """Once per reason: whoever knows the address may knock as often as he likes."""
+        why = "; ".join(error.problems)
+        if why != self._told:
+            self._told = why
+            self._emit(WarningRaised("KOMMO_HOOKS", f"Webhooks are refused: {why}"))
 
     async def _open(self) -> HookInbox:
         async with self._opening:

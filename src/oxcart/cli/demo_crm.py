@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from oxcart.cli.output import say
+from oxcart.errors import OxcartError
 from oxcart.kommo.account import Account
 from oxcart.kommo.connect import connect_by_token
 from oxcart.kommo.crm import ServedCrm
@@ -118,7 +119,7 @@ async def connected(crm: ServedCrm, world: World, queue: Queue, tell: Callable[[
     try:
         yield CrmDemo(crm, world, queue, stored, tell)
     finally:
-        with suppress(Exception):
+        with suppress(OxcartError):
             await let_go(crm, stored, purge=False)
 
 

@@ -39,7 +39,7 @@ async def telling_the_platform(database: Database, stored: StoredConnection, ent
     await _write(database, stored.id, running | {entity: running})
     try:
         yield told
-    except Exception as error:
+    except OxcartError as error:
         with suppress(OxcartError):  # the error itself matters more
             await _write_failed(database, stored.id, entity, str(error))
         raise
