@@ -15,11 +15,9 @@ from typing import TypeVar
 from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff, CustomBackoff, Handlers, KeepSetting, describe
 from oxcart.queue.repeats import Repeat
+from oxcart.queue.schedules import OWN_QUEUE
 
 Function = TypeVar("Function", bound=Callable[..., object])
-
-OWN_QUEUE = "oxcart"
-"""Where schedules of an app run: always served by us, and never met by a Node worker beside us."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Self
 
 from oxcart.connection.link import Server
 from oxcart.errors import SettingsError
-from oxcart.kommo.schedules import OWN_QUEUE, wake_for_hooks
+from oxcart.kommo.schedules import wake_for_hooks
 from oxcart.kommo.store.database_url import FILE_NAME
 from oxcart.queue.producer import Queue
+from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import Settings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised

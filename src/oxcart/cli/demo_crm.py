@@ -20,11 +20,12 @@ from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.disconnect import let_go
 from oxcart.kommo.rights import learn_rights
 from oxcart.kommo.sandbox import World
-from oxcart.kommo.schedules import OWN_QUEUE, POLL_SECONDS
+from oxcart.kommo.schedules import POLL_SECONDS
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.sync.compare import compare_account
 from oxcart.kommo.upkeep import look_after
 from oxcart.queue.producer import Queue
+from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.secret import Secret
 
 if TYPE_CHECKING:

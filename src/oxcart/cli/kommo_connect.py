@@ -175,8 +175,8 @@ async def _by_oauth(
 
 
 async def _first_sync(crm: ServedCrm, stored: StoredConnection) -> str:
-    from oxcart.kommo.schedules import OWN_QUEUE
     from oxcart.queue.producer import Queue
+    from oxcart.queue.schedules import OWN_QUEUE
 
     async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
         return (await queue.add("kommo:sync", {"connectionId": stored.id}, attempts=10, backoff="exponential:10s")).id

@@ -50,8 +50,8 @@ async def _erase(contact_id: str, domain: str | None) -> dict[str, Any]:
 async def _erase_jobs(crm: ServedCrm, contact_id: str) -> tuple[int, list[str]]:
     """In every queue that a worker with these settings serves."""
     from oxcart.kommo.erase import erase_from_queue
-    from oxcart.kommo.schedules import OWN_QUEUE
     from oxcart.queue.producer import Queue
+    from oxcart.queue.schedules import OWN_QUEUE
 
     worker = crm.settings.worker
     removed, left = 0, []

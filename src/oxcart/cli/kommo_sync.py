@@ -124,8 +124,8 @@ async def _sync_here(
 async def _sync_by_job(
     crm: ServedCrm, stored: StoredConnection, names: list[str] | None, report: Report, *, full: bool
 ) -> dict[str, Any]:
-    from oxcart.kommo.schedules import OWN_QUEUE
     from oxcart.queue.producer import Queue
+    from oxcart.queue.schedules import OWN_QUEUE
 
     data: dict[str, Any] = {"connectionId": stored.id, "full": full} | ({"entities": names} if names else {})
     async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-from oxcart.app import OWN_QUEUE, Oxcart
+from oxcart.app import Oxcart
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.connection.link import Server
 from oxcart.errors import ServerRefused
 from oxcart.job import Job
 from oxcart.queue.producer import Queue
+from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import KEEP_NONE, QueueShare, WorkerSettings
 from oxcart.telemetry.bus import Bus
 from oxcart.telemetry.events import Event, JobsFinished

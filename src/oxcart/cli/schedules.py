@@ -57,9 +57,9 @@ def run_schedule_now(schedule_id: str, queue: str | None, as_json: bool) -> None
 @asynccontextmanager
 async def _served(queue_name: str | None) -> AsyncIterator[list[Queue]]:
     """The queue of this name, else every queue that a worker with these settings serves."""
-    from oxcart.app import OWN_QUEUE
     from oxcart.cli.session import open_server
     from oxcart.queue.producer import Queue
+    from oxcart.queue.schedules import OWN_QUEUE
 
     async with open_server() as (planned, server), AsyncExitStack() as stack:
         worker = planned.settings.worker

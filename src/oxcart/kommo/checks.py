@@ -14,6 +14,7 @@ from oxcart.kommo.failures import Blocked, Gone, KommoError, NoRights, TooManyRe
 from oxcart.kommo.visit import CrmVisit, age_of, of_each
 from oxcart.kommo.webhook_checks import webhook
 from oxcart.language import tr
+from oxcart.queue.schedules import OWN_QUEUE
 
 if TYPE_CHECKING:
     from oxcart.kommo.held_tokens import HeldTokens
@@ -24,7 +25,6 @@ CLOCK_SECONDS = 60.0
 STALE_SECONDS = 15 * 60.0
 ENDS_SOON = timedelta(days=14)
 
-_OWN_QUEUE = "oxcart"
 _POLL = "kommo:sync"
 
 
@@ -220,7 +220,7 @@ async def _polled(visit: CrmVisit) -> set[str | None]:
     from oxcart.queue.producer import Queue
 
     prefix = visit.settings.worker.prefix
-    async with Queue(_OWN_QUEUE, prefix=prefix, server=visit.known_server()) as queue:
+    async with Queue(OWN_QUEUE, prefix=prefix, server=visit.known_server()) as queue:
         schedules = [schedule for schedule in await queue.schedules() if schedule.name == _POLL]
     data = [json.loads(schedule.data) if schedule.data else {} for schedule in schedules]
     return {item.get("connectionId") if isinstance(item, Mapping) else None for item in data}

@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.errors import OxcartError
 from oxcart.kommo.crm import ServedCrm
-from oxcart.kommo.schedules import OWN_QUEUE, remove_schedules
+from oxcart.kommo.schedules import remove_schedules
 from oxcart.kommo.store.connections import StoredConnection, purge_connection
 from oxcart.kommo.store.platform_tables import crm_connections
 from oxcart.kommo.webhooks.subscription import unsubscribe
 from oxcart.queue.producer import Queue
+from oxcart.queue.schedules import OWN_QUEUE
 
 
 async def let_go(crm: ServedCrm, stored: StoredConnection, *, purge: bool) -> str:

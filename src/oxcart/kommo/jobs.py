@@ -15,7 +15,7 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.platform_status import telling_the_platform
-from oxcart.kommo.schedules import OWN_QUEUE, remove_schedules, wake_for_hooks
+from oxcart.kommo.schedules import remove_schedules, wake_for_hooks
 from oxcart.kommo.store.connections import KOMMO, StoredConnection
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.progress import Progress
@@ -25,6 +25,7 @@ from oxcart.kommo.waiting import is_scheduled, patiently
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.platform_hooks import Handled, handle_platform_hook, retry_platform_event
 from oxcart.queue.producer import Queue
+from oxcart.queue.schedules import OWN_QUEUE
 
 Result = TypeVar("Result")
 

@@ -13,9 +13,6 @@ from oxcart.errors import InvalidInput
 from oxcart.queue.producer import Queue
 from oxcart.queue.repeats import Repeat
 
-OWN_QUEUE = "oxcart"
-"""As app.py has it: a Node worker beside us never meets these jobs."""
-
 POLL_SECONDS = 300.0
 SWEEP_CRON = "0 3 * * *"
 TOKENS_CRON = "17 * * * *"

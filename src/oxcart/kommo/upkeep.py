@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart.errors import OxcartError
 from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.rights import learn_rights
-from oxcart.kommo.schedules import OWN_QUEUE, ensure_schedules
+from oxcart.kommo.schedules import ensure_schedules
 from oxcart.kommo.store.account_settings import load_account_settings, merge_account_settings
 from oxcart.kommo.store.connections import StoredConnection
 from oxcart.kommo.webhooks.subscription import keep_subscription
 from oxcart.queue.producer import Queue
+from oxcart.queue.schedules import OWN_QUEUE
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from oxcart.queue.inspect import pairs, text
 from oxcart.queue.options import build_options
 from oxcart.queue.repeats import Repeat, epoch_ms, is_legacy_key, next_millis
 
+OWN_QUEUE = "oxcart"
+"""Where our own recurring jobs run, and an app's: always served by us, and never met by a Node worker beside us."""
+
 _ONE_RUN_ONLY = frozenset({"job_id", "delay_seconds", "deduplication", "parent", "timestamp_ms"})
 """Options that make no sense on a job that comes again."""
 

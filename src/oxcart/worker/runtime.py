@@ -18,6 +18,7 @@ from oxcart.connection.link import Server
 from oxcart.errors import OxcartError
 from oxcart.handlers import Handlers
 from oxcart.protocol.keys import QueueKeys
+from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import QueueShare, WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import (
@@ -38,7 +39,6 @@ from oxcart.worker.status import RedisStatus, WorkerStatus
 from oxcart.worker.waiting import Waiter
 
 HEALTH_MARGIN_SECONDS = 5.0  # design 3.3
-OWN_QUEUE = "oxcart"
 OWN_QUEUE_LOOK_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
 
 
