@@ -7,13 +7,10 @@ from typing import Any
 
 from oxcart.errors import Discard, InvalidInput, Snooze
 from oxcart.job import Job
-from oxcart.kommo.failures import Blocked, Gone, KommoError, NoRights, Refused, TooManyRequests, Unauthorized, Unpaid
+from oxcart.kommo.failures import KommoError
+from oxcart.kommo.ways import way_on
 
-PARKED_SECONDS = 900.0
-"""Between two looks of a job whose account must be connected again or paid: they cost Kommo nothing."""
-
-_LONGEST_SECONDS = 3600.0
-_UNSAID_SECONDS = 60.0
+_LONGEST_SECONDS = 3600.0  # a block may be lifted before its time
 
 
 async def patiently(job: Job[Any], work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
@@ -25,19 +22,16 @@ async def patiently(job: Job[Any], work: Callable[[], Awaitable[dict[str, Any]]]
         return await work()
     except InvalidInput as error:
         raise Discard(str(error)) from error
-    except (NoRights, Refused, Gone) as error:
-        raise Discard(str(error)) from error
-    except (Unauthorized, Unpaid) as error:
-        return await _later(job, error, PARKED_SECONDS)
-    except (Blocked, TooManyRequests) as error:
-        return await _later(job, error, error.retry_after_seconds or _UNSAID_SECONDS)
-
-
-async def _later(job: Job[Any], error: KommoError, seconds: float) -> dict[str, Any]:
-    if is_scheduled(job):
-        return {"skipped": str(error)}
-    await job.log(str(error))
-    raise Snooze(min(seconds, _LONGEST_SECONDS)) from error
+    except KommoError as error:
+        way = way_on(error)
+        if way is error:
+            raise
+        if not isinstance(way, Snooze):
+            raise way from error
+        if is_scheduled(job):
+            return {"skipped": str(error)}
+        await job.log(str(error))
+        raise Snooze(min(way.delay_seconds, _LONGEST_SECONDS)) from error
 
 
 def is_scheduled(job: Job[Any]) -> bool:

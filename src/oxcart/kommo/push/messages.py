@@ -17,7 +17,7 @@ from oxcart.kommo.failures import ServerTrouble
 from oxcart.kommo.push.drafts import NewNote
 from oxcart.kommo.push.outbox import Stage
 from oxcart.kommo.push.pushing import Pushed, push_notes
-from oxcart.kommo.push.ways import way_on
+from oxcart.kommo.ways import way_on
 
 CHANNELS = ("email", "chat")
 
