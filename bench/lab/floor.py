@@ -19,7 +19,7 @@ from lab.probe import Probe
 from lab.roster import BY_NAME
 from lab.server import HOST, BenchServer
 from oxcart.clock import now_ms
-from oxcart.protocol.exchange import Item, Reply, exchange_command
+from oxcart.protocol.exchange import Item, ItemHead, exchange_command, read_reply
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ours
 
@@ -60,9 +60,12 @@ class Replayer:
             self._reader.feed(self._socket.recv(1 << 20))
         if isinstance(answer, Exception):
             raise answer
-        reply, (token, now) = Reply(*answer), self._claimed_with
-        assert not any(reply.statuses)
-        self._items = [Item(job[0], token, 1, now, 0, "c", 1, b"null", "", "") for job in reply.jobs]
+        reply, (token, now) = read_reply(answer), self._claimed_with
+        assert not reply.statuses
+        self._items = []
+        for run in reply.runs:
+            head = ItemHead(token, run.ats, now, 0, run.fields, "c", 1, "", "")
+            self._items += [Item(job_id, b"null", head) for job_id in run.job_ids]
         return len(self._items)
 
     def close(self) -> None:

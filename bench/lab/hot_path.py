@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import Mapping
 from typing import Any, cast
 
 import hiredis
@@ -24,7 +23,7 @@ from oxcart import Job, Oxcart
 from oxcart.connection.connect import pack
 from oxcart.connection.link import Link, Server
 from oxcart.connection.target import RedisTarget
-from oxcart.protocol.exchange import CLAIMED_FIELDS, KEEP_ALL
+from oxcart.protocol.exchange import KEEP_ALL
 from oxcart.protocol.keys import QueueKeys
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Bus
@@ -37,24 +36,20 @@ from oxcart.worker.served_queue import ServedQueue
 WARM_UP = 20
 """Exchanges that are not counted: the first ones learn how long a handler takes, and claim less."""
 
-FIELDS: Mapping[str, str] = {
-    "name": "noop",
-    "data": "{}",
-    "opts": '{"attempts":0,"removeOnComplete":true}',
-    "timestamp": "1790000000000",
-    "delay": "0",
-    "priority": "0",
-}
-
 
 def claimed_job(job_id: int) -> bytes:
     """One job as the script answers it."""
-    values = [_bulk(FIELDS.get(name)) for name in CLAIMED_FIELDS]
-    return b"*3\r\n" + _bulk(str(job_id)) + b":1\r\n" + b"*%d\r\n" % len(values) + b"".join(values)
+    return _bulk(str(job_id)) + _bulk("{}") + _bulk("1790000000000")
 
 
-def _bulk(text: str | None) -> bytes:
-    return b"$-1\r\n" if text is None else b"$%d\r\n%s\r\n" % (len(text), text.encode())
+def _bulk(text: str) -> bytes:
+    return b"$%d\r\n%s\r\n" % (len(text), text.encode())
+
+
+COMMON = (
+    _bulk("noop") + _bulk('{"attempts":0,"removeOnComplete":true}') + b":1\r\n$-1\r\n" + _bulk("0") + b":9\r\n*0\r\n"
+)
+"""What the jobs of a ClaimedRun share."""
 
 
 class CannedLink:
@@ -66,7 +61,6 @@ class CannedLink:
         self.done = asyncio.Event()
         self._answers = answers
         self._reader = hiredis.Reader()
-        self._claimed = 0
         self._jobs = [claimed_job(1_000_000 + number) for number in range(500)]
 
     async def request(self, *command: Any, deadline_seconds: float) -> Any:
@@ -77,11 +71,9 @@ class CannedLink:
         pack((command,))
         head = next(argument for argument in command if isinstance(argument, bytes))
         room = msgpack.unpackb(head)[4]
-        statuses = b"*%d\r\n" % self._claimed + b":0\r\n" * self._claimed
-        jobs = b"*%d\r\n" % room + b"".join(self._jobs[:room])
-        self._claimed = room
+        jobs = b"*%d\r\n" % (3 * room) + b"".join(self._jobs[:room])
         self.jobs.append(room)
-        self._reader.feed(b"*7\r\n" + statuses + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n")
+        self._reader.feed(b"*7\r\n*0\r\n*1\r\n*8\r\n" + COMMON + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n")
         return self._reader.gets()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from oxcart.protocol.exchange import REPEATED, WRITTEN, ClaimedJob, Item, Reply, exchange_command
+from oxcart.protocol.exchange import REPEATED, WRITTEN, ClaimedRun, Item, ItemHead, exchange_command, read_reply
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ours
 
@@ -41,13 +41,16 @@ def run_exchange(
             allow_plain=allow_plain,
         )
     )
-    reply = Reply(*answer)
+    reply = read_reply(answer)
     assert not reply.notes, reply.notes
-    for status in reply.statuses:
+    statuses = reply.statuses or [WRITTEN] * len(finishes)
+    assert len(statuses) == len(finishes)
+    for status in statuses:
         assert isinstance(status, int), status
         assert status in {WRITTEN, REPEATED, -1, -3, -4, -6, -9}
-    written = [status == WRITTEN for status in reply.statuses]
-    return Outcome(written, [_claim(ClaimedJob(*job), token, now_ms) for job in reply.jobs])
+    written = [status == WRITTEN for status in statuses]
+    claims = [_claim(run, job_id, token, now_ms) for run in reply.runs for job_id in run.job_ids]
+    return Outcome(written, claims)
 
 
 def _item(finish: Finish, policy: int) -> Item:
@@ -64,11 +67,9 @@ def _item(finish: Finish, policy: int) -> Item:
     elif finish.kind == "l":
         a = finish.rest_ms
     claim = finish.claim
-    return Item(
-        claim.job_id.encode(), claim.token, claim.ats, claim.processed_on_ms, claim.atm, finish.kind, policy, a, b, c
-    )
+    head = ItemHead(claim.token, claim.ats, claim.processed_on_ms, claim.atm, claim.fields, finish.kind, policy, b, c)
+    return Item(claim.job_id.encode(), a, head)
 
 
-def _claim(job: ClaimedJob, token: str, now_ms: int) -> Claim:
-    attempts_made = job.fields[4]
-    return Claim(job.job_id.decode(), token, job.ats, now_ms, int(attempts_made or 0))
+def _claim(run: ClaimedRun, job_id: bytes, token: str, now_ms: int) -> Claim:
+    return Claim(job_id.decode(), token, run.ats, now_ms, int(run.atm or 0), run.fields)

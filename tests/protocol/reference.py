@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -31,6 +31,8 @@ class Claim:
     ats: int
     processed_on_ms: int
     atm: int
+    fields: int = field(default=0, compare=False)
+    """What our exchange says of its hash, for our exchange to be told again; BullMQ has nothing of the kind."""
 
 
 @dataclass(frozen=True)

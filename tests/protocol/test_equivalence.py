@@ -95,7 +95,7 @@ def test_the_same_when_every_finish_goes_through_bullmqs_own_script(databases: T
 
 
 @pytest.mark.parametrize("is_listed_twice", [False, True], ids=["once", "twice"])
-@pytest.mark.parametrize("order", ["0123", "3210", "013", "12", "43562"])
+@pytest.mark.parametrize("order", ["0123", "3210", "013", "12", "43562", "6543210", "23456", "5634", "06152"])
 def test_jobs_leave_active_one_by_one_or_together(databases: TwoDatabases, order: str, is_listed_twice: bool) -> None:
     """The oldest leave in one command: not so when others end first, or when a fault has listed an id twice."""
     for run in (Run(databases.reference, reference_exchange), Run(databases.ours, run_exchange)):

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from oxcart.protocol.job_options import JobOptions
-from oxcart.worker.claim import Claim
+from oxcart.worker.claim import Claim, Shared
 from oxcart.worker.handler_task import HandlerExited, Starter
 
-CLAIM = Claim(b"7", "token", 1, 0, "greet", b"{}", JobOptions(), 0, 0, 0, None, None, None, None, b"{}")
+CLAIM = Claim(b"7", b"{}", 0, Shared("token", 1, 0, "greet", JobOptions(), b"{}", 0, 0, 0))
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nobody's")
 
 

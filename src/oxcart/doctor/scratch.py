@@ -16,7 +16,7 @@ from oxcart.connection.link import Link, Server
 from oxcart.errors import OxcartError, ServerRefused
 from oxcart.language import tr
 from oxcart.protocol.codec import encode
-from oxcart.protocol.exchange import KEEP_ALL, WRITTEN, ClaimedJob, Item, Reply, exchange_command
+from oxcart.protocol.exchange import KEEP_ALL, Item, ItemHead, Reply, exchange_command, read_reply
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.renew import RENEWED, HeldLock, renew_command
 from oxcart.protocol.scripts import Command, ours
@@ -94,7 +94,21 @@ class ScratchQueue:
         command = exchange_command(
             self.keys, now_ms=now, token=self.token, lock_ms=_LOCK_MS, room=room, items=items, policies=(KEEP_ALL,)
         )
-        return Reply(*await self.run(command, "exchange")), now
+        return read_reply(await self.run(command, "exchange")), now
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    """A job that an exchange handed out, as its end has to name it."""
+
+    job_id: bytes
+    ats: int
+    fields: int
+    processed_on_ms: int
+
+    @classmethod
+    def of(cls, reply: Reply, now: int) -> list[_Claimed]:
+        return [cls(job_id, run.ats, run.fields, now) for run in reply.runs for job_id in run.job_ids]
 
 
 _JOB_IDS = ("doctor-1", "doctor-2")
@@ -136,40 +150,42 @@ async def exercise(scratch: ScratchQueue) -> None:
 
     Raises StepFailed for an answer that must not be, TimeoutError, Unavailable, ServerRefused.
     """
-    claimed, processed_on = await _claim(scratch)
-    await _renew(scratch, claimed, processed_on)
-    await _finish(scratch, claimed, processed_on)
+    claimed = await _claim(scratch)
+    await _renew(scratch, claimed)
+    await _finish(scratch, claimed)
     await _delayed(scratch)
     await _schedule(scratch)
 
 
-async def _claim(scratch: ScratchQueue) -> tuple[ClaimedJob, int]:
+async def _claim(scratch: ScratchQueue) -> _Claimed:
     added = await scratch.step("add", scratch.queue.add("doctor", {"n": 1}, job_id=_JOB_IDS[0]))
     await scratch.let_expire()
     popped = await scratch.step("marker", scratch.link.request("BZPOPMIN", scratch.keys.marker, 1))
     if popped is None:
         raise StepFailed("marker", tr("an added job woke nobody: the marker was not set"))
     reply, now = await scratch.step("claim", scratch.exchange(room=1))
-    if [text(job[0]) for job in reply.jobs] != [added.id]:
+    claimed = _Claimed.of(reply, now)
+    if [text(each.job_id) for each in claimed] != [added.id]:
         raise StepFailed("claim", f"the job that was added was not handed out; notes: {reply.notes!r}"[:200])
     lock = await scratch.step("lock", scratch.link.request("GET", scratch.keys.lock(added.id)))
     if lock is None or text(lock) != scratch.token:
         raise StepFailed("lock", tr("the claim has no lock, or another's"))
-    return ClaimedJob(*reply.jobs[0]), now
+    return claimed[0]
 
 
-async def _renew(scratch: ScratchQueue, claimed: ClaimedJob, processed_on: int) -> None:
-    held = HeldLock(claimed.job_id, scratch.token, claimed.ats, processed_on, 0)
+async def _renew(scratch: ScratchQueue, claimed: _Claimed) -> None:
+    held = HeldLock(claimed.job_id, scratch.token, claimed.ats, claimed.processed_on_ms, 0)
     command = renew_command(scratch.keys, [held], _LOCK_MS)
     statuses = await scratch.step("renew", scratch.run(command, "renew"))
     if list(statuses) != [RENEWED]:
         raise StepFailed("renew", tr("the lock was not renewed: {statuses!r}", statuses=statuses))
 
 
-async def _finish(scratch: ScratchQueue, claimed: ClaimedJob, processed_on: int, *, step: str = "finish") -> None:
-    item = Item(claimed.job_id, scratch.token, claimed.ats, processed_on, 0, "c", 1, encode("ok"), "", "")
+async def _finish(scratch: ScratchQueue, claimed: _Claimed, *, step: str = "finish") -> None:
+    head = ItemHead(scratch.token, claimed.ats, claimed.processed_on_ms, 0, claimed.fields, "c", 1, "", "")
+    item = Item(claimed.job_id, encode("ok"), head)
     reply, _ = await scratch.step(step, scratch.exchange(room=0, items=(item,)))
-    if list(reply.statuses) != [WRITTEN]:
+    if reply.statuses:  # none: it was written
         raise StepFailed(step, tr("the job was not finished: {statuses!r}", statuses=reply.statuses))
     events = await scratch.step("event", scratch.link.request("XRANGE", scratch.keys.events, "-", "+"))
     told = [pairs(fields) for _, fields in events]
@@ -184,20 +200,20 @@ async def _delayed(scratch: ScratchQueue) -> None:
         "add-delayed", scratch.queue.add("doctor", {"n": 2}, job_id=_JOB_IDS[1], delay_seconds=_DELAY_SECONDS)
     )
     await scratch.let_expire()
-    claimed, now = await scratch.step("delayed", _wait_for(scratch, added.id))
+    claimed = await scratch.step("delayed", _wait_for(scratch, added.id))
     if time.monotonic() - began < _DELAY_SECONDS * 0.9:
         raise StepFailed(
             "delayed", tr("a job with a delay of {seconds:g} s was handed out before its time", seconds=_DELAY_SECONDS)
         )
-    await _finish(scratch, claimed, now, step="finish-delayed")
+    await _finish(scratch, claimed, step="finish-delayed")
 
 
-async def _wait_for(scratch: ScratchQueue, job_id: str) -> tuple[ClaimedJob, int]:
+async def _wait_for(scratch: ScratchQueue, job_id: str) -> _Claimed:
     while True:
         reply, now = await scratch.exchange(room=1)
-        for job in reply.jobs:
-            if text(job[0]) == job_id:
-                return ClaimedJob(*job), now
+        for claimed in _Claimed.of(reply, now):
+            if text(claimed.job_id) == job_id:
+                return claimed
         await asyncio.sleep(max(0.01, min(0.1, (reply.next_due_ms - now_ms()) / 1000)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from oxcart.protocol.codec import pack
 from oxcart.protocol.keys import QueueKeys
@@ -21,62 +21,86 @@ Policy = tuple[int, float, int]  # how many (-1 all, 0 none), not older than sec
 KEEP_ALL = (-1, -1, 1000)
 
 
-CLAIMED_FIELDS = (
-    "name",
-    "data",
-    "opts",
-    "ats",
-    "atm",
-    "timestamp",
-    "priority",
-    "rjk",
-    "parentKey",
-    "defa",
-    "stacktrace",
-)
-"""Of a job's hash, in the order in which ClaimedJob.fields has them; `CLAIMED` in exchange.lua is the same list."""
+class ItemHead(NamedTuple):
+    """What verdicts have in common; consecutive ones with equal heads travel as one run. `a` to `c` by kind, as
+    exchange.lua lists them; `fields` as it came with the claim, 0 if unknown.
+    """
 
-USUAL_FIELDS = CLAIMED_FIELDS.index("rjk")
-"""How many of them most jobs have; a job that has none of the others comes without their places."""
-
-
-class Item(NamedTuple):
-    """One verdict on its way in; the fields of `ARGV[2]` in exchange.lua."""
-
-    job_id: bytes
     token: str
     ats: int
     processed_on_ms: int
     atm: int
+    fields: int
     kind: str
     policy: int
-    a: bytes | str | int
     b: bytes | str
     c: bytes | str | int
 
 
-class ClaimedJob(NamedTuple):
-    """One job on its way out: its id, how often it was started (this claim included), and its hash's fields."""
+class Item(NamedTuple):
+    """One verdict on its way in."""
 
     job_id: bytes
+    a: bytes | str | int
+    head: ItemHead
+
+
+_VALUES_PER_JOB = 3
+
+
+class ClaimedRun(NamedTuple):
+    """Jobs on their way out that have this much in common. `ats` is how often each was started (this claim included);
+    `fields` belongs into the verdict's head. `rest` is empty, or rjk, parentKey, defa and stacktrace of a single job.
+    `jobs` has three values a job: id, data, timestamp.
+    """
+
+    name: bytes
+    opts: bytes | None
     ats: int
-    fields: list[bytes | None]  # CLAIMED_FIELDS, or the first USUAL_FIELDS of them
+    atm: bytes | None
+    priority: bytes | None
+    fields: int
+    rest: Sequence[bytes | None]
+    jobs: Sequence[bytes | None]
 
-
-JobRow = Sequence[Any]
-"""A ClaimedJob, or the same three values as they came: a batch need not be copied to be read."""
+    @property
+    def job_ids(self) -> Sequence[bytes]:
+        return cast("Sequence[bytes]", self.jobs[::_VALUES_PER_JOB])
 
 
 class Reply(NamedTuple):
-    """What an exchange answered; statuses are in the order of the items, bytes instead of an int is an error text."""
+    """What an exchange answered. `statuses` are in the order of the items, and none at all if all are WRITTEN; bytes
+    instead of an int is an error text.
+    """
 
     statuses: list[int | bytes]
-    jobs: list[JobRow]
+    runs: list[ClaimedRun]
     notes: list[tuple[bytes, bytes]]
     next_due_ms: int
     limit_ms: int
     blocked: int
     left: int
+
+    @property
+    def claimed(self) -> int:
+        return sum(len(run.jobs) for run in self.runs) // _VALUES_PER_JOB
+
+
+def read_reply(answer: Sequence[Any]) -> Reply:
+    statuses, runs, *others = answer
+    return Reply(statuses, [ClaimedRun(*run) for run in runs], *others)
+
+
+def _in_runs(items: Sequence[Item]) -> list[tuple[Any, ...]]:
+    runs: list[tuple[Any, ...]] = []
+    last: ItemHead | None = None
+    jobs: list[Any] = []
+    for job_id, a, head in items:
+        if head is not last and head != last:
+            last, jobs = head, []
+            runs.append((*head, jobs))
+        jobs += (job_id, a)
+    return runs
 
 
 def exchange_command(
@@ -87,7 +111,7 @@ def exchange_command(
     lock_ms: int,
     room: int,
     free: int | None = None,
-    items: Sequence[tuple[Any, ...]] = (),
+    items: Sequence[Item] = (),
     policies: Sequence[Policy] = (),
     worker_name: str = "",
     allow_plain: bool = True,
@@ -128,7 +152,7 @@ def exchange_command(
         ),
         (
             pack(head),
-            pack(items),
+            pack(_in_runs(items)),
             pack(policies),
         ),
     )

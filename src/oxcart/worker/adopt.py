@@ -15,13 +15,15 @@ from dataclasses import dataclass
 
 from oxcart.connection.link import Link, Server
 from oxcart.errors import OxcartError
-from oxcart.protocol.exchange import CLAIMED_FIELDS, ClaimedJob
+from oxcart.protocol.exchange import ClaimedRun
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobAdopted
 from oxcart.worker.exchange import Take
 from oxcart.worker.served_queue import ServedQueue
 
 _LOCKS_PER_REQUEST = 1000
+_FACTS = ("name", "opts", "ats", "atm", "priority", "data", "timestamp", "processedOn")
+_RARE_FACTS = ("rjk", "parentKey", "defa", "stacktrace")  # the order of ClaimedRun.rest
 
 
 @dataclass(slots=True)
@@ -98,12 +100,12 @@ class Adopter:
         ours = [(job_id, lock) for job_id, lock in zip(ids, locks, strict=True) if lock in self._given_up]
         if not ours:
             return 0
-        commands = [("HMGET", base + job_id, *CLAIMED_FIELDS, "processedOn") for job_id, _ in ours]
+        commands = [("HMGET", base + job_id, *_FACTS, *_RARE_FACTS) for job_id, _ in ours]
         for (job_id, lock), facts in zip(ours, await self._link.requests(commands), strict=True):
             if isinstance(facts, Exception) or job_id in queue.held:
                 continue
-            *fields, processed_on = facts
-            job = ClaimedJob(job_id, int(fields[3] or 0), fields)
+            name, opts, ats, atm, priority, data, timestamp, processed_on, *rest = facts
+            run = ClaimedRun(name or b"", opts, int(ats or 0), atm, priority, 0, rest, (job_id, data, timestamp))
             self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
-            self._take(queue, [job], lock.decode(), int(processed_on or 0))
+            self._take(queue, [run], lock.decode(), int(processed_on or 0))
         return len(ours)

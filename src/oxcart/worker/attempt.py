@@ -122,8 +122,9 @@ class Attempt:
         """
         self.started = time.monotonic()
         claim, spec, workplace = self.claim, self.spec, self._workplace
-        if claim.deferred_failure is not None:
-            self.decide_without_running(Failed(claim.deferred_failure, None))
+        shared = claim.shared
+        if shared.deferred_failure is not None:
+            self.decide_without_running(Failed(shared.deferred_failure, None))
             return
         assert spec is not None
         try:
@@ -134,15 +135,15 @@ class Attempt:
             return
         self.job = job = Job(
             claim.job_id.decode("utf-8", "replace"),
-            claim.name,
+            shared.name,
             data,
             queue_name=queue_name,
-            attempts_made=claim.atm,
+            attempts_made=shared.atm,
             channel=workplace.channel,
             timestamp_ms=claim.timestamp_ms,
-            priority=claim.priority,
-            parent_key=claim.parent_key,
-            keep_logs=claim.options.keep_logs,
+            priority=shared.priority,
+            parent_key=shared.parent_key,
+            keep_logs=shared.options.keep_logs,
         )
         job._cancelled = self._is_cancelled  # noqa: SLF001 - the attempt is the job's other half
         job._lock_uncertain = self._is_lock_uncertain  # noqa: SLF001
@@ -277,10 +278,10 @@ class Attempt:
         Source: BullMQ job.ts, shouldRetryJob; a strategy's -1 means no more attempts.
         """
         claim = self.claim
-        if claim.atm + 1 >= attempts_allowed(claim, self.spec):
+        if claim.shared.atm + 1 >= attempts_allowed(claim, self.spec):
             return self._failed_for_good(reason, error)
         backoff = claim.options.backoff or (self.spec.backoff if self.spec is not None else None)
-        delay = delay_ms(backoff, claim.atm + 1)
+        delay = delay_ms(backoff, claim.shared.atm + 1)
         if delay is None and backoff is not None:
             delay = self._custom_delay(backoff.kind, error)
             if delay is None:
@@ -299,7 +300,7 @@ class Attempt:
             return None
         cause = error if error is not None else TimeoutError("timed out")
         try:
-            return round(strategy(self.claim.atm + 1, kind, cause, self.job))  # type: ignore[arg-type]
+            return round(strategy(self.claim.shared.atm + 1, kind, cause, self.job))  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - a user's function, at the border around a handler
             return None
 
@@ -309,7 +310,7 @@ class Attempt:
     def _stacktrace(self, error: BaseException | None, reason: str) -> bytes:
         """The job's stack traces with this one appended, a JSON array of strings as Node keeps it."""
         try:
-            traces = json.loads(self.claim.stacktrace) if self.claim.stacktrace else []
+            traces = json.loads(self.claim.shared.stacktrace) if self.claim.shared.stacktrace else []
         except ValueError:
             traces = []
         limit = self.claim.options.stack_trace_limit
@@ -325,7 +326,7 @@ class Attempt:
     @property
     def waited_ms(self) -> float:
         """From when the job was added, or became due, to its claim; clocks of different machines may differ."""
-        return max(0.0, self.claim.processed_on_ms - (self.claim.timestamp_ms or now_ms()))
+        return max(0.0, self.claim.shared.processed_on_ms - (self.claim.timestamp_ms or now_ms()))
 
 
 def _reason(error: BaseException) -> str:

@@ -5,61 +5,77 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oxcart.handlers import HandlerSpec
-from oxcart.protocol.exchange import USUAL_FIELDS, JobRow
+from oxcart.protocol.exchange import ClaimedRun
 from oxcart.protocol.job_options import JobOptions, read_options
 
 
-@dataclass(slots=True, eq=False)
-class Claim:
-    """One job in our hands, and the right to write its end (design, decision 6)."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What jobs that were claimed alike have in common; most of what a claim is."""
 
-    job_id: bytes
     token: str
     ats: int
     processed_on_ms: int
     name: str
-    data: bytes
     options: JobOptions
-    atm: int
-    timestamp_ms: int
-    priority: int
-    scheduler_id: str | None
-    parent_key: str | None
-    deferred_failure: str | None
-    stacktrace: bytes | None
     raw_options: bytes
+    atm: int
+    priority: int
+    fields: int
+    scheduler_id: str | None = None
+    parent_key: str | None = None
+    deferred_failure: str | None = None
+    stacktrace: bytes | None = None
 
 
-def read_claim(job: JobRow, token: str, processed_on_ms: int) -> Claim:
-    """One job of an exchange's answer. A field that cannot be read counts as absent: the job must stay finishable."""
-    job_id, ats, fields = job
-    name, data, opts, _, atm, timestamp, priority = fields[:USUAL_FIELDS]
-    claim = Claim(  # by position: 15 names cost each job more than reading the values
-        job_id,
+class Claim:
+    """One job in our hands, and the right to write its end (design, decision 6)."""
+
+    __slots__ = ("data", "job_id", "shared", "timestamp_ms")
+
+    def __init__(self, job_id: bytes, data: bytes, timestamp_ms: int, shared: Shared) -> None:
+        self.job_id = job_id
+        self.data = data
+        self.timestamp_ms = timestamp_ms
+        self.shared = shared
+
+    @property
+    def name(self) -> str:
+        return self.shared.name
+
+    @property
+    def options(self) -> JobOptions:
+        return self.shared.options
+
+
+def read_claims(run: ClaimedRun, token: str, processed_on_ms: int) -> list[Claim]:
+    """The jobs of one run. A field that cannot be read counts as absent: the job must stay finishable."""
+    scheduler, parent, deferred, stacktrace = run.rest or (None, None, None, None)
+    shared = Shared(
         token,
-        ats,
+        run.ats,
         processed_on_ms,
-        name.decode("utf-8", "replace") if name else "",
-        data or b"{}",
-        read_options(opts or b""),
-        _int(atm) if atm else 0,
-        _int(timestamp) if timestamp else 0,
-        _int(priority) if priority else 0,
-        None,
-        None,
-        None,
-        None,
-        opts or b"{}",
+        run.name.decode("utf-8", "replace"),
+        read_options(run.opts or b""),
+        run.opts or b"{}",
+        _int(run.atm),
+        _int(run.priority),
+        run.fields,
+        _text(scheduler),
+        _text(parent),
+        _text(deferred),
+        stacktrace,
     )
-    if len(fields) > USUAL_FIELDS:
-        scheduler, parent, deferred, claim.stacktrace = fields[USUAL_FIELDS:]
-        claim.scheduler_id, claim.parent_key, claim.deferred_failure = _text(scheduler), _text(parent), _text(deferred)
-    return claim
+    values = iter(run.jobs)
+    return [
+        Claim(job_id, data or b"{}", _int(timestamp), shared)  # type: ignore[arg-type]  # a job without an id is none
+        for job_id, data, timestamp in zip(values, values, values, strict=True)
+    ]
 
 
-def _int(value: bytes) -> int:
+def _int(value: bytes | None) -> int:
     try:
-        return int(value)
+        return int(value) if value else 0
     except ValueError:
         return 0
 

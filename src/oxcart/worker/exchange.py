@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -18,7 +19,7 @@ from oxcart.clock import now_ms
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link, Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
-from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, JobRow, Policy, Reply, exchange_command
+from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, ClaimedRun, Policy, Reply, exchange_command, read_reply
 from oxcart.protocol.scripts import ours
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
@@ -34,7 +35,7 @@ ANSWER_WITHIN_SECONDS = 15.0
 
 _DONE = frozenset({WRITTEN, REPEATED})
 
-Take = Callable[[ServedQueue, Sequence[JobRow], str, int], None]
+Take = Callable[[ServedQueue, Sequence[ClaimedRun], str, int], None]
 GiveUp = Callable[[ServedQueue, str], None]
 
 
@@ -118,7 +119,7 @@ class Exchanger:
             raise
         else:
             self._board.round_trip_seconds = smoothed(self._board.round_trip_seconds, time.monotonic() - asked_at)
-            self._answered(work, token, now, Reply(*reply), policies)
+            self._answered(work, token, now, read_reply(reply), policies)
 
     async def _ask(self, command: Sequence[Any]) -> Any:
         try:
@@ -196,16 +197,16 @@ class Exchanger:
             self._read_claims(work, reply)
         if reply.left:
             queue.hot = True
-        if reply.jobs:
+        if reply.runs:
             queue.last_job_at = board.last_answer_at
-            self._take(queue, reply.jobs, token, now)
+            self._take(queue, reply.runs, token, now)
         board.answered.set()
         if not queue.hot:
             board.calm.set()
 
     def _read_claims(self, work: Work, reply: Reply) -> None:
         queue, board = work.queue, self._board
-        claimed = len(reply.jobs)
+        claimed = reply.claimed
         queue.abundant = claimed == work.room
         if not queue.abundant and queue.wakes == work.wakes:
             queue.hot = False
@@ -239,7 +240,7 @@ class Exchanger:
         finished: list[FinishedJob] = []
         held = queue.held
         troubled = False
-        for attempt, status in zip(batch, statuses, strict=True):
+        for attempt, status in zip(batch, statuses or repeat(WRITTEN, len(batch)), strict=True):
             if status in _DONE:
                 job_id = attempt.claim.job_id
                 if held.get(job_id) is attempt:

@@ -12,7 +12,7 @@ from oxcart.clock import now_ms
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, OxcartError
 from oxcart.handlers import Handlers
-from oxcart.protocol.exchange import JobRow
+from oxcart.protocol.exchange import ClaimedRun
 from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
@@ -20,7 +20,7 @@ from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobNameUnknown, J
 from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, Returned
 from oxcart.worker.attempt import Attempt, CancelReason, Workplace
 from oxcart.worker.board import Board
-from oxcart.worker.claim import Claim, read_claim
+from oxcart.worker.claim import read_claims
 from oxcart.worker.context import QueueChannel
 from oxcart.worker.handler_task import Starter
 from oxcart.worker.pools import Threads
@@ -80,11 +80,15 @@ class Intake:
     def unknown_names(self) -> Sequence[str]:
         return tuple(self.unknown)
 
-    def take(self, queue: ServedQueue, jobs: Sequence[JobRow], token: str, processed_on_ms: int) -> None:
+    def take(self, queue: ServedQueue, runs: Sequence[ClaimedRun], token: str, processed_on_ms: int) -> None:
         """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop."""
         workplace = self._workplaces.get(queue) or self._set_up(queue)
         now = time.monotonic()
-        attempts = [self._hold(queue, workplace, read_claim(job, token, processed_on_ms), now) for job in jobs]
+        attempts: list[Attempt] = []
+        for run in runs:
+            claims = read_claims(run, token, processed_on_ms)
+            spec = self._handlers.get(claims[0].name)
+            attempts += [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
         is_late = now_ms() - processed_on_ms > self._settings.lock_duration_ms / 3
         if is_late and not self._board.stopping:
             self._prepare(self._confirm_then_begin(queue, attempts), f"confirm:{token}")
@@ -107,12 +111,12 @@ class Intake:
         )
         return workplace
 
-    def _hold(self, queue: ServedQueue, workplace: Workplace, claim: Claim, now: float) -> Attempt:
-        attempt = Attempt(claim, self._handlers.get(claim.name), workplace, now)
-        earlier = queue.held.get(claim.job_id)
+    def _hold(self, queue: ServedQueue, attempt: Attempt) -> Attempt:
+        job_id = attempt.claim.job_id
+        earlier = queue.held.get(job_id)
         if earlier is not None:
             self.claim_lost(queue, earlier)
-        queue.held[claim.job_id] = attempt
+        queue.held[job_id] = attempt
         return attempt
 
     async def _confirm_then_begin(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> None:
@@ -135,8 +139,8 @@ class Intake:
         self._board.slot_taken(queue)
         if self._board.stopping:
             attempt.decide_without_running(Interrupted())
-        elif attempt.claim.scheduler_id is not None:
-            self._prepare(self._advance(queue, attempt), f"schedule:{attempt.claim.scheduler_id}")
+        elif attempt.claim.shared.scheduler_id is not None:
+            self._prepare(self._advance(queue, attempt), f"schedule:{attempt.claim.shared.scheduler_id}")
         else:
             self._start(queue, attempt)
 
@@ -186,7 +190,7 @@ class Intake:
 
     # -------------------------------------------------------------------------------------------- starting
     def _start(self, queue: ServedQueue, attempt: Attempt) -> None:
-        if attempt.spec is None and attempt.claim.deferred_failure is None:
+        if attempt.spec is None and attempt.claim.shared.deferred_failure is None:
             self._handle_unknown(queue, attempt)
             return
         if self._announces_starts:
@@ -197,17 +201,18 @@ class Intake:
     async def _advance(self, queue: ServedQueue, attempt: Attempt) -> None:
         """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""
         claim = attempt.claim
+        scheduler_id = claim.shared.scheduler_id or ""
         try:
             await advance_schedule(
                 self._link,
                 queue.keys,
-                claim.scheduler_id or "",
+                scheduler_id,
                 claim.job_id.decode("utf-8", "replace"),
-                raw_opts=claim.raw_options,
+                raw_opts=claim.shared.raw_options,
                 now_ms=now_ms(),
             )
         except InvalidInput as error:
-            self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {claim.scheduler_id} has no next run: {error}"))
+            self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {scheduler_id} has no next run: {error}"))
         except OxcartError:
             if attempt.verdict is None:
                 attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, assert_never
+from typing import assert_never
 
 from oxcart.handlers import HandlerSpec
 from oxcart.protocol import exchange as wire
 from oxcart.protocol.codec import pack
-from oxcart.protocol.exchange import Item, Policy
+from oxcart.protocol.exchange import Item, ItemHead, Policy
 from oxcart.protocol.job_options import KeepJobs
 from oxcart.queue.options import parse_keep
 from oxcart.settings import KeepPolicy
@@ -26,7 +26,7 @@ from oxcart.verdicts import (
     WaitingForChildren,
 )
 from oxcart.worker.attempt import Attempt
-from oxcart.worker.claim import attempts_allowed
+from oxcart.worker.claim import Shared, attempts_allowed
 
 
 class Policies:
@@ -35,6 +35,8 @@ class Policies:
     def __init__(self, keep_completed: Policy, keep_failed: Policy) -> None:
         self._defaults = {"c": keep_completed, "f": keep_failed}
         self._numbers: dict[Policy, int] = {}
+        self._completed_of: Shared | None = None
+        self._completed_head: ItemHead | None = None
 
     def number(self, attempt: Attempt, kind: str) -> int:
         policy = self.of(attempt, kind)
@@ -45,6 +47,13 @@ class Policies:
         options, spec = attempt.claim.options, attempt.spec
         own = options.keep_completed if kind == "c" else options.keep_failed
         return own.policy if own is not None else _declared(spec, kind) or self._defaults[kind]
+
+    def completed_head(self, attempt: Attempt) -> ItemHead:
+        """Of the jobs that were claimed alike and completed, which most of an exchange are: one head."""
+        shared = attempt.claim.shared
+        if self._completed_head is None or self._completed_of is not shared:
+            self._completed_of, self._completed_head = shared, _head(shared, "c", self.number(attempt, "c"))
+        return self._completed_head
 
     @property
     def in_order(self) -> list[Policy]:
@@ -59,22 +68,16 @@ def _declared(spec: HandlerSpec | None, kind: str) -> Policy | None:
     return parse_keep(name, setting).policy if setting is not None else None
 
 
-def item_of(attempt: Attempt, policies: Policies) -> tuple[Any, ...]:
-    """The wire form of an attempt's verdict: an Item, or for most of them the part of one that is not empty."""
-    claim, verdict = attempt.claim, attempt.verdict
+def item_of(attempt: Attempt, policies: Policies) -> Item:
+    """The wire form of an attempt's verdict."""
+    verdict = attempt.verdict
     if isinstance(verdict, Completed):
-        policy = policies.number(attempt, "c")
-        return (
-            claim.job_id,
-            claim.token,
-            claim.ats,
-            claim.processed_on_ms,
-            claim.atm,
-            "c",
-            policy,
-            verdict.returnvalue,
-        )
+        return Item(attempt.claim.job_id, verdict.returnvalue, policies.completed_head(attempt))
     return _other_item(attempt, verdict, policies)
+
+
+def _head(shared: Shared, kind: str, policy: int, b: bytes | str = "", c: bytes | str | int = "") -> ItemHead:
+    return ItemHead(shared.token, shared.ats, shared.processed_on_ms, shared.atm, shared.fields, kind, policy, b, c)
 
 
 def _other_item(attempt: Attempt, verdict: Verdict | None, policies: Policies) -> Item:
@@ -83,7 +86,7 @@ def _other_item(attempt: Attempt, verdict: Verdict | None, policies: Policies) -
     def item(
         kind: str, policy: int = 0, a: bytes | str | int = "", b: bytes | str = "", c: bytes | str | int = ""
     ) -> Item:
-        return Item(claim.job_id, claim.token, claim.ats, claim.processed_on_ms, claim.atm, kind, policy, a, b, c)
+        return Item(claim.job_id, a, _head(claim.shared, kind, policy, b, c))
 
     match verdict:
         case Failed(reason, stacktrace):
@@ -169,7 +172,7 @@ def finished_job(attempt: Attempt) -> FinishedJob:
         VERDICT_NAMES[type(verdict)],
         attempt.run_ms,
         attempt.waited_ms,
-        claim.atm + 1,
+        claim.shared.atm + 1,
         reason,
         retry_in,
     )

@@ -157,7 +157,8 @@ class LockRenewer:
 
     def _renew_chunk(self, queue: ServedQueue, held: list[Attempt]) -> bool:
         locks = [
-            HeldLock(c.job_id, c.token, c.ats, c.processed_on_ms, c.atm) for c in (attempt.claim for attempt in held)
+            HeldLock(c.job_id, c.shared.token, c.shared.ats, c.shared.processed_on_ms, c.shared.atm)
+            for c in (attempt.claim for attempt in held)
         ]
         asked_at = time.monotonic()
         try:

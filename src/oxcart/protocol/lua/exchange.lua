@@ -10,8 +10,10 @@
          11 marker  12 completed  13 failed  14 waiting-children
   ARGV   1 msgpack {prefix, now ms, claim token, lock ms, room, byte limit, promotion limit, plain allowed 0/1,
                     worker name or '', free}
-         2 msgpack [item …]      item: {id, token, ats, processedOn, atm, kind, policy index, a, b, c}
-             kind  c completed   a returnvalue (b and c may be missing)
+         2 msgpack [run …]       consecutive verdicts that differ in id and a only:
+                                 {token, ats, processedOn, atm, fields, kind, policy index, b, c, [id, a, id, a …]}
+             fields how many fields the job's hash had when it was claimed, if it was bare then; else 0
+             kind  c completed   a returnvalue
                    f failed      a reason  b stacktrace or ''  c attempts
                    d delayed     a delay ms  b '1' skip attempt, '0' count it  c msgpack fields or ''
                    r retry now   a 'LPUSH' or 'RPUSH'  c msgpack fields or ''
@@ -21,9 +23,13 @@
          3 msgpack [policy …]    policy: {count, age seconds or -1, limit}; count -1 keeps all, 0 keeps none
   Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked, claimable left 0/1}
          blocked  0 no   1 maxed   2 paused
+         statuses in the order of the verdicts; none at all if all of them are 0
          status   0 written   1 had been written before   -1 no such job   -3 not there to be finished
                   -4 pending children   -6 claimed by another   -9 failed children   'text' an error, nothing written
-         job      {id, ats, [the fields of CLAIMED: all, or the first seven]}
+         jobs     runs of jobs that differ in id, data and timestamp only:
+                  {name, opts, ats, atm, priority, fields, [rjk, parentKey, defa, stacktrace] or [],
+                   [id, data, timestamp, id, data, timestamp …]}
+                  fields  for the verdict, as above
          note     {id, text}     a queue entry without a readable job: taken out
   Source: BullMQ moveToFinished-14, moveToActive-11 (the scripts that this one stands for).
 ]]
@@ -46,11 +52,25 @@ local paused, concurrency, limiter_max = meta[1], tonumber(meta[2]), tonumber(me
 --- @include "exchange_pause"
 
 -- ------------------------------------------------------------------------------------------------ verdicts
-local items = cmsgpack.unpack(ARGV[2])
+local ids, values, verdicts = {}, {}, {}   -- of each verdict: its job, its `a`, and what it shares with its run
+local job_keys, lock_keys = {}, {}
+for _, run in ipairs(cmsgpack.unpack(ARGV[2])) do
+  local shared = {
+    token = run[1], ats = run[2], processed_on = run[3], atm = run[4], fields = run[5],
+    kind = run[6], policy = run[7], b = run[8], c = run[9],
+  }
+  local jobs = run[10]
+  for i = 1, #jobs, 2 do
+    local n = #ids + 1
+    ids[n], values[n], verdicts[n] = jobs[i], jobs[i + 1], shared
+    job_keys[n] = prefix .. jobs[i]
+    lock_keys[n] = job_keys[n] .. ':lock'
+  end
+end
 local policies = cmsgpack.unpack(ARGV[3])
 local statuses, locks, settled = {}, {}, {}
 local doomed, unstalled = {}, {}        -- keys to delete, ids to take out of `stalled`: in one command each
-local kept = {}                          -- policy index -> 'completed'/'failed' -> {score, id, score, id, …}
+local kept = {}                          -- policy index -> 'completed'/'failed' -> what flush() has to write
 local upstream_only = {}                 -- the same shape: these finishes may not be plain
 local last_finish_was_plain = false
 
@@ -61,11 +81,9 @@ local function in_blocks(list, size, use)
 end
 
 local function read_locks()
-  in_blocks(items, 1000, function(from, to)
-    local names = {}
-    for i = from, to do names[#names + 1] = prefix .. items[i][1] .. ':lock' end
-    local values = call('MGET', unpack(names))
-    for i = from, to do locks[i] = values[i - from + 1] end
+  in_blocks(ids, 1000, function(from, to)
+    local found = call('MGET', unpack(lock_keys, from, to))
+    for i = from, to do locks[i] = found[i - from + 1] end
   end)
 end
 
@@ -74,37 +92,43 @@ end
 --- @include "exchange_settle"
 
 -- A job whose key became something else cannot be ended; left in `active` it would break the stalled checks.
-local function take_out_if_unreadable(item)
-  local kind = call('TYPE', prefix .. item[1]).ok
+local function take_out_if_unreadable(i)
+  local kind = call('TYPE', job_keys[i]).ok
   if kind == 'hash' or kind == 'none' then return end
   flush()
-  call('LREM', active, -1, item[1])
-  call('SREM', KEYS[5], item[1])
-  call('DEL', prefix .. item[1] .. ':lock')
+  call('LREM', active, -1, ids[i])
+  call('SREM', KEYS[5], ids[i])
+  call('DEL', lock_keys[i])
 end
 
 local last_run                              -- the policy and state that the last kept finish was under
-local function begins_new_run(item)
-  if item[6] ~= 'c' and item[6] ~= 'f' then return false end
-  if policies[item[7]][1] == 0 then return false end
-  local run = item[7] .. item[6]
+local function begins_new_run(verdict)
+  if verdict.kind ~= 'c' and verdict.kind ~= 'f' then return false end
+  if policies[verdict.policy][1] == 0 then return false end
+  local run = verdict.policy .. verdict.kind
   local is_new = last_run ~= nil and last_run ~= run
   last_run = run
   return is_new
 end
 
-if #items > 0 then
+if #ids > 0 then
   read_locks()
   look_at_retention()
   look_beside_jobs()
-  for i, item in ipairs(items) do
-    if begins_new_run(item) then flush() end
-    local ok, status = pcall(settle, i, item)
+  local all_are_written, last_verdict = true, nil
+  for i, verdict in ipairs(verdicts) do
+    if verdict ~= last_verdict then
+      last_verdict = verdict
+      if begins_new_run(verdict) then flush() end
+    end
+    local ok, status = pcall(settle, i)
     statuses[i] = ok and status or text_of(status)
-    if not ok then pcall(take_out_if_unreadable, item) end
+    if status ~= 0 then all_are_written = false end
+    if not ok then pcall(take_out_if_unreadable, i) end
   end
   flush()
   announce_if_drained()
+  if all_are_written then statuses = {} end
 end
 
 -- ------------------------------------------------------------------------------------------------ claims
@@ -132,10 +156,10 @@ end
 
 -- Who claims less than there is wakes the next one.
 local left = 0
-if (#jobs > 0 or #items > 0) and limit_ms == 0 and not is_blocked()
+if (claimed > 0 or #ids > 0) and limit_ms == 0 and not is_blocked()
   and (call('EXISTS', wait) == 1 or call('EXISTS', prioritized) == 1) then
   left = 1
   call('ZADD', KEYS[11], '0', '0')
 end
 
-return { statuses, jobs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left }
+return { statuses, runs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left }

@@ -4,16 +4,28 @@ local oldest, is_there, leaving = {}, {}, 0 -- the end of the list, which of its
 local has_looked = false
 
 local function look_at_oldest()
-  local ids = pcall_redis('LRANGE', active, -#items, -1)
-  if ids.err then return end                -- a key of the wrong type: each job's own LREM says so
-  for _, id in ipairs(ids) do
-    if is_there[id] then                    -- twice in the list: LREM knows which of them goes
-      is_there = {}
+  local size = #ids
+  while true do
+    local found = pcall_redis('LRANGE', active, -size, -1)
+    if found.err then return end            -- a key of the wrong type: each job's own LREM says so
+    is_there = {}
+    for _, id in ipairs(found) do
+      if is_there[id] then                  -- twice in the list: LREM knows which of them goes
+        is_there = {}
+        return
+      end
+      is_there[id] = true
+    end
+    local hits = 0
+    for _, id in ipairs(ids) do
+      if is_there[id] then hits = hits + 1 end
+    end
+    if hits * 2 >= #ids or #found < size or size > #ids then
+      oldest = found
       return
     end
-    is_there[id] = true
+    size = 4 * size                         -- another exchange has older ones: these are a little further in
   end
-  oldest = ids
 end
 
 -- False if the job was not there. The first one leaves at once: a script that has written before is let through by a
@@ -22,7 +34,7 @@ local function leave_active(id)
   if not has_looked then
     has_looked = true
     local was_there = call('LREM', active, -1, id) > 0
-    if #items > 1 then look_at_oldest() end
+    if #ids > 1 then look_at_oldest() end
     return was_there
   end
   if not is_there[id] then return call('LREM', active, -1, id) > 0 end
@@ -33,14 +45,19 @@ end
 
 local function flush_active()
   if leaving > 0 then
-    local still_there = false
-    for i = #oldest - leaving + 1, #oldest do still_there = still_there or is_there[oldest[i]] end
-    if not still_there then
+    local staying = {}
+    for _, id in ipairs(oldest) do
+      if is_there[id] then staying[#staying + 1] = id end
+    end
+    if #staying == 0 or oldest[#staying] == staying[#staying] then -- who stays is younger than who leaves
       call('LTRIM', active, 0, -leaving - 1)
-    else
+    elseif leaving <= 4 then
       for _, id in ipairs(oldest) do
         if not is_there[id] then call('LREM', active, -1, id) end
       end
+    else                                    -- each LREM would walk past all that stay
+      call('LTRIM', active, 0, -#oldest - 1)
+      in_blocks(staying, 1000, function(from, to) call('RPUSH', active, unpack(staying, from, to)) end)
     end
   end
   oldest, is_there, leaving = {}, {}, 0

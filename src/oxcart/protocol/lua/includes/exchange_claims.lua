@@ -1,8 +1,7 @@
 -- Which jobs come out? `wait` first, the oldest first, then the most urgent of `prioritized`, as moveToActive has it.
--- CLAIMED: what a worker needs of a job, in this order. Most jobs have none of the last four, which are left out then.
-local CLAIMED = { 'name', 'data', 'opts', 'ats', 'atm', 'timestamp', 'priority', 'rjk', 'parentKey', 'defa', 'stacktrace' }
 local ats_as_text = {}                      -- a number given to call() is formatted anew each time
-local jobs, notes = {}, {}
+local runs, notes = {}, {}                  -- what is handed out: jobs that have much in common together
+local claimed = 0                           -- how many jobs
 
 local function is_blocked()
   return paused or (concurrency and call('LLEN', active) >= concurrency)
@@ -43,50 +42,85 @@ local function limited_for()
   return 0
 end
 
+local run, jobs_of_run = nil, 0
+local function hand_out(id, data, timestamp, name, opts, ats, atm, priority, fields, rest)
+  if not run or rest or run[7][1] ~= nil or run[2] ~= opts or run[1] ~= name or run[3] ~= ats or run[4] ~= atm
+    or run[5] ~= priority or run[6] ~= fields then
+    run, jobs_of_run = { name, opts, ats, atm, priority, fields, rest or {}, {} }, 0
+    runs[#runs + 1] = run
+  end
+  local jobs, n = run[8], jobs_of_run
+  jobs[n + 1], jobs[n + 2], jobs[n + 3] = id, data, timestamp
+  jobs_of_run = n + 3
+  claimed = claimed + 1
+end
+
 local bytes = 0
 -- 'claimed', 'dropped' (nothing there to run), or 'stop' (no more in this exchange).
 local function claim(id)
   local job = prefix .. id
-  local facts = pcall_redis('HMGET', job, unpack(CLAIMED))
+  local facts = pcall_redis('HGETALL', job) -- in one scan; to look for the fields that a job may have takes one for each
   if facts.err then
     notes[#notes + 1] = { id, facts.err }
     return 'dropped'
   end
-  if not facts[1] then
-    notes[#notes + 1] = { id, call('EXISTS', job) == 0 and 'its hash is missing' or 'its hash has no name' }
+  local name, data, opts, timestamp, priority, ats, atm = false, false, false, false, false, false, false
+  local rjk, parent_key, defa, stacktrace = false, false, false, false
+  local is_bare, fields = true, #facts / 2 + (worker_name ~= '' and 3 or 2)
+  for i = 1, #facts, 2 do
+    local field, value = facts[i], facts[i + 1]
+    if field == 'name' then name = value
+    elseif field == 'data' then data = value
+    elseif field == 'opts' then opts = value
+    elseif field == 'timestamp' then timestamp = value
+    elseif field == 'priority' then priority = value
+    elseif field == 'ats' then ats, fields = value, fields - 1
+    elseif field == 'processedOn' then fields = fields - 1
+    elseif field == 'pb' then
+      if worker_name ~= '' then fields = fields - 1 end
+    elseif field == 'atm' then atm, is_bare = value, false
+    elseif field == 'rjk' then rjk = value
+    elseif field == 'parentKey' then parent_key, is_bare = value, false
+    elseif field == 'parent' or field == 'deid' then is_bare = false
+    elseif field == 'defa' then defa, is_bare = value, false
+    elseif field == 'stacktrace' then stacktrace = value
+    end
+  end
+  if not name then
+    notes[#notes + 1] = { id, #facts == 0 and 'its hash is missing' or 'its hash has no name' }
     return 'dropped'
   end
-  local size = facts[2] and #facts[2] or 0
-  if #jobs > 0 and bytes + size > byte_limit then return 'stop' end
+  local size = data and #data or 0
+  if claimed > 0 and bytes + size > byte_limit then return 'stop' end
   local locked = pcall_redis('SET', job .. ':lock', claim_token, 'PX', lock_text)
   if locked.err then
     notes[#notes + 1] = { '', locked.err }
     return 'stop'
   end
   bytes = bytes + size
-  local ats = (tonumber(facts[4]) or 0) + 1
-  local ats_text = ats_as_text[ats] or string.format('%d', ats)
-  ats_as_text[ats] = ats_text
+  local starts = (tonumber(ats) or 0) + 1
+  local starts_text = ats_as_text[starts] or string.format('%d', starts)
+  ats_as_text[starts] = starts_text
   call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
   if worker_name ~= '' then
-    call('HSET', job, 'processedOn', now_text, 'ats', ats_text, 'pb', worker_name)
+    call('HSET', job, 'processedOn', now_text, 'ats', starts_text, 'pb', worker_name)
   else
-    call('HSET', job, 'processedOn', now_text, 'ats', ats_text)
+    call('HSET', job, 'processedOn', now_text, 'ats', starts_text)
   end
-  if limiter_max and not facts[10] and call('INCR', KEYS[6]) == 1 then
+  if limiter_max and not defa and call('INCR', KEYS[6]) == 1 then
     call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))
   end
-  if not (facts[8] or facts[9] or facts[10] or facts[11]) then facts[8] = nil end
-  jobs[#jobs + 1] = { id, ats, facts }
+  local rest = (rjk or parent_key or defa or stacktrace) and { rjk, parent_key, defa, stacktrace } or nil
+  hand_out(id, data, timestamp, name, opts, starts, atm, priority, is_bare and fields or 0, rest)
   return 'claimed'
 end
 
 local stopped, limit_ms = false, 0
 
 local function claim_all(ids, take)
-  local taken, claimed = {}, {}
+  local taken, locked = {}, {}
   for _, id in ipairs(ids) do
-    if #jobs >= room then break end
+    if claimed >= room then break end
     if limiter_max then
       limit_ms = limited_for()
       if limit_ms > 0 then
@@ -101,16 +135,16 @@ local function claim_all(ids, take)
       break
     end
     taken[#taken + 1] = id
-    if outcome == 'claimed' then claimed[#claimed + 1] = id end
+    if outcome == 'claimed' then locked[#locked + 1] = id end
   end
   if #taken > 0 then take(taken) end
-  in_blocks(claimed, 1000, function(from, to) call('LPUSH', active, unpack(claimed, from, to)) end)
+  in_blocks(locked, 1000, function(from, to) call('LPUSH', active, unpack(locked, from, to)) end)
   return #taken
 end
 
 local function claim_waiting()
-  while not stopped and #jobs < room do
-    local ids = call('LRANGE', wait, -(room - #jobs), -1)
+  while not stopped and claimed < room do
+    local ids = call('LRANGE', wait, -(room - claimed), -1)
     if #ids == 0 then return end
     local oldest_first = {}
     for i = 1, #ids do oldest_first[i] = ids[#ids - i + 1] end
@@ -119,8 +153,8 @@ local function claim_waiting()
 end
 
 local function claim_prioritized()
-  while not stopped and #jobs < room do
-    local ids = call('ZRANGE', prioritized, 0, room - #jobs - 1)
+  while not stopped and claimed < room do
+    local ids = call('ZRANGE', prioritized, 0, room - claimed - 1)
     if #ids == 0 then
       -- BullMQ looks at the limit first, and a limited queue keeps its counter.
       if limiter_max then limit_ms = limited_for() end

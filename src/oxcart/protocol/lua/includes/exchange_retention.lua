@@ -2,38 +2,57 @@
 -- What a job may have beside its hash and its lock.
 local BESIDE_A_JOB = { ':logs', ':dependencies', ':processed', ':failed', ':unsuccessful' }
 
+-- What stays of a finished job: `write` is {job, attempts made, returnvalue or failedReason, its value, stacktrace or ''}.
+local function write_kept(write, kind)
+  call('HSET', write[1], 'atm', write[2], write[3], write[4], 'finishedOn', now_text)
+  if kind == 'f' then
+    if write[5] ~= '' then call('HSET', write[1], 'stacktrace', write[5]) end
+    call('HDEL', write[1], 'defa')
+  end
+end
+
+local function keep_run(policy, kind, run)
+  local target, members = kind == 'c' and KEYS[12] or KEYS[13], run.members
+  in_blocks(members, 1000, function(from, to) call('ZADD', target, unpack(members, from, to)) end)
+  local victims = {}
+  if policy[2] > 0 then
+    local oldest = now - policy[2] * 1000
+    local limit = policy[3] * #members / 2
+    local aged = call('ZREVRANGEBYSCORE', target, oldest, '-inf', 'LIMIT', 0, limit)
+    for _, id in ipairs(aged) do victims[#victims + 1] = id end
+    in_blocks(aged, 1000, function(from, to) call('ZREM', target, unpack(aged, from, to)) end)
+  end
+  if policy[1] > 0 then
+    local over = call('ZREVRANGE', target, policy[1], -1)
+    for _, id in ipairs(over) do victims[#victims + 1] = id end
+    in_blocks(over, 1000, function(from, to) call('ZREM', target, unpack(over, from, to)) end)
+  end
+  local gone, is_gone = {}, {}
+  for _, id in ipairs(victims) do
+    local job = prefix .. id
+    gone[#gone + 1], is_gone[job] = job, true
+    for _, suffix in ipairs(BESIDE_A_JOB) do gone[#gone + 1] = job .. suffix end
+  end
+  in_blocks(gone, 1000, function(from, to) call('DEL', unpack(gone, from, to)) end)
+  for _, write in ipairs(run.writes) do     -- where more end at once than are kept, most need not be written
+    if not is_gone[write[1]] then write_kept(write, kind) end
+  end
+end
+
+local is_any_stalled = nil
 -- Everything that was put off until the end of a run, written before somebody else looks at it.
 local function flush()
   flush_active()
-  in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
+  if #unstalled > 0 then
+    if is_any_stalled == nil then is_any_stalled = call('EXISTS', KEYS[5]) == 1 end
+    if is_any_stalled then
+      in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
+    end
+  end
   in_blocks(doomed, 1000, function(from, to) call('DEL', unpack(doomed, from, to)) end)
   unstalled, doomed = {}, {}
-  for index, targets in pairs(kept) do
-    local policy = policies[index]
-    for state, members in pairs(targets) do
-      local target = state == 'completed' and KEYS[12] or KEYS[13]
-      in_blocks(members, 1000, function(from, to) call('ZADD', target, unpack(members, from, to)) end)
-      local victims = {}
-      if policy[2] > 0 then
-        local oldest = now - policy[2] * 1000
-        local limit = policy[3] * #members / 2
-        local aged = call('ZREVRANGEBYSCORE', target, oldest, '-inf', 'LIMIT', 0, limit)
-        for _, id in ipairs(aged) do victims[#victims + 1] = id end
-        in_blocks(aged, 1000, function(from, to) call('ZREM', target, unpack(aged, from, to)) end)
-      end
-      if policy[1] > 0 then
-        local over = call('ZREVRANGE', target, policy[1], -1)
-        for _, id in ipairs(over) do victims[#victims + 1] = id end
-        in_blocks(over, 1000, function(from, to) call('ZREM', target, unpack(over, from, to)) end)
-      end
-      local gone = {}
-      for _, id in ipairs(victims) do
-        local job = prefix .. id
-        gone[#gone + 1] = job
-        for _, suffix in ipairs(BESIDE_A_JOB) do gone[#gone + 1] = job .. suffix end
-      end
-      in_blocks(gone, 1000, function(from, to) call('DEL', unpack(gone, from, to)) end)
-    end
+  for index, by_kind in pairs(kept) do
+    for kind, run in pairs(by_kind) do keep_run(policies[index], kind, run) end
   end
   kept = {}
 end
@@ -64,14 +83,11 @@ end
 
 local function look_at_retention()
   local counts = {}
-  for _, item in ipairs(items) do
-    if item[6] == 'c' or item[6] == 'f' then
-      local index = item[7]
-      if policies[index][1] ~= 0 then
-        local state = item[6]
-        counts[index] = counts[index] or {}
-        counts[index][state] = (counts[index][state] or 0) + 1
-      end
+  for _, verdict in ipairs(verdicts) do
+    local index, kind = verdict.policy, verdict.kind
+    if (kind == 'c' or kind == 'f') and policies[index][1] ~= 0 then
+      counts[index] = counts[index] or {}
+      counts[index][kind] = (counts[index][kind] or 0) + 1
     end
   end
   local crowded = {}
