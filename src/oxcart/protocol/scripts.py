@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Protocol
 
 from oxcart.errors import OxcartError, ServerRefused
@@ -21,7 +22,7 @@ from oxcart.errors import OxcartError, ServerRefused
 Argument = bytes | str | int | float
 Command = tuple[Argument, ...]
 
-_DIRECTIVE = re.compile(r'^--- @(include|upstream) "?([A-Za-z_]+)"?$', re.MULTILINE)
+_DIRECTIVE = re.compile(r'^ *--- @(include|upstream) "?([A-Za-z_]+)"?$', re.MULTILINE)
 
 
 class Requester(Protocol):
@@ -57,10 +58,13 @@ def ours(name: str) -> Script:
     def resolve(match: re.Match[str]) -> str:
         kind, wanted = match.groups()
         if kind == "include":
-            return folder.joinpath("includes", f"{wanted}.lua").read_text(encoding="utf-8")
+            return resolved(folder.joinpath("includes", f"{wanted}.lua"))
         return f"local function upstream_{wanted}(KEYS, ARGV)\n{_upstream_source(wanted)}\nend"
 
-    return _script(name, _DIRECTIVE.sub(resolve, folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")))
+    def resolved(file: Traversable) -> str:
+        return _DIRECTIVE.sub(resolve, file.read_text(encoding="utf-8"))
+
+    return _script(name, resolved(folder.joinpath(f"{name}.lua")))
 
 
 def _upstream_source(name: str) -> str:

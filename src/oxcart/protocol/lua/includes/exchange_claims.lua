@@ -1,13 +1,6 @@
 -- Which jobs come out? `wait` first, the oldest first, then the most urgent of `prioritized`, as moveToActive has it.
 local ats_as_text = {}                      -- a number given to call() is formatted anew each time
-local runs, notes = {}, {}                  -- what is handed out: jobs that have much in common together
-local claimed = 0                           -- how many jobs
-
-local function is_blocked()
-  return paused or (concurrency and call('LLEN', active) >= concurrency)
-end
-
-local function promote(blocked)
+local function promote()
   local due = call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, promotion_limit)
   if #due == 0 then return end
   call('ZREM', delayed, unpack(due))
@@ -115,7 +108,7 @@ local function claim(id)
   return 'claimed'
 end
 
-local stopped, limit_ms = false, 0
+local stopped = false
 
 local function claim_all(ids, take)
   local taken, locked = {}, {}
@@ -163,4 +156,27 @@ local function claim_prioritized()
     end
     claim_all(ids, function(taken) call('ZREM', prioritized, unpack(taken)) end)
   end
+end
+
+-- Most queues: nothing but `wait` to look at.
+local is_plain = not limiter_max and call('EXISTS', delayed, prioritized, KEYS[10], KEYS[6]) == 0
+
+-- What is claimed ahead of a free slot must not break a limit, nor keep a more urgent job waiting.
+if room > free and (concurrency or not is_plain and (limiter_max or call('EXISTS', prioritized) == 1)) then room = free end
+
+local running = concurrency and call('LLEN', active)
+blocked = paused or (concurrency and running >= concurrency)
+if not is_plain then
+  local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  if first[2] and tonumber(first[2]) < (now + 1) * 0x1000 then
+    promote()
+    first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  end
+  if first[2] then next_due = math.floor(tonumber(first[2]) / 0x1000) end
+  limit_ms = limited_for()
+end
+if limit_ms == 0 and not blocked then
+  if concurrency then room = math.min(room, concurrency - running) end
+  claim_waiting()
+  if not is_plain then claim_prioritized() end
 end

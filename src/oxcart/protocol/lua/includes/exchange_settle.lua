@@ -122,14 +122,16 @@ local function finish_plain(i)
 end
 
 local function announce_if_drained()
-  if last_finish_was_plain and call('EXISTS', wait) == 0 and call('EXISTS', active) == 0
-    and call('ZCARD', prioritized) == 0 then
+  if last_finish_was_plain and call('EXISTS', wait, active, prioritized) == 0 then
     call('XADD', events, '*', 'event', 'drained')
   end
   last_finish_was_plain = false
 end
 
+--- @include "exchange_pause"
+
 local function finish_upstream(i)
+  --- @upstream moveToFinished
   bare = false                              -- it may touch other jobs: their neighbours are looked at one by one
   local id, value, verdict = ids[i], values[i], verdicts[i]
   local kind, job, policy = verdict.kind, job_keys[i], policies[verdict.policy]
@@ -157,6 +159,7 @@ local function finish_upstream(i)
 end
 
 local function delay(id, token, delay_ms, skips_attempt, fields)
+  --- @upstream moveToDelayed
   return upstream_moveToDelayed(
     { KEYS[11], active, prioritized, delayed, prefix .. id, events, KEYS[9], KEYS[5], wait, KEYS[6], KEYS[10] },
     { prefix, now_text, id, token, string.format('%.0f', delay_ms), skips_attempt, fields, '0' })
@@ -168,6 +171,7 @@ local function settle_other(i)
   local kind, job = verdict.kind, prefix .. id
   if kind == 'd' then return delay(id, verdict.token, value, verdict.b, verdict.c) end
   if kind == 'r' then
+    --- @upstream retryJob
     local result = upstream_retryJob(
       { active, wait, KEYS[8], job, KEYS[9], events, delayed, prioritized, KEYS[10], KEYS[11], KEYS[5] },
       { prefix, now_text, value, id, verdict.token, verdict.c })
@@ -175,6 +179,7 @@ local function settle_other(i)
     return result
   end
   if kind == 'w' then
+    --- @upstream moveToWaitingChildren
     local result = upstream_moveToWaitingChildren(
       { active, KEYS[14], job, job .. ':dependencies', job .. ':unsuccessful', KEYS[5], events },
       { verdict.token, '', now_text, id, prefix })
@@ -183,6 +188,7 @@ local function settle_other(i)
     return delay(id, verdict.token, 1000, '1', '')
   end
   if kind == 'l' then call('SET', KEYS[6], '9007199254740991', 'PX', value) end
+  --- @upstream moveJobFromActiveToWait
   local result = upstream_moveJobFromActiveToWait(
     { active, wait, KEYS[5], KEYS[8], KEYS[9], KEYS[6], prioritized, KEYS[11], events },
     { id, verdict.token, job })

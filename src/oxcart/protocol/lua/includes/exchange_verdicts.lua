@@ -1,0 +1,76 @@
+-- How do all verdicts of an exchange get written? In order, each by itself, what can wait at the end of a run together.
+local ids, values, verdicts = {}, {}, {}   -- of each verdict: its job, its `a`, and what it shares with its run
+local job_keys, lock_keys = {}, {}
+for _, run in ipairs(given) do
+  local shared = {
+    token = run[1], ats = run[2], processed_on = run[3], atm = run[4], fields = run[5],
+    kind = run[6], policy = run[7], b = run[8], c = run[9],
+  }
+  local jobs = run[10]
+  for i = 1, #jobs, 2 do
+    local n = #ids + 1
+    ids[n], values[n], verdicts[n] = jobs[i], jobs[i + 1], shared
+    job_keys[n] = prefix .. jobs[i]
+    lock_keys[n] = job_keys[n] .. ':lock'
+  end
+end
+local policies = cmsgpack.unpack(ARGV[3])
+local locks, settled = {}, {}
+local doomed, unstalled = {}, {}        -- keys to delete, ids to take out of `stalled`: in one command each
+local kept = {}                          -- policy index -> 'completed'/'failed' -> what flush() has to write
+local upstream_only = {}                 -- the same shape: these finishes may not be plain
+local last_finish_was_plain = false
+
+local function text_of(failure)
+  if type(failure) == 'table' then return failure.err or 'unknown error' end
+  return tostring(failure)
+end
+
+local function read_locks()
+  in_blocks(ids, 1000, function(from, to)
+    local found = call('MGET', unpack(lock_keys, from, to))
+    for i = from, to do locks[i] = found[i - from + 1] end
+  end)
+end
+
+--- @include "exchange_active"
+--- @include "exchange_retention"
+--- @include "exchange_settle"
+
+-- A job whose key became something else cannot be ended; left in `active` it would break the stalled checks.
+local function take_out_if_unreadable(i)
+  local kind = call('TYPE', job_keys[i]).ok
+  if kind == 'hash' or kind == 'none' then return end
+  flush()
+  call('LREM', active, -1, ids[i])
+  call('SREM', KEYS[5], ids[i])
+  call('DEL', lock_keys[i])
+end
+
+local last_run                              -- the policy and state that the last kept finish was under
+local function begins_new_run(verdict)
+  if verdict.kind ~= 'c' and verdict.kind ~= 'f' then return false end
+  if policies[verdict.policy][1] == 0 then return false end
+  local run = verdict.policy .. verdict.kind
+  local is_new = last_run ~= nil and last_run ~= run
+  last_run = run
+  return is_new
+end
+
+read_locks()
+look_at_retention()
+look_beside_jobs()
+local all_are_written, last_verdict = true, nil
+for i, verdict in ipairs(verdicts) do
+  if verdict ~= last_verdict then
+    last_verdict = verdict
+    if begins_new_run(verdict) then flush() end
+  end
+  local ok, status = pcall(settle, i)
+  statuses[i] = ok and status or text_of(status)
+  if status ~= 0 then all_are_written = false end
+  if not ok then pcall(take_out_if_unreadable, i) end
+end
+flush()
+announce_if_drained()
+if all_are_written then statuses = {} end
