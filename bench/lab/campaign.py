@@ -28,7 +28,8 @@ def about(names: tuple[str, ...]) -> dict[str, object]:
 def measure(cases: list[Case], *, with_idle: bool) -> Results:
     """Run every case. What fails is noted and told, and the rest goes on."""
     names = tuple(dict.fromkeys(name for case in cases for name in case.peers))
-    results = Results(about(names))
+    fillers = {filler for name in names if (filler := peer_of(name).filled_by)}
+    results = Results(about((*names, *sorted(fillers.difference(names)))))
     busy = [case for case in cases if not case.name.startswith(BESIDE_IDLE)]
     calm = [case for case in cases if case.name.startswith(BESIDE_IDLE)]
     with BenchServer() as memory, BenchServer(append_only=True) as durable:

@@ -94,7 +94,7 @@ def cases(*, quick: bool) -> list[Case]:
         ),
         Case("add in bulk", RIVALS, rounds, partial(_added, how="bulk", count=40_000)),
         Case("add one by one", RIVALS, few, partial(_added, how="one", count=3_000)),
-        Case("latency, trickle", ALL, few, partial(latency, per_second=50, count=150 if quick else 1000)),
+        Case("latency, trickle", ALL, few, partial(latency, per_second=50, count=150 if quick else 500)),
         Case("latency, 1000 jobs/s", RIVALS, few, partial(latency, per_second=1000, count=4_000)),
         Case("20 ms away", RIVALS, rounds, partial(_distant, round_trip_ms=20, seconds=2)),
     ]

@@ -73,7 +73,7 @@ class CannedLink:
         room = msgpack.unpackb(head)[4]
         jobs = b"*%d\r\n" % (3 * room) + b"".join(self._jobs[:room])
         self.jobs.append(room)
-        self._reader.feed(b"*7\r\n*0\r\n*1\r\n*8\r\n" + COMMON + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n")
+        self._reader.feed(b"*8\r\n*0\r\n*1\r\n*8\r\n" + COMMON + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n:0\r\n")
         return self._reader.gets()
 
 

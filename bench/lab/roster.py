@@ -8,8 +8,8 @@ from typing import Any
 
 Ask = Callable[..., Any]  # one Redis command in, its reply out
 
-BULLMQ_LAYOUT = "oxcart"
-"""Peers with BullMQ's keys process identical jobs: all are filled by the same producer."""
+BULLMQ_LAYOUT = "node6"
+"""Peers with BullMQ's keys process identical jobs: all are filled by BullMQ for Node, as the apps before us do it."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,12 @@ def exchange_of(queue: Queue) -> Callable[[bytes], bool]:
     return lambda command: key in command and (sha in command or b"One exchange:" in command)
 
 
+def verdicts_of(queue: Queue) -> Callable[[bytes], bool]:
+    """Matches an exchange that carries verdicts; one that only claims has two empty arrays, of them and of policies."""
+    is_exchange = exchange_of(queue)
+    return lambda command: is_exchange(command) and command.count(b"$1\r\n\x90\r\n") < 2
+
+
 async def test_a_claim_whose_reply_was_lost_is_adopted_on_reconnecting(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:
@@ -48,6 +54,28 @@ async def test_a_claim_whose_reply_was_lost_is_adopted_on_reconnecting(
         assert set(effects.started.values()) == {1}
         assert watched.told(JobsStalled) == []
         store.assert_ended_once(ids)
+
+
+async def test_a_claim_that_was_sent_ahead_is_adopted_when_its_reply_is_lost(
+    app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
+) -> None:
+    """It lies behind the blocked command when the job comes: the server hands the job to a socket that is gone."""
+    is_exchange, has_verdicts = exchange_of(queue), verdicts_of(queue)
+    async with watched_worker(app, proxied_url, queue.name, **LONG) as watched:
+        await wait_until(lambda: watched.status.healthy, describe="the worker runs")
+        proxy.lose_replies(lambda command: is_exchange(command) and not has_verdicts(command) and bool(effects.done))
+        first = await queue.add("quick")
+        await wait_until(lambda: store.ended([first.id]), describe="it has ended, and the worker blocks again")
+        await wait_until(lambda: proxy.faults[0].times == 0, describe="an exchange was sent ahead")
+        held = await queue.add("held")
+        await wait_until(lambda: effects.started[held.id], describe="it runs", timeout=5)
+        effects.go.set()
+        await wait_until(lambda: store.ended([held.id]), describe="it has ended", timeout=5)
+
+        assert [event.job_id for event in watched.told(JobAdopted)] == [held.id]
+        assert effects.started[held.id] == 1
+        assert watched.told(JobsStalled) == []
+        store.assert_ended_once([held.id])
 
 
 async def test_claims_are_adopted_when_both_connections_break_one_after_the_other(
@@ -175,10 +203,10 @@ async def test_a_finish_that_was_sent_twice_counts_once(
     queue: Queue,
     store: Store,
 ) -> None:
-    is_exchange = exchange_of(queue)
+    has_verdicts = verdicts_of(queue)
 
     def finish(command: bytes) -> bool:
-        return is_exchange(command) and bool(effects.started) and effects.started.total() == 1
+        return has_verdicts(command) and effects.started.total() == 1
 
     async with watched_worker(ending_app(effects), proxied_url, queue.name, **LONG) as watched:
         await wait_until(lambda: watched.status.healthy, describe="the worker runs")
@@ -206,10 +234,9 @@ async def test_a_lost_finish_of_a_job_that_is_not_kept_is_recognised(
     effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:
     """Its hash is gone, as our keep policy would have it: nothing is left to compare, and nothing is to be done."""
-    is_exchange = exchange_of(queue)
     async with watched_worker(effects.app(), proxied_url, queue.name, **LONG) as watched:
         await wait_until(lambda: watched.status.healthy, describe="the worker runs")
-        proxy.lose_replies(lambda command: is_exchange(command) and bool(effects.done))
+        proxy.lose_replies(verdicts_of(queue))
         added = await queue.add("quick", keep_completed=0)
         await wait_until(lambda: watched.told(JobUnconfirmed), describe="the finish was repeated")
 

@@ -102,6 +102,13 @@ class RespConnection(Connection):
         read = self._replies.read_response
         return [await read(disable_decoding=True) for _ in range(replies)]
 
+    @property
+    def is_over(self) -> bool:
+        """True once the end of the socket has been read."""
+        return (
+            self._writer is None or self._reader is None or self._writer.transport.is_closing() or self._reader.at_eof()
+        )
+
     async def is_stale(self) -> bool:
         """True once the server has closed the socket, or has sent what nobody asked for."""
         return self._writer is None or self._writer.transport.is_closing() or bool(await self._replies.can_read())

@@ -245,6 +245,12 @@ class Link:
     def is_open(self) -> bool:
         return self._connection is not None
 
+    @property
+    def is_at_hand(self) -> bool:
+        """True if a request would be sent at once: the socket is open, as far as we know, and nobody is ahead."""
+        connection = self._connection
+        return connection is not None and not self._lock.locked() and not connection.is_over
+
     async def open(self) -> None:
         """Connect and greet now: AUTH, SELECT, PING; the client's name as far as the server allows. One attempt.
 

@@ -80,6 +80,7 @@ class Reply(NamedTuple):
     limit_ms: int
     blocked: int
     left: int
+    now_ms: int
 
     @property
     def claimed(self) -> int:
@@ -117,6 +118,8 @@ def exchange_command(
     allow_plain: bool = True,
 ) -> Command:
     """The command of one exchange. `token` locks what it claims; `policies` are numbered from 1 by the items.
+
+    `now_ms` 0 is the server's own time, for a command that it executes some time later.
 
     `free` (default: all of `room`) are claimed whatever the queue is like; more only without limits and priorities.
     """

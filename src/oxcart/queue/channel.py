@@ -144,6 +144,8 @@ class Channel:
 
     async def _bounded(self, attempt: Callable[[float], Awaitable[Answer]], seconds: float) -> Answer:
         """One try. A request has its own deadline, but not the connecting before it, nor the turn it waits for."""
+        if self.link.is_at_hand:
+            return await attempt(seconds)
         try:
             async with asyncio.timeout(seconds + _GRACE_SECONDS):
                 return await attempt(seconds)

@@ -74,6 +74,12 @@ class Adopter:
         async with self._scanning:
             return await self._scan()
 
+    async def scan_within(self, seconds: float) -> None:
+        """Scan as far as the time allows; what is not adopted then comes back when its lock ends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.scan()
+
     async def _scan(self) -> int:
         adopted = 0
         for queue in {given_up.queue for given_up in self._given_up.values()}:
@@ -107,5 +113,5 @@ class Adopter:
             name, opts, ats, atm, priority, data, timestamp, processed_on, *rest = facts
             run = ClaimedRun(name or b"", opts, int(ats or 0), atm, priority, 0, rest, (job_id, data, timestamp))
             self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
-            self._take(queue, [run], lock.decode(), int(processed_on or 0))
+            self._take(queue, [run], lock.decode(), int(processed_on or 0), int(processed_on or 0))
         return len(ours)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
@@ -20,7 +21,7 @@ from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link, Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
 from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, ClaimedRun, Policy, Reply, exchange_command, read_reply
-from oxcart.protocol.scripts import ours
+from oxcart.protocol.scripts import Command, ours
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
 from oxcart.verdicts import Completed, Failed, RetryLater
@@ -35,7 +36,7 @@ ANSWER_WITHIN_SECONDS = 15.0
 
 _DONE = frozenset({WRITTEN, REPEATED})
 
-Take = Callable[[ServedQueue, Sequence[ClaimedRun], str, int], None]
+Take = Callable[[ServedQueue, Sequence[ClaimedRun], str, int, int], None]
 GiveUp = Callable[[ServedQueue, str], None]
 
 
@@ -69,8 +70,9 @@ class Exchanger:
         self._worker_name = worker_name
         self._emit = emit
         self._take = take
-        self._give_up = give_up
+        self.give_up = give_up
         self.answered = 0
+        self._clock_gaps_ms: deque[int] = deque(maxlen=8)
         self._number = 0
         self._refusals = 0
 
@@ -86,9 +88,12 @@ class Exchanger:
             await self._exchange(work)
         return work is not None
 
-    async def _exchange(self, work: Work) -> None:
+    def _next_token(self) -> str:
         self._number += 1
-        token, now = f"{self._worker_id}:{self._number}", now_ms()
+        return f"{self._worker_id}:{self._number}"
+
+    async def _exchange(self, work: Work) -> None:
+        token, now = self._next_token(), now_ms()
         policies = Policies(*self._keep)
         for attempt in work.batch:
             attempt.times_sent += 1
@@ -131,6 +136,36 @@ class Exchanger:
             "EVAL", ours("exchange").source, *command[2:], deadline_seconds=ANSWER_WITHIN_SECONDS
         )
 
+    # -------------------------------------------------------------------------------------------- sent ahead
+    def claim_ahead(self, work: Work) -> tuple[str, Command]:
+        """The token and the command of an exchange that only claims, whenever the server comes to it (see waiting.py).
+
+        No slot is reserved for it: should others be quicker, its jobs wait in the buffer, as prefetched ones do.
+        """
+        token = self._next_token()
+        return token, exchange_command(
+            work.queue.keys,
+            now_ms=0,
+            token=token,
+            lock_ms=self._lock_ms,
+            room=work.room,
+            allow_plain=self._allow_plain,
+            worker_name=self._worker_name,
+        )
+
+    def read_ahead(self, work: Work, token: str, answer: Sequence[Any]) -> int:
+        """How many jobs the answer to `claim_ahead` brought; they have been started."""
+        reply = read_reply(answer)
+        self._clock_gaps_ms.append(now_ms() - reply.now_ms)
+        executed_ms = reply.now_ms + min(
+            self._clock_gaps_ms
+        )  # on our clock: the smallest gap has the least delay in it
+        self._board.note_answer()
+        is_troubled = self._read_notes(work.queue, reply.notes)
+        self._claimed(work, token, reply.now_ms, executed_ms, reply, is_troubled=is_troubled)
+        self._board.work.set()
+        return reply.claimed
+
     # -------------------------------------------------------------------------------------------- no answer
     def _unanswered(self, work: Work, token: str, error: Unavailable) -> None:
         self._board.release(work)
@@ -139,7 +174,7 @@ class Exchanger:
             for attempt in work.batch:
                 attempt.times_sent -= 1
         elif work.room:
-            self._give_up(work.queue, token)
+            self.give_up(work.queue, token)
 
     async def _refused(self, work: Work, failure: Failure) -> None:
         """The whole exchange was answered with an error: nothing ran. Too large a request is halved until the guilty
@@ -183,13 +218,18 @@ class Exchanger:
     # -------------------------------------------------------------------------------------------- the answer
     def _answered(self, work: Work, token: str, now: int, reply: Reply, policies: Policies) -> None:
         board, queue = self._board, work.queue
-        self.answered += 1
         board.release(work)
         board.note_answer()
         troubled = bool(work.batch) and self._settle(queue, work.batch, reply.statuses, policies)
         if reply.notes:
             troubled = self._read_notes(queue, reply.notes) or troubled
-        if not troubled:
+        self._claimed(work, token, now, now, reply, is_troubled=troubled)
+        board.answered.set()
+
+    def _claimed(self, work: Work, token: str, now: int, executed_ms: int, reply: Reply, *, is_troubled: bool) -> None:
+        board, queue = self._board, work.queue
+        self.answered += 1
+        if not is_troubled:
             self._refusals = 0
             if board.trouble is not None:
                 board.trouble_is_over()
@@ -199,8 +239,7 @@ class Exchanger:
             queue.hot = True
         if reply.runs:
             queue.last_job_at = board.last_answer_at
-            self._take(queue, reply.runs, token, now)
-        board.answered.set()
+            self._take(queue, reply.runs, token, now, executed_ms)
         if not queue.hot:
             board.calm.set()
 

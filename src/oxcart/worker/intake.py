@@ -80,8 +80,13 @@ class Intake:
     def unknown_names(self) -> Sequence[str]:
         return tuple(self.unknown)
 
-    def take(self, queue: ServedQueue, runs: Sequence[ClaimedRun], token: str, processed_on_ms: int) -> None:
-        """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop."""
+    def take(
+        self, queue: ServedQueue, runs: Sequence[ClaimedRun], token: str, processed_on_ms: int, executed_ms: int
+    ) -> None:
+        """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop.
+
+        `executed_ms` is when the server claimed them, on our clock.
+        """
         workplace = self._workplaces.get(queue) or self._set_up(queue)
         now = time.monotonic()
         attempts: list[Attempt] = []
@@ -89,7 +94,7 @@ class Intake:
             claims = read_claims(run, token, processed_on_ms)
             spec = self._handlers.get(claims[0].name)
             attempts += [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
-        is_late = now_ms() - processed_on_ms > self._settings.lock_duration_ms / 3
+        is_late = now_ms() - executed_ms > self._settings.lock_duration_ms / 3
         if is_late and not self._board.stopping:
             self._prepare(self._confirm_then_begin(queue, attempts), f"confirm:{token}")
         else:

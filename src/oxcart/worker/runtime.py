@@ -39,6 +39,7 @@ from oxcart.worker.status import RedisStatus, WorkerStatus
 from oxcart.worker.waiting import Waiter
 
 HEALTH_MARGIN_SECONDS = 5.0  # design 3.3
+STOP_SCAN_SECONDS = 0.5
 OWN_QUEUE_LOOK_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
 
 
@@ -120,8 +121,9 @@ class Worker:
             )
             for number, link in enumerate(self._links)
         ]
-        exchange = self._exchangers[0].exchange_once
-        self._waiter = Waiter(board, server, self._blocking, self._link, exchange)
+        self._waiter = Waiter(
+            board, server, self._blocking, self._link, self._exchangers[0], claims_ahead=settings.prefetch
+        )
         self._caretaker = Caretaker(
             board,
             server,
@@ -246,6 +248,7 @@ class Worker:
         self._waiter.stop()
         self._intake.give_back_buffered()
         self._emit(WorkerStopping(reason, self._board.busy, grace))
+        await self._adopter.scan_within(STOP_SCAN_SECONDS)
         await shutdown.drain(self._board, self._intake.interrupted, grace, self._hurry)
         self._locks.stop()
         self._intake.close()

@@ -1,19 +1,26 @@
 """How does an idle worker learn of a job? It blocks on the markers of its queues, for as long as is cheap and safe.
 
-A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back.
+A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back. While jobs come, an
+exchange that claims is sent right behind the blocked command: the server executes it as soon as a marker is there, and
+the job comes with the same answer, a round trip earlier.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+
+from redis.exceptions import ResponseError
 
 from oxcart.clock import now_ms
+from oxcart.connection.failures import classify
 from oxcart.connection.link import Link, Server
 from oxcart.connection.recovery import backoff_seconds
 from oxcart.errors import ServerRefused, Unavailable
-from oxcart.worker.board import Board
+from oxcart.protocol.scripts import Command
+from oxcart.worker.board import MOST_JOBS, Board, Work
+from oxcart.worker.exchange import Exchanger
 from oxcart.worker.served_queue import ServedQueue
 
 SHORT_SECONDS = 5.0  # while jobs come, or a limit may end without a marker
@@ -30,13 +37,15 @@ class Waiter:
     """Blocks on the markers whenever there is room and nothing to claim."""
 
     def __init__(
-        self, board: Board, server: Server, link: Link, look_link: Link, exchange: Callable[[], Awaitable[object]]
+        self, board: Board, server: Server, link: Link, look_link: Link, exchanger: Exchanger, *, claims_ahead: bool
     ) -> None:
         self._board = board
         self._server = server
         self._link = link
         self._look_link = look_link
-        self._exchange = exchange
+        self._exchanger = exchanger
+        self._claims_ahead = claims_ahead
+        self._ahead: tuple[ServedQueue, str] | None = None
         self._turn = 0
 
     async def run(self) -> None:
@@ -72,8 +81,16 @@ class Waiter:
         await board.calm.wait()
 
     def stop(self) -> None:
-        """Close the socket: the server forgets a blocked client at once, so no marker is popped for nobody."""
+        """Close the socket: the server forgets a blocked client at once, so no marker is popped for nobody, and what
+        was sent behind it is not executed. Should that have just happened, the adopter is told.
+        """
         self._link.close()
+        self._ahead_is_lost()
+
+    def _ahead_is_lost(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._exchanger.give_up(*ahead)
 
     async def _glance(self, queues: list[ServedQueue]) -> None:
         """Pop the markers that are there, without waiting."""
@@ -101,16 +118,51 @@ class Waiter:
         turn = self._turn % len(queues)
         rotated = [*queues[turn:], *queues[:turn]]
         markers = [queue.keys.marker for queue in rotated]
-        reply = await self._link.request(
-            "BZPOPMIN", *markers, seconds, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS
-        )
+        pop: Command = ("BZPOPMIN", *markers, seconds)
+        likeliest = max(queues, key=lambda queue: queue.last_job_at)
+        if self._claims_ahead and time.monotonic() - likeliest.last_job_at < JOBS_COME_SECONDS:
+            await self._block_and_claim(queues, pop, seconds, likeliest)
+            return
+        reply = await self._link.request(*pop, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
         self._board.note_answer()
+        await self._read_pop(queues, reply)
+
+    async def _read_pop(self, queues: list[ServedQueue], reply: Sequence[bytes] | None) -> None:
         if reply is None:
             await self._timed_out(queues)
             return
         key, member, score = reply
         queue = next(queue for queue in queues if queue.keys.marker.encode() == key)
         await self._popped(queue, member, float(score))
+
+    async def _block_and_claim(
+        self, queues: list[ServedQueue], pop: Command, seconds: float, queue: ServedQueue
+    ) -> None:
+        """Block, and have jobs of the likeliest queue claimed as soon as that ends."""
+        room = min(self._board.free_slots(queue), MOST_JOBS)
+        work = Work(queue, [], room, room, queue.wakes)
+        token, claim = self._exchanger.claim_ahead(work)
+        self._ahead = (queue, token)
+        try:
+            popped, claimed = await self._link.requests((pop, claim), deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
+        except Unavailable as error:
+            if error.outcome_unknown:
+                self._ahead_is_lost()
+            raise
+        finally:
+            self._ahead = None
+        if isinstance(popped, ResponseError):
+            raise ServerRefused(classify(popped, target=self._server.target), "Waiting for jobs") from popped
+        if isinstance(claimed, ResponseError):  # it does not know the script: the exchange that follows sends it
+            await self._read_pop(queues, popped)
+            return
+        queue.hot = True
+        jobs = self._exchanger.read_ahead(work, token, claimed)
+        is_ours = popped is not None and popped[0] == queue.keys.marker.encode()
+        if popped is None:
+            await self._timed_out([other for other in queues if other is not queue])
+        elif not is_ours or (not jobs and popped[1] == b"0"):  # the promise of this marker is not kept yet
+            await self._read_pop(queues, popped)
 
     async def _popped(self, queue: ServedQueue, member: bytes, score: float) -> None:
         if self._board.free_slots(queue) <= 0:
@@ -120,7 +172,7 @@ class Waiter:
         if member == b"0" or due_in_ms <= 0:
             queue.hot = True
             queue.wakes += 1
-            await self._exchange()  # at once, in this task: waking another one takes longer than the server needs
+            await self._exchanger.exchange_once()  # at once: waking its own task takes longer than the server needs
             return
         queue.next_due_ms = int(score)
         queue.wake_in(due_in_ms / 1000 + 0.001, self._board.wake)

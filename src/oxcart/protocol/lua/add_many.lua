@@ -34,9 +34,15 @@ local function failed(reply)
   return type(reply) == "table" and reply.err
 end
 
+local is_trimmed = false
 local function emit(...)
-  -- The stream is a notice: a job is not lost because its event could not be written. It is trimmed once, at the end.
-  try("XADD", events, "*", "event", ...)
+  -- The stream is a notice: a job is not lost because its event could not be written. It is trimmed once.
+  if is_trimmed then
+    try("XADD", events, "*", "event", ...)
+  else
+    is_trimmed = true
+    try("XADD", events, "MAXLEN", "~", max_events, "*", "event", ...)
+  end
 end
 
 local texts = {}                            -- a number given to call() is formatted anew each time
@@ -126,7 +132,6 @@ end
 push("LPUSH", fifo)
 push("RPUSH", lifo)
 
-try("XTRIM", events, "MAXLEN", "~", max_events)
 if any_delayed then
   local first = call("ZRANGE", delayed, 0, 0, "WITHSCORES")
   call("ZADD", marker, tonumber(first[2]) / 0x1000, "1")

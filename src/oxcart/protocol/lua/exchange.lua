@@ -8,7 +8,7 @@
 
   KEYS   1 wait  2 active  3 prioritized  4 events  5 stalled  6 limiter  7 delayed  8 paused  9 meta  10 pc
          11 marker  12 completed  13 failed  14 waiting-children
-  ARGV   1 msgpack {prefix, now ms, claim token, lock ms, room, byte limit, promotion limit, plain allowed 0/1,
+  ARGV   1 msgpack {prefix, now ms (0: the server's own time), claim token, lock ms, room, byte limit, promotion limit, plain allowed 0/1,
                     worker name or '', free}
          2 msgpack [run …]       consecutive verdicts that differ in id and a only:
                                  {token, ats, processedOn, atm, fields, kind, policy index, b, c, [id, a, id, a …]}
@@ -21,7 +21,7 @@
                    b back to the head of the queue
                    l rate limited: back to the head, and the queue stops for a ms
          3 msgpack [policy …]    policy: {count, age seconds or -1, limit}; count -1 keeps all, 0 keeps none
-  Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked, claimable left 0/1}
+  Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked, claimable left 0/1, now ms}
          blocked  0 no   1 maxed   2 paused
          statuses in the order of the verdicts; none at all if all of them are 0
          status   0 written   1 had been written before   -1 no such job   -3 not there to be finished
@@ -37,6 +37,10 @@ local call, pcall_redis = redis.call, redis.pcall
 local head = cmsgpack.unpack(ARGV[1])
 local prefix, now, claim_token, lock_ms, room = head[1], head[2], head[3], head[4], head[5]
 local byte_limit, promotion_limit, plain_allowed, worker_name, free = head[6], head[7], head[8] == 1, head[9], head[10]
+if now == 0 then
+  local time = call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 local wait, active, prioritized, events, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7]
 local now_text, lock_text = string.format('%.0f', now), string.format('%d', lock_ms) -- once: a number costs each call
 
@@ -84,4 +88,4 @@ if (claimed > 0 or #given > 0) and limit_ms == 0
   call('ZADD', KEYS[11], '0', '0')
 end
 
-return { statuses, runs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left }
+return { statuses, runs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left, now }
