@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -76,6 +77,29 @@ async def test_a_claim_that_was_sent_ahead_is_adopted_when_its_reply_is_lost(
         assert effects.started[held.id] == 1
         assert watched.told(JobsStalled) == []
         store.assert_ended_once([held.id])
+
+
+@pytest.mark.parametrize("prefetch", [True, False])
+async def test_a_claim_lies_behind_the_blocked_command(
+    prefetch: bool, app: Oxcart, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
+) -> None:
+    """So a job comes with the answer that wakes the worker; OXCART_PREFETCH=false claims nothing ahead."""
+    seen: list[bytes] = []
+    is_exchange, has_verdicts = exchange_of(queue), verdicts_of(queue)
+    proxy.lose_replies(lambda command: bool(seen.append(command)))  # type: ignore[func-returns-value]  # only watches
+
+    async with watched_worker(app, proxied_url, queue.name, prefetch=prefetch):
+        first = await queue.add("quick")
+        await wait_until(lambda: store.ended([first.id]), describe="it has ended")
+        await asyncio.sleep(0.2)  # the marker of the first may still be there: it ends one more wait
+        assert b"BZPOPMIN" in seen[-2 if prefetch else -1]
+        assert (is_exchange(seen[-1]) and not has_verdicts(seen[-1])) == prefetch
+
+        second = await queue.add("quick")
+        await wait_until(lambda: store.ended([second.id]), describe="the second has ended")
+        facts = store.client.hmget(store.base + second.id, "timestamp", "processedOn", "finishedOn")
+        timestamp, processed_on, finished_on = (int(fact or 0) for fact in facts)
+        assert timestamp - 5 <= processed_on <= finished_on + 5  # the clocks of two programs and a server, rounded
 
 
 async def test_claims_are_adopted_when_both_connections_break_one_after_the_other(

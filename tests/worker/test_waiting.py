@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 
-import pytest
 from redis.asyncio import Redis
 
 from oxcart import Job, Oxcart, Queue
-from oxcart.testing import running_worker, wait_until
+from oxcart.testing import running_worker
 
 
 def echoing_app() -> Oxcart:
@@ -60,30 +58,3 @@ async def test_a_job_whose_marker_was_lost_with_another_worker_is_found(
         await redis.lpush(f"bull:{queue_name}:wait", "a1")
 
         assert await queue.result("a1", timeout_seconds=9) == 2
-
-
-@pytest.mark.parametrize("prefetch", [True, False])
-async def test_an_exchange_waits_behind_the_blocked_command(
-    redis: Redis, redis_url: str, queue_name: str, prefetch: bool
-) -> None:
-    """The server holds it unread until a job comes; OXCART_PREFETCH=false claims nothing ahead."""
-    app = echoing_app()
-    async with (
-        running_worker(app, url=redis_url, queue=queue_name, prefetch=prefetch),
-        Queue(queue_name, redis_url) as queue,
-    ):
-        await (await queue.add("echo", 1)).result(timeout_seconds=5)
-
-        async def unread_bytes() -> list[int]:
-            clients = await redis.client_list()
-            name = base64.b64encode(queue_name.encode()).decode()
-            return [int(one["qbuf"]) for one in clients if one["cmd"] == "bzpopmin" and f":{name}:w:" in one["name"]]
-
-        (waiting,) = await wait_until(unread_bytes, describe="the worker blocks")
-        assert (waiting > 0) == prefetch
-
-        added = await queue.add("echo", 2)
-        assert await added.result(timeout_seconds=5) == 2
-        facts = await redis.hmget(f"bull:{queue_name}:{added.id}", "timestamp", "processedOn", "finishedOn")
-        timestamp, processed_on, finished_on = (int(fact or 0) for fact in facts)
-        assert timestamp - 5 <= processed_on <= finished_on + 5  # two processes' and the server's clock, rounded

@@ -161,7 +161,8 @@ class Waiter:
         is_ours = popped is not None and popped[0] == queue.keys.marker.encode()
         if popped is None:
             await self._timed_out([other for other in queues if other is not queue])
-        elif not is_ours or (not jobs and popped[1] == b"0"):  # the promise of this marker is not kept yet
+        elif not is_ours or (not jobs and popped[1] == b"0"):
+            # Another queue's, or the promise of this marker is not kept: a proxy may have run our claim before the pop.
             await self._read_pop(queues, popped)
 
     async def _popped(self, queue: ServedQueue, member: bytes, score: float) -> None:
