@@ -63,7 +63,7 @@ def _added(server: BenchServer, peer: Peer, *, how: str, count: int) -> Figures:
 
 def cases(*, quick: bool) -> list[Case]:
     """In the order of measuring: what the goals need comes first."""
-    rounds, few, length = (3, 1, 2.0) if quick else (7, 3, 3.0)
+    rounds, few, length = (3, 1, 2.0) if quick else (5, 3, 3.0)
     noop = partial(_drained, job="noop")
     many, keep = (
         partial(noop, seconds=length, concurrency=100),
