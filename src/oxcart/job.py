@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ class JobChannel(Protocol):
     async def children_values(self, job_id: str) -> dict[str, Any]: ...
 
 
+class AttemptState(Protocol):
+    """What a job asks of the attempt that runs it."""
+
+    @property
+    def is_cancelled(self) -> bool: ...
+
+    @property
+    def lock_uncertain(self) -> bool: ...
+
+
 class Job(Generic[Data]):
     """One job as its handler sees it.
 
@@ -35,10 +45,9 @@ class Job(Generic[Data]):
     """
 
     __slots__ = (
+        "_attempt",
         "_blocking_loop",
-        "_cancelled",
         "_channel",
-        "_lock_uncertain",
         "attempts_made",
         "data",
         "deadline",
@@ -76,19 +85,18 @@ class Job(Generic[Data]):
         self.keep_logs = keep_logs
         self.deadline: float | None = None
         self._channel = channel
-        self._cancelled: Callable[[], bool] = _never
-        self._lock_uncertain: Callable[[], bool] = _never
+        self._attempt: AttemptState | None = None
         self._blocking_loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def cancelled(self) -> bool:
         """True once this attempt should stop: its claim is lost, its time is up, or the worker shuts down."""
-        return self._cancelled()
+        return self._attempt is not None and self._attempt.is_cancelled
 
     @property
     def lock_uncertain(self) -> bool:
         """True while a renewal of the job's lock is unanswered: another worker may take the job. Hold back effects."""
-        return self._lock_uncertain()
+        return self._attempt is not None and self._attempt.lock_uncertain
 
     def progress(self, value: Any) -> Awaitable[None]:
         """Report progress, any JSON value (Node's updateProgress). In a sync handler: without await."""
@@ -110,7 +118,3 @@ class Job(Generic[Data]):
 
     def __repr__(self) -> str:
         return f"Job(id={self.id!r}, name={self.name!r}, queue={self.queue_name!r})"
-
-
-def _never() -> bool:
-    return False

@@ -65,6 +65,19 @@ class WriteLog:
 
 
 @dataclass(frozen=True)
+class ReportProgress:
+    claim: int
+
+
+@dataclass(frozen=True)
+class JoinFlow:
+    """A job that is running is added once more, as the child of a parent: so it gets one."""
+
+    claim: int
+    parent: int = -1
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A verdict about one of the claims that are out, or, with a `flaw`, about something that is not."""
 
@@ -79,7 +92,9 @@ class DoExchange:
     room: int
 
 
-Step: TypeAlias = Add | Pause | Limit | PassTime | LoseLock | CheckStalled | WriteLog | DoExchange
+Step: TypeAlias = (
+    Add | Pause | Limit | PassTime | LoseLock | CheckStalled | WriteLog | ReportProgress | JoinFlow | DoExchange
+)
 
 
 @dataclass
@@ -115,9 +130,22 @@ class Run:
             case WriteLog(index):
                 if self.out:
                     self.server.rpush(self.keys.logs(self.out[index % len(self.out)].job_id), "a line")
+            case ReportProgress(index):
+                if self.out:
+                    self.server.hset(self.keys.job(self.out[index % len(self.out)].job_id), "progress", "50")
+            case JoinFlow():
+                self._join_flow(step)
             case DoExchange():
                 return self._exchange(step)
         return None
+
+    def _join_flow(self, step: JoinFlow) -> None:
+        """BullMQ gives a job that exists a parent, if it has none; a job that is gone would be a new one."""
+        if not self.out or not self.parents:
+            return
+        job_id, parent = self.out[step.claim % len(self.out)].job_id, self.parents[step.parent % len(self.parents)]
+        if self.server.exists(self.keys.job(job_id)) and self.server.exists(f"{parent['queueKey']}:{parent['id']}"):
+            Reference(self.server, self.keys).add(job_id, self.now_ms, {}, parent=parent)
 
     def _add(self, step: Add) -> None:
         self.added += 1
@@ -205,14 +233,14 @@ ALL_POLICIES = (
     Policy(-1), Policy(0), Policy(1), Policy(2), Policy(3),
     Policy(-1, age=1), Policy(-1, age=10), Policy(2, age=5, limit=1), Policy(-1, age=3, limit=1), Policy(5, age=0),
 )  # fmt: skip
-_nobody = Claim("", "", 0, 0, 0)
+NOBODY = Claim("", "", 0, 0, 0)
 _flaws = st.sampled_from([None] * 20 + ["settled before", "no such job", "wrong token", "twice"])
 
 
 def _verdicts(policies: Sequence[Policy]) -> st.SearchStrategy[Verdict]:
     finishes = st.builds(
         Finish,
-        claim=st.just(_nobody),
+        claim=st.just(NOBODY),
         kind=st.sampled_from("ccccccccfffffdrwbl"),
         value=st.sampled_from(["null", '{"é":1}', '"text"', "x" * 200]),
         policy=st.sampled_from(policies),
@@ -261,6 +289,8 @@ _disturbances: st.SearchStrategy[Step] = st.one_of(
     st.just(Limit(None, None)),
     st.just(Limit(None, None)),
     st.builds(WriteLog, st.integers(0, 20)),
+    st.builds(ReportProgress, st.integers(0, 20)),
+    st.builds(JoinFlow, st.integers(0, 20)),
     st.builds(PassTime, st.sampled_from([1, 700])),
     st.builds(PassTime, st.sampled_from([2_000, 4_000, 60_000])),
 )

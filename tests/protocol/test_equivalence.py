@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, currently_in_test_context, given, note, settings
 from support.dump import differences, dump
 from support.server import PrivateServer
 
@@ -16,7 +16,22 @@ from oxcart.protocol.keys import QueueKeys
 
 from .ours import run_exchange
 from .reference import Finish, Outcome, Policy, Reference
-from .steps import LOCK_MS, PREFIX, Add, DoExchange, Exchange, Run, Step, histories
+from .steps import (
+    LOCK_MS,
+    NOBODY,
+    PREFIX,
+    Add,
+    DoExchange,
+    Exchange,
+    JoinFlow,
+    LoseLock,
+    ReportProgress,
+    Run,
+    Step,
+    Verdict,
+    WriteLog,
+    histories,
+)
 
 REFERENCE_DATABASE, OUR_DATABASE = 14, 15
 
@@ -58,7 +73,8 @@ def compare(databases: TwoDatabases, steps: Sequence[Step], ours: Exchange) -> N
     databases.ours.flushdb()
     expected, actual = Run(databases.reference, reference_exchange), Run(databases.ours, ours)
     for number, step in enumerate(steps):
-        note(f"{number}: {step}")
+        if currently_in_test_context():
+            note(f"{number}: {step}")
         if isinstance(step, DoExchange) and step.room:
             # A worker that exchanges was woken by the marker and took it: who is left waiting must find a new one.
             databases.ours.zrem(actual.keys.marker, "0")
@@ -92,6 +108,19 @@ def test_every_key_and_event_is_as_bullmq_leaves_it(databases: TwoDatabases, ste
 def test_the_same_when_every_finish_goes_through_bullmqs_own_script(databases: TwoDatabases, steps: list[Step]) -> None:
     """`OXCART_EXCHANGE=upstream`, the way back should our plain path ever be wrong."""
     compare(databases, steps, partial(run_exchange, allow_plain=False))
+
+
+@pytest.mark.parametrize("policy", [Policy(0), Policy(2), Policy(-1)], ids=["removed", "two kept", "kept"])
+@pytest.mark.parametrize(
+    "change", [WriteLog(0), ReportProgress(0), JoinFlow(0), LoseLock(0)], ids=lambda c: type(c).__name__
+)
+def test_what_happens_to_a_running_job_is_seen_at_its_end(
+    databases: TwoDatabases, change: Step, policy: Policy
+) -> None:
+    """That its hash is as bare as when it was claimed, is concluded from the number of its fields."""
+    end = DoExchange(tuple(Verdict(0, Finish(NOBODY, kind, policy=policy)) for kind in "cfc"), 0)
+    flow = (Add({}, has_children=True), Add({}, parent=-1))
+    compare(databases, [Add({}), Add({}), Add({}), DoExchange((), 3), *flow, change, end], run_exchange)
 
 
 @pytest.mark.parametrize("is_listed_twice", [False, True], ids=["once", "twice"])

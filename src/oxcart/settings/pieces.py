@@ -164,7 +164,11 @@ class WorkerSettings:
         "Unset: fail on the embedded server, else return.",
     )
     prefetch: bool = knob(
-        "OXCART_PREFETCH", BOOLEAN, "Whether short jobs are claimed a little ahead of a free slot.", default="true"
+        "OXCART_PREFETCH",
+        BOOLEAN,
+        "Whether jobs are claimed a little ahead: short ones before a slot is free, and the next one in the round trip "
+        "that wakes an idle worker.",
+        default="true",
     )
     prefix: str = knob(
         "OXCART_PREFIX",

@@ -145,8 +145,7 @@ class Attempt:
             parent_key=shared.parent_key,
             keep_logs=shared.options.keep_logs,
         )
-        job._cancelled = self._is_cancelled  # noqa: SLF001 - the attempt is the job's other half
-        job._lock_uncertain = self._is_lock_uncertain  # noqa: SLF001
+        job._attempt = self  # noqa: SLF001 - the attempt is the job's other half
         seconds = self.timeout_seconds
         if seconds is not None:
             job.deadline = time.monotonic() + seconds
@@ -194,11 +193,9 @@ class Attempt:
     def _time_is_up(self) -> None:
         self.cancel(CancelReason.TIMEOUT)
 
-    def _is_cancelled(self) -> bool:
+    @property
+    def is_cancelled(self) -> bool:
         return self.cancel_reason is not None
-
-    def _is_lock_uncertain(self) -> bool:
-        return self.lock_uncertain
 
     # -------------------------------------------------------------------------------------------- ending
     def _thread_ended(self, value: Any, error: BaseException | None) -> None:

@@ -167,7 +167,7 @@ def finished_job(attempt: Attempt) -> FinishedJob:
             case Snoozed(delay_ms) | Returned(delay_ms):
                 retry_in = delay_ms
     return FinishedJob(
-        claim.job_id.decode("utf-8", "replace"),
+        attempt.job.id if attempt.job is not None else claim.job_id.decode("utf-8", "replace"),
         claim.name,
         VERDICT_NAMES[type(verdict)],
         attempt.run_ms,

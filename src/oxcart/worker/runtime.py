@@ -209,6 +209,7 @@ class Worker:
     def _redis_lost(self) -> None:
         self._board.claims_allowed = False
         self._board.answered.set()
+        self._waiter.let_go()  # its socket may live, and what lies behind the blocked command is a claim
 
     # -------------------------------------------------------------------------------------------- stop
     async def wait(self) -> None:
@@ -245,7 +246,7 @@ class Worker:
         self._state = "stopping"
         self._board.stopping = True
         self._board.claims_allowed = False
-        self._waiter.stop()
+        self._waiter.let_go()
         self._intake.give_back_buffered()
         self._emit(WorkerStopping(reason, self._board.busy, grace))
         await self._adopter.scan_within(STOP_SCAN_SECONDS)

@@ -80,7 +80,7 @@ class Waiter:
                 return
         await board.calm.wait()
 
-    def stop(self) -> None:
+    def let_go(self) -> None:
         """Close the socket: the server forgets a blocked client at once, so no marker is popped for nobody, and what
         was sent behind it is not executed. Should that have just happened, the adopter is told.
         """

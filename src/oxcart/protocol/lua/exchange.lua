@@ -8,8 +8,8 @@
 
   KEYS   1 wait  2 active  3 prioritized  4 events  5 stalled  6 limiter  7 delayed  8 paused  9 meta  10 pc
          11 marker  12 completed  13 failed  14 waiting-children
-  ARGV   1 msgpack {prefix, now ms (0: the server's own time), claim token, lock ms, room, byte limit, promotion limit, plain allowed 0/1,
-                    worker name or '', free}
+  ARGV   1 msgpack {prefix, now ms (0: the server's own time), claim token, lock ms, room, byte limit,
+                    promotion limit, plain allowed 0/1, worker name or '', free}
          2 msgpack [run …]       consecutive verdicts that differ in id and a only:
                                  {token, ats, processedOn, atm, fields, kind, policy index, b, c, [id, a, id, a …]}
              fields how many fields the job's hash had when it was claimed, if it was bare then; else 0

@@ -4,12 +4,13 @@ local oldest, is_there, leaving = {}, {}, 0 -- the end of the list, which of its
 local has_looked = false
 
 local function look_at_oldest()
-  local size = #ids
+  local size = count
   while true do
     local found = pcall_redis('LRANGE', active, -size, -1)
     if found.err then return end            -- a key of the wrong type: each job's own LREM says so
     is_there = {}
-    for _, id in ipairs(found) do
+    for i = 1, #found do
+      local id = found[i]
       if is_there[id] then                  -- twice in the list: LREM knows which of them goes
         is_there = {}
         return
@@ -17,10 +18,10 @@ local function look_at_oldest()
       is_there[id] = true
     end
     local hits = 0
-    for _, id in ipairs(ids) do
-      if is_there[id] then hits = hits + 1 end
+    for i = 1, count do
+      if is_there[ids[i]] then hits = hits + 1 end
     end
-    if hits * 2 >= #ids or #found < size or size > #ids then
+    if hits * 2 >= count or #found < size or size > count then
       oldest = found
       return
     end
@@ -34,7 +35,7 @@ local function leave_active(id)
   if not has_looked then
     has_looked = true
     local was_there = call('LREM', active, -1, id) > 0
-    if #ids > 1 then look_at_oldest() end
+    if count > 1 then look_at_oldest() end
     return was_there
   end
   if not is_there[id] then return call('LREM', active, -1, id) > 0 end
@@ -46,8 +47,8 @@ end
 local function flush_active()
   if leaving > 0 then
     local staying = {}
-    for _, id in ipairs(oldest) do
-      if is_there[id] then staying[#staying + 1] = id end
+    for i = 1, #oldest do
+      if is_there[oldest[i]] then staying[#staying + 1] = oldest[i] end
     end
     if #staying == 0 or oldest[#staying] == staying[#staying] then -- who stays is younger than who leaves
       call('LTRIM', active, 0, -leaving - 1)

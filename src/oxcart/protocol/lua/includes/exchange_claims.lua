@@ -111,8 +111,9 @@ end
 local stopped = false
 
 local function claim_all(ids, take)
-  local taken, locked = {}, {}
-  for _, id in ipairs(ids) do
+  local taken, taken_count, locked, locked_count = {}, 0, {}, 0
+  for i = 1, #ids do
+    local id = ids[i]
     if claimed >= room then break end
     if limiter_max then
       limit_ms = limited_for()
@@ -127,8 +128,12 @@ local function claim_all(ids, take)
       stopped = true
       break
     end
-    taken[#taken + 1] = id
-    if outcome == 'claimed' then locked[#locked + 1] = id end
+    taken_count = taken_count + 1
+    taken[taken_count] = id
+    if outcome == 'claimed' then
+      locked_count = locked_count + 1
+      locked[locked_count] = id
+    end
   end
   if #taken > 0 then take(taken) end
   in_blocks(locked, 1000, function(from, to) call('LPUSH', active, unpack(locked, from, to)) end)

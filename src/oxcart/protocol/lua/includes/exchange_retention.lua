@@ -39,18 +39,12 @@ local function keep_run(policy, kind, run)
   end
 end
 
-local is_any_stalled = nil
 -- Everything that was put off until the end of a run, written before somebody else looks at it.
 local function flush()
   flush_active()
-  if #unstalled > 0 then
-    if is_any_stalled == nil then is_any_stalled = call('EXISTS', KEYS[5]) == 1 end
-    if is_any_stalled then
-      in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
-    end
-  end
+  in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
   in_blocks(doomed, 1000, function(from, to) call('DEL', unpack(doomed, from, to)) end)
-  unstalled, doomed = {}, {}
+  unstalled, doomed, doomed_count = {}, {}, 0
   for index, by_kind in pairs(kept) do
     for kind, run in pairs(by_kind) do keep_run(policies[index], kind, run) end
   end
@@ -83,8 +77,8 @@ end
 
 local function look_at_retention()
   local counts = {}
-  for _, verdict in ipairs(verdicts) do
-    local index, kind = verdict.policy, verdict.kind
+  for i = 1, count do
+    local index, kind = verdicts[i].policy, verdicts[i].kind
     if (kind == 'c' or kind == 'f') and policies[index][1] ~= 0 then
       counts[index] = counts[index] or {}
       counts[index][kind] = (counts[index][kind] or 0) + 1

@@ -44,10 +44,11 @@ end
 local bare = false
 local function look_beside_jobs()
   local names, n = {}, 0
-  for i, verdict in ipairs(verdicts) do
-    local kind, job = verdict.kind, job_keys[i]
+  for i = 1, count do
+    local verdict, job = verdicts[i], job_keys[i]
+    local kind = verdict.kind
     if (kind == 'c' or kind == 'f') and policies[verdict.policy][1] == 0 then
-      for k, suffix in ipairs(BESIDE_A_JOB) do names[n + k] = job .. suffix end
+      for k = 1, #BESIDE_A_JOB do names[n + k] = job .. BESIDE_A_JOB[k] end
       n = n + #BESIDE_A_JOB
     elseif kind == 'c' then
       names[n + 1], names[n + 2] = job .. ':dependencies', job .. ':unsuccessful'
@@ -83,8 +84,8 @@ local function finish_plain(i)
   end
   attempts_made = attempts_made + 1
   local was_active = leave_active(id)
-  unstalled[#unstalled + 1] = id
-  doomed[#doomed + 1] = lock_keys[i]
+  if is_any_stalled then unstalled[#unstalled + 1] = id end
+  doom(lock_keys[i])
   local state, property = 'completed', 'returnvalue'
   if kind == 'f' then state, property = 'failed', 'failedReason' end
   if not was_active then
@@ -104,9 +105,9 @@ local function finish_plain(i)
     members[#members + 1] = id
     run.writes[#run.writes + 1] = { job, attempts_made, property, value, verdict.b }
   else
-    doomed[#doomed + 1] = job
+    doom(job)
     if not bare then
-      for _, suffix in ipairs(BESIDE_A_JOB) do doomed[#doomed + 1] = job .. suffix end
+      for _, suffix in ipairs(BESIDE_A_JOB) do doom(job .. suffix) end
     end
   end
   if last_finish_was_plain then
@@ -119,6 +120,27 @@ local function finish_plain(i)
     call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
   end
   return 0
+end
+
+-- How most jobs end: completed, removed, and nothing has happened to them since they were claimed. Known to be so of a run
+-- of verdicts, and then of each job, it takes two commands; nil, with nothing written, if it is anything else.
+local function is_usual_end(verdict)
+  return plain_allowed and verdict.kind == 'c' and verdict.fields > 0 and policies[verdict.policy][1] == 0
+end
+
+local function complete_as_usual(i, verdict)
+  local id, job = ids[i], job_keys[i]
+  if locks[i] ~= verdict.token or settled[id] or not (bare and last_finish_was_plain and is_there[id]) then return nil end
+  if pcall_redis('HLEN', job) ~= verdict.fields then return nil end
+  local told = pcall_redis('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', values[i], 'prev', 'active')
+  if type(told) == 'table' then return nil end
+  settled[id] = true
+  is_there[id] = nil
+  leaving = leaving + 1
+  if is_any_stalled then unstalled[#unstalled + 1] = id end
+  doom(lock_keys[i])
+  doom(job)
+  return true
 end
 
 local function announce_if_drained()

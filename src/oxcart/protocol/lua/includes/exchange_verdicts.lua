@@ -1,6 +1,7 @@
 -- How do all verdicts of an exchange get written? In order, each by itself, what can wait at the end of a run together.
 local ids, values, verdicts = {}, {}, {}   -- of each verdict: its job, its `a`, and what it shares with its run
 local job_keys, lock_keys = {}, {}
+local count = 0
 for _, run in ipairs(given) do
   local shared = {
     token = run[1], ats = run[2], processed_on = run[3], atm = run[4], fields = run[5],
@@ -8,22 +9,29 @@ for _, run in ipairs(given) do
   }
   local jobs = run[10]
   for i = 1, #jobs, 2 do
-    local n = #ids + 1
-    ids[n], values[n], verdicts[n] = jobs[i], jobs[i + 1], shared
-    job_keys[n] = prefix .. jobs[i]
-    lock_keys[n] = job_keys[n] .. ':lock'
+    local key = prefix .. jobs[i]
+    count = count + 1
+    ids[count], values[count], verdicts[count] = jobs[i], jobs[i + 1], shared
+    job_keys[count], lock_keys[count] = key, key .. ':lock'
   end
 end
 local policies = cmsgpack.unpack(ARGV[3])
 local locks, settled = {}, {}
-local doomed, unstalled = {}, {}        -- keys to delete, ids to take out of `stalled`: in one command each
-local kept = {}                          -- policy index -> 'completed'/'failed' -> what flush() has to write
-local upstream_only = {}                 -- the same shape: these finishes may not be plain
+local is_any_stalled = call('EXISTS', KEYS[5]) == 1
+local unstalled = {}                        -- ids to take out of `stalled`, in one command
+local doomed, doomed_count = {}, 0          -- keys to delete, in one command
+local kept = {}                             -- policy index -> 'completed'/'failed' -> what flush() has to write
+local upstream_only = {}                    -- the same shape: these finishes may not be plain
 local last_finish_was_plain = false
 
 local function text_of(failure)
   if type(failure) == 'table' then return failure.err or 'unknown error' end
   return tostring(failure)
+end
+
+local function doom(key)
+  doomed_count = doomed_count + 1
+  doomed[doomed_count] = key
 end
 
 local function read_locks()
@@ -60,16 +68,21 @@ end
 read_locks()
 look_at_retention()
 look_beside_jobs()
-local all_are_written, last_verdict = true, nil
-for i, verdict in ipairs(verdicts) do
+local all_are_written, last_verdict, is_usual = true, nil, false
+for i = 1, count do
+  local verdict = verdicts[i]
   if verdict ~= last_verdict then
-    last_verdict = verdict
+    last_verdict, is_usual = verdict, is_usual_end(verdict)
     if begins_new_run(verdict) then flush() end
   end
-  local ok, status = pcall(settle, i)
-  statuses[i] = ok and status or text_of(status)
-  if status ~= 0 then all_are_written = false end
-  if not ok then pcall(take_out_if_unreadable, i) end
+  if is_usual and complete_as_usual(i, verdict) then
+    statuses[i] = 0
+  else
+    local ok, status = pcall(settle, i)
+    statuses[i] = ok and status or text_of(status)
+    if status ~= 0 then all_are_written = false end
+    if not ok then pcall(take_out_if_unreadable, i) end
+  end
 end
 flush()
 announce_if_drained()
