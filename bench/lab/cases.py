@@ -51,10 +51,10 @@ def _slept(server: BenchServer, peer: Peer, *, milliseconds: float, job: str, se
     )
 
 
-def _distant(server: BenchServer, peer: Peer, *, round_trip_ms: float, seconds: float) -> Figures:
+def _distant(server: BenchServer, peer: Peer, *, round_trip_ms: float, seconds: float, **options: object) -> Figures:
     """Nobody exceeds one job a round trip and slot by much, without prefetching."""
     count = max(100, int(25 * 1000 / round_trip_ms * seconds))
-    return distant_drain(server, peer, round_trip_ms=round_trip_ms, count=count, concurrency=25)
+    return distant_drain(server, peer, round_trip_ms=round_trip_ms, count=count, concurrency=25, **options)
 
 
 def _added(server: BenchServer, peer: Peer, *, how: str, count: int) -> Figures:
@@ -97,6 +97,12 @@ def cases(*, quick: bool) -> list[Case]:
         Case("latency, trickle", ALL, few, partial(latency, per_second=50, count=150 if quick else 500)),
         Case("latency, 1000 jobs/s", RIVALS, few, partial(latency, per_second=1000, count=4_000)),
         Case("20 ms away", RIVALS, rounds, partial(_distant, round_trip_ms=20, seconds=2)),
+        Case(
+            "20 ms away, without prefetch",
+            ("oxcart",),
+            few,
+            partial(_distant, round_trip_ms=20, seconds=2, prefetch=False),
+        ),
     ]
     return chosen if quick else chosen + _only_in_full(length)
 

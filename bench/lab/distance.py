@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lab.drain import drain
 from lab.roster import Peer
@@ -27,7 +28,7 @@ def far_away(server: BenchServer, round_trip_ms: float) -> Iterator[str]:
 
 
 def distant_drain(
-    server: BenchServer, peer: Peer, *, round_trip_ms: float, count: int, concurrency: int
+    server: BenchServer, peer: Peer, *, round_trip_ms: float, count: int, concurrency: int, **options: Any
 ) -> dict[str, float]:
     with far_away(server, round_trip_ms) as url:
-        return drain(server, peer, count=count, concurrency=concurrency, url=url, job="noop")
+        return drain(server, peer, count=count, concurrency=concurrency, url=url, job="noop", **options)

@@ -46,6 +46,12 @@ def _against_python(names: tuple[str, ...]) -> Callable[[Results], float | None]
     return ratio
 
 
+def _without_prefetch(results: Results) -> float | None:
+    ours = results.median("20 ms away, without prefetch", "oxcart", "jobsPerSecond")
+    theirs = results.median("20 ms away", NODE, "jobsPerSecond")
+    return ours / theirs if ours is not None and theirs else None
+
+
 GOALS = (
     Goal("no-op jobs/s at concurrency 100, removed: against BullMQ for Node 6", 2.5, "x", _faster("removed at 100")),
     Goal("the same against `bullmq` for Python", 20, "x", _against_python(("bullmq",))),
@@ -53,6 +59,7 @@ GOALS = (
     Goal("the same, the last 100 kept", 2, "x", _faster("kept 100 at 100")),
     Goal("the same at concurrency 1", 1, "x", _faster("removed at 1")),
     Goal("the same at 20 ms round trip, concurrency 25", 5, "x", _faster("20 ms away")),
+    Goal("the same with OXCART_PREFETCH=false", 1.2, "x", _without_prefetch),
     Goal("add_many against addBulk", 2, "x", _faster("add in bulk", "addedPerSecond")),
     Goal("pick-up latency, idle queue, p50", 1, "ms", _own("latency, trickle", "p50Ms"), at_most=True),
     Goal("pick-up latency, idle queue, p99", 5, "ms", _own("latency, trickle", "p99Ms"), at_most=True),

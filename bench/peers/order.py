@@ -27,7 +27,7 @@ CHUNK = 500  # jobs in one bulk call, as large as the peers' documentation has t
 class Order:
     """`how` is "bulk" (as fast as the peer's own call for many jobs goes), "one" (one call after the other) or
     "trickle" (`per_second`, each with the time at which it was added). For Oxcart alone: `supervised`
-    processes of one supervisor, and `queues` to serve, of which the first has the jobs.
+    processes of one supervisor, `queues` to serve, of which the first has the jobs, and whether it may `prefetch`.
     """
 
     job: str = "noop"
@@ -40,6 +40,7 @@ class Order:
     per_second: float = 0
     supervised: int = 1
     queues: int = 1
+    prefetch: bool = True
 
     def data(self) -> dict[str, Any]:
         data: dict[str, Any] = {}

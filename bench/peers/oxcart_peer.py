@@ -52,6 +52,7 @@ async def _add() -> float:
 
 def work() -> None:
     os.environ["OXCART_PREFIX"] = "bull"
+    os.environ["OXCART_PREFETCH"] = str(ORDER.prefetch).lower()
     become(
         "oxcart",
         "run",
