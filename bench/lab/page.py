@@ -49,7 +49,8 @@ LATENCY: tuple[Column, ...] = (
     ("1000/s p50, ms", "latency, 1000 jobs/s", "p50Ms"),
     ("1000/s p99, ms", "latency, 1000 jobs/s", "p99Ms"),
 )
-DISTANCE: tuple[Column, ...] = tuple((f"{away} ms", f"{away} ms away", "jobsPerSecond") for away in (1, 20, 80)) + (
+DISTANCE: tuple[Column, ...] = (
+    *((f"{away} ms", f"{away} ms away", "jobsPerSecond") for away in (1, 20, 80)),
     ("20 ms, OXCART_PREFETCH=false", "20 ms away, without prefetch", "jobsPerSecond"),
 )
 ADDING: tuple[Column, ...] = (

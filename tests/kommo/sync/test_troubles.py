@@ -17,8 +17,8 @@ from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.failures import Blocked, ServerTrouble, TooManyRequests, Unauthorized, Unpaid
 from oxcart.kommo.sandbox import Scenario, World
 from oxcart.kommo.sandbox.seed import FIRST_IDS
+from oxcart.kommo.store.holding import LeaseLost, hold_lease
 from oxcart.kommo.store.leases import acquire_lease, release_lease
-from oxcart.kommo.sync.held import LeaseLost, hold_lease
 from oxcart.secret import Secret
 
 CONTACT = FIRST_IDS["contacts"]

@@ -189,7 +189,7 @@ class LateDatabase(Database):
     hook: Hook | None = None
 
     async def write(self, doing: str, work: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
-        if self.hook is not None and doing.startswith("Releasing"):
+        if self.hook is not None and doing == "Giving a lease back":
             async with self.writing("Storing") as connection:
                 await store_hooks(connection, [self.hook], at=datetime.now(UTC))
             self.hook = None

@@ -1,4 +1,8 @@
-"""How is a lease kept while the work that it guards goes on? Renewed beside it, given back at the end."""
+"""How is a lease kept while the work that it guards goes on? Renewed beside it, shown before a write, then given back.
+
+A holder that was killed is succeeded once its lease has lapsed. One that was only slow goes on if nobody took it, and
+finds out if somebody did.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,10 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.clock import wait_for_event
-from oxcart.errors import Unavailable
+from oxcart.errors import OxcartError
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.leases import acquire_lease, release_lease, renew_lease
+from oxcart.kommo.store.leases import acquire_lease, regain_lease, release_lease
 
 Answer = TypeVar("Answer")
 
@@ -25,6 +29,10 @@ LEASE_SECONDS = 30.0
 
 _RELEASE_SECONDS = 5.0
 _LOOK_SECONDS = (0.05, 0.15)
+
+
+class LeaseLost(OxcartError):  # noqa: N818 - says what became of the lease
+    """Another has had the lease since: nothing more may be written under it."""
 
 
 class Hold:
@@ -39,13 +47,23 @@ class Hold:
     def is_ours(self) -> bool:
         return time.monotonic() < self._held_until
 
+    async def show(self, connection: AsyncConnection) -> None:
+        """First thing in every transaction that it guards: nobody can take it before that ends. Raises LeaseLost."""
+        if not await self._regain(connection):
+            raise LeaseLost(
+                f"Writing under the lease {self._scope}: this process was held up, the lease lapsed, and another "
+                "process took it. That one goes on where this one stopped."
+            )
+
     async def keep(self) -> None:
-        """Renew it until it is lost. A database that is away for a while costs nothing before the lease ends."""
-        while self.is_ours and not await wait_for_event(self._stopping, self._seconds / 3):
+        """Renew it until another has it. A database that is away for a while costs nothing before the lease ends."""
+        while not await wait_for_event(self._stopping, self._seconds / 3):
             began = time.monotonic()
-            with contextlib.suppress(Unavailable):
-                is_ours = await self._database.write("Renewing a lease", self._renew)
-                self._held_until = began + self._seconds if is_ours else 0.0
+            with contextlib.suppress(OxcartError):  # the next renewal may succeed; until then `is_ours` goes by time
+                if not await self._database.write("Renewing a lease", self._regain):
+                    self._held_until = 0.0
+                    return
+                self._held_until = began + self._seconds
 
     async def give_back(self, keeping: asyncio.Task[None]) -> None:
         """A renewal that is under way may end by itself: a driver that is cut off leaves its connection in doubt."""
@@ -57,12 +75,12 @@ class Hold:
 
     async def release(self) -> None:
         """Where that fails it ends by itself."""
-        with contextlib.suppress(Unavailable, TimeoutError):
+        with contextlib.suppress(OxcartError, TimeoutError):
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._database.write("Giving a lease back", self._release)
 
-    async def _renew(self, connection: AsyncConnection) -> bool:
-        return await renew_lease(connection, self._scope, self._holder, self._seconds)
+    async def _regain(self, connection: AsyncConnection) -> bool:
+        return await regain_lease(connection, self._scope, self._holder, self._seconds)
 
     async def _release(self, connection: AsyncConnection) -> None:
         await release_lease(connection, self._scope, self._holder)
@@ -72,7 +90,7 @@ class Hold:
 async def hold_lease(
     database: Database, scope: str, *, wait_seconds: float = 0.0, seconds: float = LEASE_SECONDS
 ) -> AsyncIterator[Hold | None]:
-    """None if another still holds it after `wait_seconds`. Raises Unavailable."""
+    """None if another still holds it after `wait_seconds`. Raises SettingsError, StoreRefused, Unavailable."""
     holder = new_id()
     give_up = time.monotonic() + wait_seconds
     while (hold := await _take(database, scope, holder, seconds)) is None:

@@ -16,16 +16,19 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ACCOUNT, ENTITIES, EVENTS, Entity, Walk
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
 from oxcart.kommo.store.account_settings import load_account_settings
+from oxcart.kommo.store.holding import Hold, LeaseLost, hold_lease
 from oxcart.kommo.store.rows import count_rows
 from oxcart.kommo.sync.apply import table_of
 from oxcart.kommo.sync.cursors import Cursor, load_cursor
-from oxcart.kommo.sync.held import LEASE_SECONDS, Lease, LeaseLost, hold_lease
 from oxcart.kommo.sync.learning import can_filter
 from oxcart.kommo.sync.progress import Listener, Meter
 from oxcart.kommo.sync.stream import Reader, Stream
 from oxcart.kommo.sync.walks import read_stream
 
 Mode = Literal["full", "incremental", "skipped"]
+
+LEASE_SECONDS = 15.0
+"""So long a stream waits for another process after its holder was killed; renewed three times as often."""
 
 _MOST_SILENT = 2  # each was asked three times
 _GO_ON_SECONDS = 86_400
@@ -150,7 +153,7 @@ class _Run:
         await self.meter.end(entity.name)
         return replace(outcome, seconds=time.monotonic() - began)
 
-    async def _read(self, entity: Entity, lease: Lease) -> Outcome:
+    async def _read(self, entity: Entity, lease: Hold) -> Outcome:
         stream = await self._open(entity, lease)
         asked = self.reader.requests
         filters = can_filter(self.settings, entity, probes=stream.full)
@@ -181,7 +184,7 @@ class _Run:
         requests = self.reader.requests - asked
         return Outcome(entity.name, mode, tally.pages, tally.rows, tally.changed, tally.deleted, requests, error=error)
 
-    async def _open(self, entity: Entity, lease: Lease) -> Stream:
+    async def _open(self, entity: Entity, lease: Hold) -> Stream:
         """From its checkpoint where a run was cut off, unless everything is asked for anew."""
         async with self.account.database.reading(f"Reading the cursor of {entity.name}") as connection:
             cursor = await load_cursor(connection, self.account.connection_id, entity.name)

@@ -16,9 +16,9 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.client import Answer, Client, Query
 from oxcart.kommo.entities import ACCOUNT, EVENTS, Entity
 from oxcart.kommo.pages import Row
+from oxcart.kommo.store.holding import Hold
 from oxcart.kommo.sync.apply import apply_rows
 from oxcart.kommo.sync.cursors import Checkpoint, Cursor, Ended, save_cursor
-from oxcart.kommo.sync.held import Lease
 from oxcart.kommo.sync.learning import learn_account
 from oxcart.kommo.sync.progress import Meter
 from oxcart.kommo.sync.vanished import mark_vanished
@@ -67,7 +67,7 @@ class Stream:
     account: Account
     entity: Entity
     cursor: Cursor
-    lease: Lease
+    lease: Hold
     reader: Reader
     meter: Meter
     full: bool

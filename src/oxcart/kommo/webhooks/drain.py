@@ -7,36 +7,30 @@ its turn is read once. When it is quiet, or something waits too long, the rest i
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import uuid
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.clock import deadline
-from oxcart.errors import OxcartError
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.pages import LARGEST_PAGE
 from oxcart.kommo.store.connections import load_connection
 from oxcart.kommo.store.database import now
-from oxcart.kommo.store.leases import acquire_lease, release_lease, renew_lease
+from oxcart.kommo.store.holding import Hold, hold_lease
 from oxcart.kommo.sync.marks import Backlog, Mark, backlog, mark_dirty
 from oxcart.kommo.webhooks.expand import expand_body
 from oxcart.kommo.webhooks.forms import UnreadableHook
 from oxcart.kommo.webhooks.stored import Waiting, has_waiting, note_expanded, waiting_hooks
 
 LEASE_SECONDS = 20.0
-"""How long the webhooks of a process that was killed wait for the next one; renewed every quarter of it."""
+"""How long the webhooks of a process that was killed wait for the next one; renewed three times as often."""
 
 _HOOKS_AT_ONCE = 200
 _QUIETER = 4  # times as long must it be quiet after a whole page: the next webhooks of a flood may be a moment late
 _LOOK_SECONDS = 0.1  # between two looks for further webhooks while something waits
-_RELEASE_SECONDS = 5.0
 
 
 class Read(Protocol):
@@ -100,57 +94,14 @@ async def drain_hooks(
     """
     drain = _Drain(account, fetch, quiet_seconds, longest_seconds)
     while True:
-        async with _turn(account, lease_seconds) as turn:
-            if turn is None:
+        async with hold_lease(account.database, f"hooks:{account.connection_id}", seconds=lease_seconds) as lease:
+            if lease is None:
                 drain.done.is_held = True
                 return drain.done
-            await drain.run(turn)
+            await drain.run(lease)
         # Whoever came meanwhile was sent away: what it was called for is ours to see.
         if not await drain.has_more():
             return drain.done
-
-
-@dataclass(slots=True)
-class _Turn:
-    """Set to false when the lease was lost: then another one drains already."""
-
-    is_ours: bool = True
-
-
-@asynccontextmanager
-async def _turn(account: Account, seconds: float) -> AsyncIterator[_Turn | None]:
-    """The lease on an account's webhooks, renewed as long as the block runs; None if it is another's."""
-    database, scope, holder = account.database, f"hooks:{account.connection_id}", uuid.uuid4().hex
-
-    async def acquire(connection: AsyncConnection) -> bool:
-        return await acquire_lease(connection, scope, holder, seconds)
-
-    async def renew(connection: AsyncConnection) -> bool:
-        return await renew_lease(connection, scope, holder, seconds)
-
-    async def release(connection: AsyncConnection) -> None:
-        await release_lease(connection, scope, holder)
-
-    if not await database.write("Taking turns at webhooks", acquire):
-        yield None
-        return
-    turn = _Turn()
-
-    async def keep() -> None:
-        while turn.is_ours:
-            await asyncio.sleep(seconds / 4)
-            with contextlib.suppress(OxcartError):  # the next renewal is soon enough
-                turn.is_ours = await database.write("Keeping the turn at webhooks", renew)
-
-    keeping = asyncio.create_task(keep(), name=f"kommo:hooks:{account.connection_id}")
-    try:
-        yield turn
-    finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
-        with contextlib.suppress(OxcartError, TimeoutError):  # left undone, it ends by itself
-            async with deadline("releasing the turn at webhooks", _RELEASE_SECONDS):
-                await database.write("Releasing the turn at webhooks", release)
 
 
 @dataclass(slots=True)
@@ -162,8 +113,8 @@ class _Drain:
     done: Drained = field(default_factory=Drained)
     stuck: set[str] = field(default_factory=set)
 
-    async def run(self, turn: _Turn) -> None:
-        while turn.is_ours:
+    async def run(self, lease: Hold) -> None:
+        while lease.is_ours:
             while await self._expand():
                 continue
             at, marked = await self._marked()
