@@ -94,7 +94,7 @@ def cases(*, quick: bool) -> list[Case]:
         ),
         Case("add in bulk", RIVALS, rounds, partial(_added, how="bulk", count=40_000)),
         Case("add one by one", RIVALS, few, partial(_added, how="one", count=3_000)),
-        Case("latency, trickle", ALL, few, partial(latency, per_second=50, count=150 if quick else 500)),
+        Case("latency, trickle", ALL, few, partial(latency, per_second=50, count=150 if quick else 300)),
         Case("latency, 1000 jobs/s", RIVALS, few, partial(latency, per_second=1000, count=4_000)),
         Case("20 ms away", RIVALS, rounds, partial(_distant, round_trip_ms=20, seconds=2)),
         Case(
@@ -112,8 +112,8 @@ def _only_in_full(length: float) -> list[Case]:
     far = [Case(f"{away} ms away", RIVALS, 3, partial(_distant, round_trip_ms=away, seconds=4)) for away in (1, 80)]
     python = [
         Case("20 ms away, Python", PYTHON_PEERS, 1, partial(_distant, round_trip_ms=20, seconds=1)),
-        Case("removed at 1, Python", PYTHON_PEERS, 3, partial(noop, share=0.12, concurrency=1)),
-        Case("removed at 10, Python", PYTHON_PEERS, 3, partial(noop, share=0.6, concurrency=10)),
+        Case("removed at 1, Python", PYTHON_PEERS, 1, partial(noop, share=0.12, concurrency=1)),
+        Case("removed at 10, Python", PYTHON_PEERS, 1, partial(noop, share=0.6, concurrency=10)),
     ]
     full = [
         Case(f"backlog: {state}", ("oxcart", "node6"), 1, partial(backlog, state=state, total=total, count=60_000))

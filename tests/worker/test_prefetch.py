@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oxcart import Job, Oxcart, Queue
+from oxcart.protocol.keys import QueueKeys
 from oxcart.testing import running_worker, wait_until
+from oxcart.worker.board import OUTBOX_PER_SLOT, Board
 from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PER_SLOT, allowance
+from oxcart.worker.served_queue import ServedQueue
 
 
 def test_nothing_is_claimed_ahead_before_a_handler_was_measured() -> None:
@@ -98,3 +101,20 @@ async def test_nothing_is_claimed_ahead_of_a_limit_or_a_priority(redis_url: str,
             await wait_until(look, describe="all are completed")
 
     assert most_at_once <= 2  # one runs, and one may be on its way in while the last one's end is on its way out
+
+
+@pytest.mark.parametrize("concurrency", [1, 10, 25, 100, 1000])
+def test_two_exchanges_in_flight_do_not_fill_the_outbox(concurrency: int) -> None:
+    """Else every other one claims nothing, and the server waits for the worker as often as the worker for it."""
+
+    async def rooms() -> list[int]:
+        queue = ServedQueue(QueueKeys("fast"), share=concurrency)
+        queue.abundant, queue.run_seconds = True, 1e-5
+        board = Board([queue], concurrency, lambda _event: None, prefetches=True)
+        board.claims_allowed, board.round_trip_seconds = True, 0.005
+        works = [board.take_work(), board.take_work()]
+        return [work.room for work in works if work is not None]
+
+    first, second = asyncio.run(rooms())
+    assert first == second > 0
+    assert first + second < OUTBOX_PER_SLOT * concurrency

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from oxcart.connection.failures import closes_connection
 from oxcart.errors import Failure
+from oxcart.protocol.exchange import MAX_ITEMS
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import OutboxFull, RedisAccepts, RedisRefuses
 from oxcart.worker import prefetch
@@ -16,7 +17,6 @@ from oxcart.worker.attempt import Attempt
 from oxcart.worker.outbox import LARGEST_BYTES
 from oxcart.worker.served_queue import ServedQueue
 
-MOST_JOBS = 500  # in one exchange
 STUCK_SECONDS = 1.0  # fast jobs in few slots fill the outbox within one round trip: that is no news
 OUTBOX_PER_SLOT = 10  # verdicts waiting for the server per slot, above which claiming stops (design, promise 4)
 
@@ -58,12 +58,13 @@ class Board:
         self.finished = 0
         self.round_trip_seconds = 0.0
         self._prefetches = prefetches
+        self._most_verdicts = OUTBOX_PER_SLOT * concurrency
         self._turn = 0
         self._emit = emit
         self._outbox_was_full = False
         self._trouble_since = 0.0
         self._told_trouble = False
-        self._most_items = 500
+        self._most_items = MAX_ITEMS
 
     # -------------------------------------------------------------------------------------------- work to do
     def take_work(self) -> Work | None:
@@ -97,7 +98,8 @@ class Board:
         if room <= 0 or queue.is_limited or self._outbox_is_full():
             return 0, 0
         most = min(self.concurrency, queue.share) + ahead
-        room = min(room, MOST_JOBS, max(1, (most + 1) // 2) if queue.abundant else most)
+        half = max(1, min((most + 1) // 2, (self._most_verdicts - 1) // 2))  # two of them do not fill the outbox
+        room = min(room, MAX_ITEMS, half if queue.abundant else most)
         return room, min(room, max(0, free))
 
     def _allowance(self, queue: ServedQueue) -> int:
@@ -115,7 +117,7 @@ class Board:
     def _outbox_is_full(self) -> bool:
         verdicts = sum(len(queue.outbox) for queue in self.queues)
         size = sum(queue.outbox.bytes for queue in self.queues)
-        is_full = verdicts >= OUTBOX_PER_SLOT * self.concurrency or size >= LARGEST_BYTES
+        is_full = verdicts >= self._most_verdicts or size >= LARGEST_BYTES
         if not is_full:
             self._outbox_was_full = False
         elif not self._outbox_was_full and (self.trouble or time.monotonic() - self.last_answer_at > STUCK_SECONDS):
@@ -193,4 +195,4 @@ class Board:
         self._most_items = max(1, sent // 2)
 
     def send_as_many_as_allowed(self) -> None:
-        self._most_items = 500
+        self._most_items = MAX_ITEMS

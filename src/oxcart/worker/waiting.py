@@ -18,8 +18,9 @@ from oxcart.connection.failures import classify
 from oxcart.connection.link import Link, Server
 from oxcart.connection.recovery import backoff_seconds
 from oxcart.errors import ServerRefused, Unavailable
+from oxcart.protocol.exchange import MAX_ITEMS
 from oxcart.protocol.scripts import Command
-from oxcart.worker.board import MOST_JOBS, Board, Work
+from oxcart.worker.board import Board, Work
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.served_queue import ServedQueue
 
@@ -139,7 +140,7 @@ class Waiter:
         self, queues: list[ServedQueue], pop: Command, seconds: float, queue: ServedQueue
     ) -> None:
         """Block, and have jobs of the likeliest queue claimed as soon as that ends."""
-        room = min(self._board.free_slots(queue), MOST_JOBS)
+        room = min(self._board.free_slots(queue), MAX_ITEMS)
         work = Work(queue, [], room, room, queue.wakes)
         token, claim = self._exchanger.claim_ahead(work)
         self._ahead = (queue, token)
