@@ -14,7 +14,7 @@ const CHUNK = 500;
 
 function data() {
   return {
-    ...(order.job === "nap" && { milliseconds: order.milliseconds }),
+    ...(["nap", "block", "burn"].includes(order.job) && { milliseconds: order.milliseconds }),
     ...(order.job === "stamp" && { sentNs: Number(process.hrtime.bigint()) }),
     ...(order.payload_bytes && { padding: "x".repeat(order.payload_bytes) }),
   };

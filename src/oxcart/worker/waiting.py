@@ -27,7 +27,7 @@ from oxcart.worker.served_queue import ServedQueue
 SHORT_SECONDS = 5.0  # while jobs come, or a limit may end without a marker
 WITH_DELAYED_SECONDS = 10.0  # BullMQ's own bound: a delay marker may have gone with another worker
 LONG_SECONDS = 20.0  # design, section 4: three commands a minute
-JOBS_COME_SECONDS = 120.0
+JOBS_COME_SECONDS = 110.0  # the third idle minute is cheap from its beginning
 WITHOUT_ROOM_SECONDS = 2.0  # one queue's slots are taken: when one becomes free, its marker must be watched again
 ANSWER_MARGIN_SECONDS = 3.0
 REFUSED_SECONDS = 2.0
