@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -79,6 +79,14 @@ async def test_a_claim_that_was_sent_ahead_is_adopted_when_its_reply_is_lost(
         store.assert_ended_once([held.id])
 
 
+def is_blocked(store: Store, queue: Queue) -> bool:
+    """Nothing is left that could end the wait: whoever blocks now blocks until a job comes."""
+    name = base64.b64encode(queue.name.encode()).decode()
+    clients: Any = store.client.client_list()
+    waits = any(one["cmd"] == "bzpopmin" and "b" in one["flags"] and f":{name}:w:" in one["name"] for one in clients)
+    return waits and not store.client.exists(queue.keys.marker)
+
+
 @pytest.mark.parametrize("prefetch", [True, False])
 async def test_a_claim_lies_behind_the_blocked_command(
     prefetch: bool, app: Oxcart, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
@@ -91,7 +99,7 @@ async def test_a_claim_lies_behind_the_blocked_command(
     async with watched_worker(app, proxied_url, queue.name, prefetch=prefetch):
         first = await queue.add("quick")
         await wait_until(lambda: store.ended([first.id]), describe="it has ended")
-        await asyncio.sleep(0.2)  # the marker of the first may still be there: it ends one more wait
+        await wait_until(lambda: is_blocked(store, queue), describe="the first job's marker is gone, and it blocks")
         assert b"BZPOPMIN" in seen[-2 if prefetch else -1]
         assert (is_exchange(seen[-1]) and not has_verdicts(seen[-1])) == prefetch
 
