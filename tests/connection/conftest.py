@@ -11,7 +11,7 @@ import uvloop
 from support.proxy import FaultProxy
 from support.valkey import PASSWORD, Connect, Events, Valkey
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget
 from oxcart.secret import Secret
 

@@ -127,6 +127,14 @@ async def test_closing_a_tls_link_ends_its_request(valkey: Valkey, connect: Conn
         assert await failure_code(waiting) == "CLOSED"
 
 
+async def test_many_requests_share_a_tls_link(valkey: Valkey, connect: Connect) -> None:
+    with TlsFront(valkey.port) as front:
+        link = connect(front.port, tls=True, tls_ca_file=front.ca_file).link("test")
+        texts = [bytes([65 + number % 26]) * (number * 400) for number in range(200)]
+
+        assert await asyncio.gather(*(link.request("ECHO", text) for text in texts)) == texts
+
+
 async def test_the_blocking_link_speaks_tls_too(valkey: Valkey) -> None:
     with TlsFront(valkey.port) as good, TlsFront(valkey.port, "wrong_name") as wrong:
         link = BlockingLink(_blocking_target(good))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.errors import InvalidInput, OxcartError, SettingsError, Unavailable
 from oxcart.queue.producer import Queue

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import resolve_target
 from oxcart.kommo.client import Kommo
 from oxcart.kommo.limiter import Limiter, Pace

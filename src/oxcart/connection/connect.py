@@ -1,8 +1,8 @@
-"""How do we talk to one Redis over one socket? redis-py's connection, with the parts replaced that lose jobs.
+"""How do we talk to one Redis over one socket of the event loop? Many requests in flight, answered in order.
 
-Replaced, and why (facts/redis-failures.md, 1 and 6): its connect knows one address family at a time and one timeout
-for everything; its greeting takes four round trips and fails where CLIENT is not allowed; its retries send a command
-again whose reply was lost; its close may wait half a minute.
+Not redis-py's connection: its connect knows one address family at a time and one
+timeout for everything; its greeting takes four round trips and fails where CLIENT is not allowed; its retries send a
+command again whose reply was lost; its close may wait half a minute. Its names for error replies are used.
 """
 
 from __future__ import annotations
@@ -10,129 +10,271 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
-import hiredis
-from redis.asyncio.connection import Connection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from oxcart.connection.greeting import Command, check_greeting, greeting
-from oxcart.connection.sockets import close_hard, open_stream
+from oxcart.connection.resp import Conversation, Request
+from oxcart.connection.sockets import close_hard, open_transport
 from oxcart.connection.target import RedisTarget
+from oxcart.errors import Failure
 
-_READ_SIZE_BYTES = 1 << 18
+_CLOSED = "Connection closed by server."
 
-
-def pack(commands: Iterable[Command]) -> bytes:
-    """The bytes of these commands, for one write. Raises TypeError for an argument that is no text or number."""
-    # hiredis' stub knows only one argument and memoryview's old form
-    pack_one: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
-    return b"".join(map(pack_one, commands))
+# A loop that was busy when a deadline passed reads what has come meanwhile before it believes that nothing did.
+_SECOND_LOOK_SECONDS = 0.001
 
 
-class RespConnection(Connection):
-    """One socket. Once opened and closed it is done with: a new socket is a new RespConnection."""
+class Ask(Request):
+    """A request with someone who waits for its replies. The deadline begins when it is written."""
 
-    def __init__(self, target: RedisTarget, context: ssl.SSLContext | None, client_name: str | None) -> None:
-        super().__init__(
-            host=target.host,
-            port=target.port,
-            db=target.db,
-            client_name=client_name,
-            protocol=2,
-            socket_timeout=None,
-            socket_connect_timeout=target.connect_timeout_seconds,
-            socket_read_size=_READ_SIZE_BYTES,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            driver_info=None,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
-        self.target = target
+    __slots__ = ("deadline_at", "deadline_seconds", "future")
+
+    def __init__(
+        self, commands: Sequence[Command], deadline_seconds: float, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        super().__init__(commands)
+        self.future: asyncio.Future[list[Any]] = (loop or asyncio.get_running_loop()).create_future()
+        self.deadline_seconds = deadline_seconds
+        self.deadline_at = 0.0
+
+
+class Owner(Protocol):
+    """Who is told what happens to a connection that has been greeted."""
+
+    def judge(self, ask: Ask) -> Failure | None:
+        """An answer with error replies, before its caller gets it. A failure: this socket is of no use any more."""
+
+    def useless(self, connection: RespConnection, failure: Failure) -> None:
+        """What judge() has found, once all replies that came with that one are given out."""
+
+    def broke(self, connection: RespConnection, error: Exception, unanswered: list[Ask]) -> None:
+        """The socket is closed; these will not be answered."""
+
+
+class RespConnection(asyncio.Protocol):
+    """One socket; open_connection() makes it. Once closed it is done with.
+
+    Without an owner what happens to it is raised in whoever waits for replies.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self.context = context
         self.opened_at = 0.0
-        self._context = context
-        self._patience: asyncio.Timeout | None = None
-        self._replies: Any = self._parser  # hiredis' parser; the declared type knows none of its methods
+        self.owner: Owner | None = None
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._talk: Conversation[Ask] = Conversation()
+        self._unwritten: deque[Ask] = deque()
+        self._is_paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_second_look = False
 
-    async def open(self) -> None:
-        """Connect and greet, within the target's connect timeout. Raises what the system or redis-py raises."""
-        secret = self.target.current_password()
-        password = secret.reveal() if secret is not None else ""
-        repeated: RedisError | None = None
-        try:
-            async with asyncio.timeout(self.target.connect_timeout_seconds) as self._patience:
-                await self._connect()
-                try:
-                    await self._greet(password, password_only=False)
-                except AuthenticationWrongNumberOfArgsError:  # Redis before 6 knows no user names
-                    self._hang_up()
-                    await self._connect()
-                    await self._greet(password, password_only=True)
-        except RedisError as error:
-            self._hang_up()
-            if not password or password not in str(error):
-                raise
-            repeated = type(error)(str(error).replace(password, "***"))
-        except TimeoutError as error:
-            was_connected = self._writer is not None
-            self._hang_up()
-            if was_connected:
-                raise RedisTimeoutError("Timeout reading from the server: it accepts, and says nothing") from error
-            raise
-        except BaseException:
-            self._hang_up()
-            raise
-        finally:
-            self._patience = None
-        if repeated is not None:  # a server sent our password back; raised here, it has no context that shows it
-            raise repeated
-        self.opened_at = time.monotonic()
+    @property
+    def is_connected(self) -> bool:
+        """True from the end of TCP's and TLS's handshakes until it is closed."""
+        return self._transport is not None
 
-    async def exchange(self, payload: bytes, replies: int) -> list[Any]:
-        """Write once, read that many replies. Error replies come in their place, but those that are ConnectionError
-        to redis-py (LOADING, NOAUTH) are raised, and then the rest is unread: abort.
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Send and wait, without a deadline, before there is an owner.
+
+        What redis-py calls a ConnectionError (LOADING, NOAUTH) is raised.
         """
-        assert self._writer is not None
-        self._writer.write(payload)
-        read = self._replies.read_response
-        return [await read(disable_decoding=True) for _ in range(replies)]
+        ask = Ask(commands, float("inf"), self._loop)
+        closed: Exception | None = None
+        if self.is_over:
+            self._talk.in_flight.append(ask)
+        else:
+            self.send(ask)
+        self.data_received(b"")  # a server that is full says so before it is asked, and closes
+        if self._transport is None and not ask.future.done():
+            ask.future.set_exception(RedisConnectionError(_CLOSED))
+        try:
+            await ask.future
+        except (RedisError, OSError) as error:
+            closed = error
+        for reply in ask.replies:
+            if isinstance(reply, RedisConnectionError):
+                raise reply
+        if closed is not None:
+            raise closed
+        return ask.replies
 
     @property
     def is_over(self) -> bool:
-        """True once the end of the socket has been read."""
-        return (
-            self._writer is None or self._reader is None or self._writer.transport.is_closing() or self._reader.at_eof()
-        )
+        """True once the socket is closed, by whichever side."""
+        return self._transport is None or self._transport.is_closing()
 
-    async def is_stale(self) -> bool:
-        """True once the server has closed the socket, or has sent what nobody asked for."""
-        return self._writer is None or self._writer.transport.is_closing() or bool(await self._replies.can_read())
+    @property
+    def is_at_hand(self) -> bool:
+        """True if a request would be written at once."""
+        return not self._is_paused and not self.is_over
 
-    def abort(self) -> None:
-        """Close with RST, without waiting; whoever reads or connects fails in the next step of the loop."""
-        if self._patience is not None and not self._patience.expired():
-            self._patience.reschedule(0)  # ends open()
-        self._hang_up()
+    def send(self, ask: Ask) -> None:
+        """Write it now, or as soon as the socket takes more. Call it only while `is_over` is false."""
+        if self._is_paused:
+            self._unwritten.append(ask)
+        else:
+            self._write(ask)
 
-    def _hang_up(self) -> None:
-        writer, self._writer, self._reader = self._writer, None, None
-        self._replies.on_disconnect()
-        if writer is not None:
-            sock = writer.get_extra_info("socket")
+    def abort(self) -> list[Ask]:
+        """Close with RST, without waiting. Returns the requests that will not be answered; those tell what has left."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            self._note_unsent(transport)
+            sock = transport.get_extra_info("socket")
             if sock is not None:
                 close_hard(sock)
-            writer.transport.abort()
+            transport.abort()
+        return self._end()
 
-    async def _connect(self) -> None:
-        self._reader, self._writer = await open_stream(self.target, self._context)
-        self._replies.on_connect(self)
+    # -------------------------------------------------------------------------------------------- writing
+    def _write(self, ask: Ask) -> None:
+        transport = self._transport
+        assert transport is not None
+        ask.deadline_at = deadline_at = self._loop.time() + ask.deadline_seconds
+        if self._timer is None or deadline_at < self._timer.when():
+            self._set_timer(deadline_at)
+        self._talk.in_flight.append(ask)
+        ask.has_left = True
+        transport.write(ask.payload)
+        if self.context is None and transport.is_closing():  # the kernel took nothing: it knew of the end before us
+            ask.has_left = False
 
-    async def _greet(self, password: str, *, password_only: bool) -> None:
-        commands, required = greeting(self.target, password, self.client_name, password_only=password_only)
-        replies = await self.exchange(pack(commands), len(commands))
-        check_greeting(commands[:required], replies[:required])
+    def pause_writing(self) -> None:
+        """The kernel takes no more for now. What comes meanwhile stays with us: so we know that it has not left."""
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        while self._unwritten and self.is_at_hand:
+            ask = self._unwritten.popleft()
+            if not ask.future.done():
+                self._write(ask)
+
+    def _note_unsent(self, transport: asyncio.Transport) -> None:
+        """Only the last request can lie in the transport's buffer. In TLS that buffer says nothing about the socket."""
+        in_flight = self._talk.in_flight
+        if self.context is None and in_flight and not transport.is_closing():
+            last = in_flight[-1]
+            last.has_left = transport.get_write_buffer_size() < len(last.payload)
+
+    # -------------------------------------------------------------------------------------------- reading
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self.context is None:
+            self._transport.set_write_buffer_limits(0)  # pause as soon as the kernel leaves us a byte
+
+    def data_received(self, data: bytes) -> None:
+        failure: Failure | None = None
+        for ask in self._talk.received(data):
+            if ask.has_error and self.owner is not None:
+                failure = self.owner.judge(ask) or failure
+            if not ask.future.done():  # else its caller was cancelled
+                ask.future.set_result(ask.replies)
+        if self._talk.broken_by is not None:
+            self._break(self._talk.broken_by)
+        elif self.owner is not None:
+            if failure is not None:
+                self.owner.useless(self, failure)
+            elif self._talk.was_told_unasked:
+                self._break(RedisConnectionError("The server said what nobody asked for."))
+
+    def eof_received(self) -> None:
+        if self._transport is not None:
+            self._note_unsent(self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._break(exc or RedisConnectionError(_CLOSED))
+
+    # -------------------------------------------------------------------------------------------- deadlines, the end
+    def _set_timer(self, deadline_at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline_at, self._check_deadlines) if deadline_at < float("inf") else None
+
+    def _check_deadlines(self) -> None:
+        """One timer a connection, for the earliest deadline at the time when it was set."""
+        self._timer = None
+        in_flight = self._talk.in_flight
+        if not in_flight:
+            self._is_second_look = False
+            return
+        first = min(in_flight, key=lambda ask: ask.deadline_at)
+        is_late = first.deadline_at <= self._loop.time()
+        if is_late and self._is_second_look:
+            seconds = first.deadline_seconds
+            self._break(RedisTimeoutError(f"Timeout reading from socket: no reply in {seconds:g} s"))
+            return
+        self._is_second_look = is_late
+        self._set_timer(self._loop.time() + _SECOND_LOOK_SECONDS if is_late else first.deadline_at)
+
+    def _break(self, error: Exception) -> None:
+        owner, unanswered = self.owner, self.abort()
+        if owner is not None:
+            owner.broke(self, error, unanswered)
+            return
+        for ask in unanswered:
+            if not ask.future.done():
+                ask.future.set_exception(error)
+
+    def _end(self) -> list[Ask]:
+        self.owner = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        unanswered = [*self._talk.in_flight, *self._unwritten]
+        self._talk.in_flight.clear()
+        self._unwritten.clear()
+        return unanswered
+
+
+async def open_connection(
+    target: RedisTarget, context: ssl.SSLContext | None, client_name: str | None
+) -> RespConnection:
+    """Connect and greet, within the target's connect timeout. Raises what the system or redis-py raises."""
+    secret = target.current_password()
+    password = secret.reveal() if secret is not None else ""
+    connection = RespConnection(context)
+    try:
+        async with asyncio.timeout(target.connect_timeout_seconds):
+            try:
+                await _connect(connection, target, password, client_name, password_only=False)
+            except AuthenticationWrongNumberOfArgsError:  # Redis before 6 knows no user names
+                connection.abort()
+                connection = RespConnection(context)
+                await _connect(connection, target, password, client_name, password_only=True)
+        return connection
+    except RedisError as error:
+        connection.abort()
+        if not password or password not in str(error):
+            raise
+        repeated = type(error)(str(error).replace(password, "***"))
+    except TimeoutError as error:
+        was_connected = connection.is_connected
+        connection.abort()
+        if was_connected:
+            raise RedisTimeoutError("Timeout reading from the server: it accepts, and says nothing") from error
+        raise
+    except BaseException:
+        connection.abort()
+        raise
+    raise repeated  # a server sent our password back; raised here, it has no context that shows it
+
+
+async def _connect(
+    connection: RespConnection, target: RedisTarget, password: str, client_name: str | None, *, password_only: bool
+) -> None:
+    await open_transport(target, connection.context, lambda: connection)
+    commands, required = greeting(target, password, client_name, password_only=password_only)
+    replies = await connection.exchange(commands)
+    check_greeting(commands[:required], replies[:required])
+    if connection.is_over:
+        raise RedisConnectionError(_CLOSED)
+    connection.opened_at = time.monotonic()

@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 
 import aiohappyeyeballs
 
@@ -25,16 +26,13 @@ _KEEPALIVE_PROBES = 3
 # The same bound for bytes sent and not acknowledged; the kernel would go on for some 15 minutes.
 _USER_TIMEOUT_MS = 5000
 
-# How much is read ahead; a claim's reply is about 1 MiB at most.
-_READ_AHEAD_BYTES = 1 << 20
-
 # A plain Redis often says nothing at all to a TLS greeting: after this long we ask it in its own language.
 _PLAIN_QUESTION_AFTER_SECONDS = 2.0
 _PLAIN_ANSWER_SECONDS = 1.0
 
 _LINGER_0 = struct.pack("ii", 1, 0)
 
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+MakeProtocol = Callable[[], asyncio.Protocol]
 
 
 class PlainTextServer(ssl.SSLError):
@@ -56,17 +54,20 @@ def tls_context(target: RedisTarget) -> ssl.SSLContext | None:
     return context
 
 
-async def open_stream(target: RedisTarget, context: ssl.SSLContext | None) -> Stream:
-    """Resolve the name anew and connect; with a context, in TLS. Bounded by the caller.
+async def open_transport(target: RedisTarget, context: ssl.SSLContext | None, protocol: MakeProtocol) -> None:
+    """Resolve the name anew and connect the protocol; with a context, in TLS. Bounded by the caller.
 
     Raises what the system raises (OSError, ssl.SSLError, socket.gaierror, UnicodeError), or PlainTextServer.
     """
+    loop = asyncio.get_running_loop()
     if target.unix_path is not None:
-        return await asyncio.open_unix_connection(target.unix_path, limit=_READ_AHEAD_BYTES)
+        await loop.create_unix_connection(protocol, target.unix_path)
+        return
     sock = await _connect_tcp(target)
     if context is None:
-        return await asyncio.open_connection(sock=sock, limit=_READ_AHEAD_BYTES)
-    return await _start_tls(target, sock, context)
+        await loop.create_connection(protocol, sock=sock)
+    else:
+        await _start_tls(target, sock, context, protocol)
 
 
 def set_tcp_options(sock: socket.socket) -> None:
@@ -120,7 +121,7 @@ def _most_telling(error: OSError) -> OSError:
     return OSError(routed[0], str(error)) if routed else error
 
 
-async def _start_tls(target: RedisTarget, sock: socket.socket, context: ssl.SSLContext) -> Stream:
+async def _start_tls(target: RedisTarget, sock: socket.socket, context: ssl.SSLContext, protocol: MakeProtocol) -> None:
     """Shake hands; meanwhile find out whether a server that stays silent speaks plain Redis."""
     is_plain = False
 
@@ -135,11 +136,11 @@ async def _start_tls(target: RedisTarget, sock: socket.socket, context: ssl.SSLC
     try:
         async with asyncio.timeout(None) as handshake:
             question = asyncio.create_task(ask_in_plain_text(), name="redis:plain-text-question")
-            return await asyncio.open_connection(
+            await asyncio.get_running_loop().create_connection(
+                protocol,
                 sock=sock,
                 ssl=context,
                 server_hostname=target.host,
-                limit=_READ_AHEAD_BYTES,
                 ssl_handshake_timeout=target.connect_timeout_seconds + 1,  # the caller's deadline comes first
             )
     except TimeoutError as error:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from oxcart.clock import now_ms
-from oxcart.connection.link import Link, Server
+from oxcart.connection.link import Link
+from oxcart.connection.server import Server
 from oxcart.errors import OxcartError, ServerRefused
 from oxcart.language import tr
 from oxcart.protocol.codec import encode

@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from oxcart.checks import Unanswerable, Verdict
-from oxcart.connection.link import Link, Server
+from oxcart.connection.link import Link
 from oxcart.connection.providers import Provider, provider_of
+from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
 from oxcart.connection.upstash import TOKEN_NAME, URL_NAME
 from oxcart.doctor.reach import Address

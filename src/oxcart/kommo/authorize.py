@@ -117,7 +117,7 @@ async def connect_long_lived(
 
 
 def revocation_is_genuine(query: Mapping[str, str], client_id: str, client_secret: Secret) -> bool:
-    """Whether Kommo's "access revoked" notice is signed with the integration's secret (facts/kommo.md 2.2)."""
+    """Whether Kommo's "access revoked" notice is signed with the integration's secret."""
     account_id, signature = query.get("account_id", ""), query.get("signature", "")
     expected = hmac.new(client_secret.reveal().encode(), f"{client_id}|{account_id}".encode(), hashlib.sha256)
     is_signed = hmac.compare_digest(expected.hexdigest().encode(), signature.lower().encode())

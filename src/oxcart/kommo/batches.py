@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from oxcart.kommo.client import Client
 
 CHUNK = 50
-"""Kommo recommends 50 and allows 250 (facts/kommo.md 2.3)."""
+"""Kommo recommends 50 and allows 250."""
 
 LARGEST_CHUNK = 250
 

@@ -155,7 +155,7 @@ class Kommo:
         """POST /oauth2/access_token, once. `form` holds secrets, and the answer does.
 
         Raises Refused or Unauthorized when the code or token is refused, ServerTrouble when the answer was lost: then
-        the same refresh token may be sent again (facts/kommo.md 2.2).
+        the same refresh token may be sent again.
         """
         body = msgspec.json.encode(dict(form))
         headers = {"Content-Type": "application/json"}
@@ -168,7 +168,7 @@ class Kommo:
     async def find_domain(self, api_host: str, refresh_token: Secret, caller: Caller) -> str:
         """Where an account has moved to, by its refresh token. Raises KommoError, InvalidInput for a host not Kommo's.
 
-        Source: facts/kommo.md 2.1; `api_host` is the token's api_domain, of the same form as an account's host.
+        `api_host` is the token's api_domain, of the same form as an account's host.
         """
         headers = {"X-Refresh-Token": refresh_token.reveal()}
         call = Call("GET", api_host, "/oauth2/account/current/subdomain", headers=headers)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection, inspect, select
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
 from oxcart.kommo.address import read_account_host

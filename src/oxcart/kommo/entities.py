@@ -1,6 +1,6 @@
 """What does Kommo have, and how is each of it read? One record per stream; adding one is adding a record.
 
-Source: facts/kommo.md 2.4 to 2.6. A list without a column here loses nothing: the whole row is kept as JSON.
+A list without a column here loses nothing: the whole row is kept as JSON.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@
   x Gone              404, or a redirect: the record or the account is not at this address
   x Refused           400, 405, 409, 413, 414, 422…: mend the request; `rows` says what is wrong with which row
   x ServerTrouble     500 to 599, a cut or unreadable answer, none at all: try again; a write may have been done
-
-Source: facts/kommo.md 2.3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What do the CRM's jobs do? One function for each name, from the job's data to what bull-board shows as its result.
 
-Source of the platform's names and payloads: facts/kommo.md 1.1; builtin.py says which function serves which name.
+Names and payloads are the platform's own; builtin.py says which function serves which name.
 """
 
 from __future__ import annotations

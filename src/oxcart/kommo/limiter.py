@@ -2,7 +2,7 @@
 
 Kommo counts 7 requests a second, by its pages per address, per integration, or both; whoever goes on after a 429 is
 locked out. So requests leave one by one at an even pace below that, interactive ones first, connections in turn; a 429
-pauses all of them, an HTML 403 stops all until one probe has come through (facts/kommo.md 2.3 and 5).
+pauses all of them, an HTML 403 stops all until one probe has come through.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput
 from oxcart.kommo.failures import Blocked, TooManyRequests
 from oxcart.protocol.keys import QueueKeys

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 Get = Callable[[str, "Query"], Awaitable["Answer"]]
 
 LARGEST_PAGE = 250
-"""Kommo answers 422 to more (facts/kommo.md 2.3)."""
+"""Kommo answers 422 to more."""
 
 
 _UNSETTLED_SECONDS = 60  # two servers' clocks, and an edit while a list is made

@@ -1,8 +1,8 @@
 """With which token is an account called? One that is fresh, refreshed exactly once whoever asks, stored before use.
 
-Kommo's refresh tokens rotate: a refresh gives a new pair, and the old one works until the new one is used (facts/
-kommo.md 2.2). So a lost answer is answered by sending the same token again, and two refreshes at once must not happen:
-a lease in the database lets one process in, the others read what it wrote.
+Kommo's refresh tokens rotate: a refresh gives a new pair, and the old one works until the new one is used. So a lost
+answer is answered by sending the same token again, and two refreshes at once must not happen: a lease in the database
+lets one process in, the others read what it wrote.
 """
 
 from __future__ import annotations

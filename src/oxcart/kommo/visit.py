@@ -17,7 +17,7 @@ from oxcart.language import tr
 from oxcart.settings import Settings
 
 if TYPE_CHECKING:
-    from oxcart.connection.link import Server
+    from oxcart.connection.server import Server
     from oxcart.kommo.client import Answer, Client, Kommo
     from oxcart.kommo.held_tokens import HeldTokens
     from oxcart.kommo.limiter import Limiter

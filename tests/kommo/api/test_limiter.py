@@ -13,7 +13,7 @@ import pytest
 from support.sandbox import Sandbox, client_of, open_kommo
 from support.waiting import wait_until
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.errors import InvalidInput, Unavailable
 from oxcart.kommo.failures import Blocked, TooManyRequests

@@ -1,4 +1,4 @@
-"""Does the sandbox hand out tokens as Kommo does? Each test cites its fact (facts/kommo.md, by section)."""
+"""Does the sandbox hand out tokens as Kommo does?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the sandbox write as Kommo does? Each test cites its fact (facts/kommo.md, by section)."""
+"""Does the sandbox write as Kommo does?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows does a webhook mark? facts/kommo.md 2.6, and what the sandbox's own sender writes."""
+"""Which rows does a webhook mark? What the sandbox's own sender writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are PHP's brackets read in every shape that Kommo sends, and in those that nobody should? facts/kommo.md 2.6."""
+"""Are PHP's brackets read in every shape that Kommo sends, and in those that nobody should?"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _DAYS = 30
 _DAY_MS = 86_400_000
 _MINUTES = _DAYS * 24 * 60
 
-# Sent by us, and counted with those inside scripts; `oxcart bench` measures them (design, section 6).
+# Sent by us, and counted with those inside scripts; `oxcart bench` measures them.
 _PER_JOB, _PER_JOB_INSIDE = 3, 22  # added by a producer, claimed, finished
 _IDLE_PER_MINUTE, _IDLE_PER_MINUTE_INSIDE = 5, 8  # of one worker, for each queue
 

@@ -1,6 +1,6 @@
 """What does the platform's job kommo:send-message do? It leaves the message as a note at the lead, once.
 
-Kommo's API sends no mail and writes into nobody's chat (facts/kommo.md 2.7): the platform posts a note for either, and
+Kommo's API sends no mail and writes into nobody's chat: the platform posts a note for either, and
 so do we, as note_type common; its outgoing_email is none of Kommo's. It also counts words in `usage_daily` and
 `subscriptions`: those tables are the platform's bookkeeping, not in our schema, and are left to it.
 """

@@ -32,7 +32,7 @@ SENDING_SECONDS = 120.0
 """How long one chunk may take with all its requests; then it is given up, and its rows are in doubt."""
 
 LATE_SECONDS = 300.0
-"""Lists were seen to be so late (facts/kommo.md 6)."""
+"""Lists were seen to be so late."""
 
 SURE_SECONDS = SENDING_SECONDS + LATE_SECONDS + 60.0
 """The minute is for a request that Kommo carries out after we have given it up."""

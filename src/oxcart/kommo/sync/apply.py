@@ -34,7 +34,7 @@ from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 
 LATE_SECONDS = 600.0
-"""So long a list may show what was before; 300 s were seen (facts/kommo.md 4)."""
+"""So long a list may show what was before; 300 s were seen."""
 
 _IDS_AT_ONCE = 500
 

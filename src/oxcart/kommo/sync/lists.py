@@ -23,7 +23,7 @@ from oxcart.kommo.sync.stream import Stream, Then, moment
 
 MOST_SUSPECTS = 100
 LARGEST_SHARE = 0.2
-"""More rows than this missing at once, in number and in share: rather lost rights than deleted (facts/kommo.md 5)."""
+"""More rows than this missing at once, in number and in share: rather lost rights than deleted."""
 
 _ALL = 1_000_000
 

@@ -24,7 +24,7 @@ from oxcart.kommo.sync.progress import Meter
 from oxcart.kommo.sync.vanished import mark_vanished
 
 LOOKBACK_SECONDS = 600
-"""A change may appear in the lists only now, and be dated minutes ago (facts/kommo.md 5)."""
+"""A change may appear in the lists only now, and be dated minutes ago."""
 
 Then = Checkpoint | Ended | None
 

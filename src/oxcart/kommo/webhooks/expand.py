@@ -1,6 +1,6 @@
 """Which rows does a webhook say have changed? Marks to read them by; nothing else that it says is believed.
 
-Source: facts/kommo.md 2.6. Companies come under `contacts` with a type, notes under what they hang on; messages, talks,
+Companies come under `contacts` with a type, notes under what they hang on; messages, talks,
 incoming leads and catalogs have no stream of ours and are only counted.
 """
 

@@ -186,7 +186,7 @@ def _hosts(address: str) -> set[str]:
 
 
 def _check_signature(data: Mapping[str, Any], secret: Secret | None) -> None:
-    """The platform's own: HMAC-SHA256 in hex of the raw body, where it passes a signature on (facts/kommo.md 1.1)."""
+    """The platform's own: HMAC-SHA256 in hex of the raw body, where it passes a signature on."""
     signature = data.get("signature")
     if secret is None or signature is None:
         return
