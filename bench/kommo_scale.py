@@ -103,7 +103,7 @@ def _ask(url: str, body: Any = None, method: str = "GET") -> Any:
 
 async def _walk(database_url: str, sandbox_url: str, redis_url: str, token: str) -> None:
     """One run, as a worker's job does it. Prints what it read, and its own memory and CPU."""
-    from oxcart.connection.link import Server
+    from oxcart.connection.server import Server
     from oxcart.connection.target import parse_redis_url
     from oxcart.kommo.account import Account
     from oxcart.kommo.client import Kommo, LongLivedToken

@@ -57,10 +57,6 @@ def _distant(server: BenchServer, peer: Peer, *, round_trip_ms: float, seconds: 
     return distant_drain(server, peer, round_trip_ms=round_trip_ms, count=count, concurrency=25, **options)
 
 
-def _added(server: BenchServer, peer: Peer, *, how: str, count: int) -> Figures:
-    return adding(server, peer, how=how, count=count)
-
-
 def cases(*, quick: bool) -> list[Case]:
     """In the order of measuring: what the goals need comes first."""
     rounds, few, length = (3, 1, 2.0) if quick else (5, 3, 3.0)
@@ -74,6 +70,7 @@ def cases(*, quick: bool) -> list[Case]:
         Case("removed at 100", RIVALS, rounds, many),
         Case("kept 100 at 100", RIVALS, rounds, keep),
         Case("removed at 1", RIVALS, rounds, alone),
+        Case("own ids and traces", RIVALS, rounds, partial(many, own_ids=True)),
         Case("removed at 10", RIVALS, few, partial(noop, seconds=length, concurrency=10)),
         Case("removed at 100, Python", PYTHON_PEERS, few, many),
         Case("two processes at 100", ("oxcart", "node6"), few, partial(many, worker_processes=2)),
@@ -92,8 +89,21 @@ def cases(*, quick: bool) -> list[Case]:
             few,
             partial(_slept, milliseconds=1, job="block", seconds=1),
         ),
-        Case("add in bulk", RIVALS, rounds, partial(_added, how="bulk", count=40_000)),
-        Case("add one by one", RIVALS, few, partial(_added, how="one", count=3_000)),
+        Case("add in bulk", RIVALS, rounds, partial(adding, how="bulk", count=40_000)),
+        Case("add one by one", RIVALS, few, partial(adding, how="one", count=3_000)),
+        Case("64 adds in flight", RIVALS, rounds, partial(adding, how="callers", callers=64, count=20_000)),
+        Case(
+            "64 adds in flight, 20 ms away",
+            RIVALS,
+            rounds,
+            partial(adding, how="callers", callers=64, count=6_400, round_trip_ms=20),
+        ),
+        Case(
+            "1 000 adds at once, 20 ms away",
+            RIVALS,
+            few,
+            partial(adding, how="callers", callers=1_000, count=1_000, round_trip_ms=20),
+        ),
         Case("latency, trickle", ALL, few, partial(latency, per_second=50, count=150 if quick else 300)),
         Case("latency, 1000 jobs/s", RIVALS, few, partial(latency, per_second=1000, count=4_000)),
         Case("20 ms away", RIVALS, rounds, partial(_distant, round_trip_ms=20, seconds=2)),

@@ -23,7 +23,10 @@ FIGURES = {
     "concurrency 100": "jobsPerSecond",
     "concurrency 100, 100 kept": "jobsPerSecond",
     "concurrency 1": "jobsPerSecond",
+    "own ids and traces": "jobsPerSecond",
     "add in bulk": "addedPerSecond",
+    "add, 64 in flight": "addedPerSecond",
+    "add, 64 in flight, 20 ms away": "addedPerSecond",
 }
 
 
@@ -37,7 +40,10 @@ def chosen_cases(*, smoke: bool) -> list[Case]:
         partial(_drained, share=share, concurrency=100),
         partial(_drained, share=share, concurrency=100, keep=100),
         partial(_drained, share=share / 4, concurrency=1),
+        partial(_drained, share=share, concurrency=100, own_ids=True),
         partial(adding, how="bulk", count=added),
+        partial(adding, how="callers", callers=64, count=added // 2),
+        partial(adding, how="callers", callers=64, count=added // 5, round_trip_ms=20),
     )
     return [Case(name, RIVALS, rounds, each) for name, each in zip(FIGURES, measures, strict=True)]
 

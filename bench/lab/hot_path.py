@@ -1,4 +1,4 @@
-"""What does one job cost the worker's own code? Its board, exchanger and intake, on a link with canned answers.
+"""What does one job cost the worker's own code? Its dispatch, exchanger and intake, on a link with canned answers.
 
     cd bench && PYTHONPATH=. ../.venv/bin/python -m lab.hot_path
 
@@ -20,17 +20,19 @@ import msgpack
 import uvloop
 
 from oxcart import Job, Oxcart
-from oxcart.connection.connect import pack
-from oxcart.connection.link import Link, Server
+from oxcart.connection.link import Link
+from oxcart.connection.resp import pack
+from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget
 from oxcart.protocol.exchange import KEEP_ALL
 from oxcart.protocol.keys import QueueKeys
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Bus
 from oxcart.telemetry.metrics import Metrics
-from oxcart.worker.board import Board
+from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
+from oxcart.worker.phases import PLENTY
 from oxcart.worker.served_queue import ServedQueue
 
 WARM_UP = 20
@@ -73,7 +75,9 @@ class CannedLink:
         room = msgpack.unpackb(head)[4]
         jobs = b"*%d\r\n" % (3 * room) + b"".join(self._jobs[:room])
         self.jobs.append(room)
-        self._reader.feed(b"*8\r\n*0\r\n*1\r\n*8\r\n" + COMMON + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n:0\r\n")
+        self._reader.feed(
+            b"*10\r\n*0\r\n*1\r\n*8\r\n" + COMMON + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n:0\r\n:100\r\n:1\r\n"
+        )
         return self._reader.gets()
 
 
@@ -88,10 +92,10 @@ async def run(exchanges: int) -> tuple[list[float], float]:
     bus.subscribe(Metrics())
     link, server = CannedLink(WARM_UP + exchanges), Server(RedisTarget("127.0.0.1", 1))
     queue = ServedQueue(QueueKeys("bench"), share=100)
-    board = Board([queue], 100, bus.emit, prefetches=True)
-    board.claims_allowed = True
+    queue.phase, queue.recovering = PLENTY, False
+    dispatch = Dispatch([queue], 100, bus.emit, prefetches=True)
     intake = Intake(
-        board,
+        dispatch,
         app.handlers,
         WorkerSettings(concurrency=100),
         cast("Link", link),
@@ -101,7 +105,7 @@ async def run(exchanges: int) -> tuple[list[float], float]:
         too_many_deaf=link.done.set,
     )
     exchanger = Exchanger(
-        board,
+        dispatch,
         server,
         cast("Link", link),
         worker_id="0123456789abcdef0123456789abcdefa",
@@ -111,6 +115,7 @@ async def run(exchanges: int) -> tuple[list[float], float]:
         worker_name="oxcart-01234567",
         emit=bus.emit,
         take=intake.take,
+        claims_settled=intake.claims_settled,
         give_up=lambda _queue, _token: None,
     )
     began = time.process_time()

@@ -29,6 +29,7 @@ WORK: tuple[Column, ...] = (
     ("50 ms", "50 ms handlers", "jobsPerSecond"),
     ("1 ms in threads", "1 ms in threads", "jobsPerSecond"),
     ("10 KB payload", "10 KB payload", "jobsPerSecond"),
+    ("own ids and traces", "own ids and traces", "jobsPerSecond"),
 )
 COST: tuple[Column, ...] = (
     ("commands/job", "removed at 100", "commandsPerJob"),
@@ -56,6 +57,8 @@ DISTANCE: tuple[Column, ...] = (
 ADDING: tuple[Column, ...] = (
     ("in bulk", "add in bulk", "addedPerSecond"),
     ("one by one", "add one by one", "addedPerSecond"),
+    ("64 in flight", "64 adds in flight", "addedPerSecond"),
+    ("64 in flight, 20 ms away", "64 adds in flight, 20 ms away", "addedPerSecond"),
 )
 BACKLOG: tuple[Column, ...] = tuple(
     (heading, f"backlog: {state}", "jobsPerSecond")

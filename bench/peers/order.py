@@ -25,19 +25,23 @@ CHUNK = 500  # jobs in one bulk call, as large as the peers' documentation has t
 
 @dataclass(frozen=True)
 class Order:
-    """`how` is "bulk" (as fast as the peer's own call for many jobs goes), "one" (one call after the other) or
-    "trickle" (`per_second`, each with the time at which it was added). For Oxcart alone: `supervised`
-    processes of one supervisor, `queues` to serve, of which the first has the jobs, and whether it may `prefetch`.
+    """`how` is "bulk" (as fast as the peer's own call for many jobs goes), "one" (one call after the other), "callers"
+    (so many at once, each one call after the other) or "trickle" (`per_second`, each with the time at which it was
+    added). `own_ids`, for BullMQ for Node alone: each job has an id of its own and the metadata of a trace. For Oxcart
+    alone: `supervised` processes of one supervisor, `queues` to serve, of which the first has the jobs, and whether it
+    may `prefetch`.
     """
 
     job: str = "noop"
     count: int = 0
     how: str = "bulk"
+    callers: int = 100
     concurrency: int = 1
     milliseconds: float = 0
     payload_bytes: int = 0
     keep: int = 0
     per_second: float = 0
+    own_ids: bool = False
     supervised: int = 1
     queues: int = 1
     prefetch: bool = True
@@ -90,22 +94,22 @@ async def timed_async(
     elif ORDER.how == "one":
         for _ in range(ORDER.count):
             await one(ORDER.data())
-    elif many is not None:
+    elif many is not None and ORDER.how == "bulk":
         for size in ORDER.chunks():
             await many([ORDER.data() for _ in range(size)])
     else:
-        await _a_hundred_at_once(one)
+        await _many_at_once(one)
     return time.perf_counter() - began
 
 
-async def _a_hundred_at_once(one: Callable[[dict[str, Any]], Awaitable[object]]) -> None:
+async def _many_at_once(one: Callable[[dict[str, Any]], Awaitable[object]]) -> None:
     numbers = iter(range(ORDER.count))
 
     async def caller() -> None:
         for _ in numbers:
             await one(ORDER.data())
 
-    await asyncio.gather(*(caller() for _ in range(100)))
+    await asyncio.gather(*(caller() for _ in range(ORDER.callers)))
 
 
 def timed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
 if TYPE_CHECKING:
@@ -17,12 +17,22 @@ else:
 Reply = TypeVar("Reply")
 
 
+class Reports(Protocol):
+    """What one job reports while it runs."""
+
+    async def report_progress(self, progress: Any) -> None: ...
+
+    async def append_log(self, line: str, keep: int | None) -> None: ...
+
+    def flush(self, then: Callable[[], None]) -> bool:
+        """The handler has ended. True if reports are still under way: `then` is called once, when they are not."""
+        ...
+
+
 class JobChannel(Protocol):
     """The way back from a handler to its queue; the worker has one, oxcart.testing another."""
 
-    async def report_progress(self, job_id: str, progress: Any) -> None: ...
-
-    async def append_log(self, job_id: str, line: str, keep: int | None) -> None: ...
+    def open_reports(self, job_id: str) -> Reports: ...
 
     async def children_values(self, job_id: str) -> dict[str, Any]: ...
 
@@ -48,6 +58,7 @@ class Job(Generic[Data]):
         "_attempt",
         "_blocking_loop",
         "_channel",
+        "_reports",
         "attempts_made",
         "data",
         "deadline",
@@ -85,6 +96,7 @@ class Job(Generic[Data]):
         self.keep_logs = keep_logs
         self.deadline: float | None = None
         self._channel = channel
+        self._reports: Reports | None = None
         self._attempt: AttemptState | None = None
         self._blocking_loop: asyncio.AbstractEventLoop | None = None
 
@@ -99,16 +111,25 @@ class Job(Generic[Data]):
         return self._attempt is not None and self._attempt.lock_uncertain
 
     def progress(self, value: Any) -> Awaitable[None]:
-        """Report progress, any JSON value (Node's updateProgress). In a sync handler: without await."""
-        return self._send(self._channel.report_progress(self.id, value))
+        """Report progress, any JSON value (Node's updateProgress). In a sync handler: without await.
+
+        Raises InvalidInput, JobNotFound, Unavailable or ServerRefused. A report within 50 ms of the last one is sent
+        behind it and not waited for; what the server says to it is raised by the next one.
+        """
+        return self._send(self._open_reports().report_progress(value))
 
     def log(self, line: str) -> Awaitable[None]:
-        """Append a line to the job's log, as bull-board shows it. In a sync handler: without await."""
-        return self._send(self._channel.append_log(self.id, line, self.keep_logs))
+        """Append a line to the job's log, as bull-board shows it; else as `progress`."""
+        return self._send(self._open_reports().append_log(line, self.keep_logs))
 
     def children_values(self) -> Awaitable[dict[str, Any]]:
         """The return values of this job's finished children, by their keys (Node's getChildrenValues)."""
         return self._send(self._channel.children_values(self.id))
+
+    def _open_reports(self) -> Reports:
+        if self._reports is None:
+            self._reports = self._channel.open_reports(self.id)
+        return self._reports
 
     def _send(self, call: Coroutine[Any, Any, Reply]) -> Awaitable[Reply]:
         """On the event loop hand the coroutine to the caller; in a handler's thread run it and wait for it."""

@@ -140,12 +140,18 @@ class HandlerRun:
         self.log: list[str] = []
         self.children: dict[str, Any] = {}
 
-    async def report_progress(self, job_id: str, progress: Any) -> None:  # noqa: ARG002 - one job only
+    def open_reports(self, job_id: str) -> HandlerRun:  # noqa: ARG002 - one job only
+        return self
+
+    async def report_progress(self, progress: Any) -> None:
         encode(progress, "the progress")
         self.progress.append(progress)
 
-    async def append_log(self, job_id: str, line: str, keep: int | None) -> None:  # noqa: ARG002
+    async def append_log(self, line: str, keep: int | None) -> None:  # noqa: ARG002 - a test sees all lines
         self.log.append(line)
+
+    def flush(self, then: Callable[[], None]) -> bool:  # noqa: ARG002 - nothing is ever under way
+        return False
 
     async def children_values(self, job_id: str) -> dict[str, Any]:  # noqa: ARG002
         return self.children

@@ -1,4 +1,4 @@
-"""Is a job added once, whatever happens to the reply? (promise 3)"""
+"""Is a job added once, whatever happens to the reply? (docs/guarantees.md, 3)"""
 
 from __future__ import annotations
 

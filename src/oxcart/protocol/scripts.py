@@ -17,6 +17,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Protocol
 
+from redis.exceptions import NoScriptError
+
 from oxcart.errors import OxcartError, ServerRefused
 
 Argument = bytes | str | int | float
@@ -26,9 +28,17 @@ _DIRECTIVE = re.compile(r'^ *--- @(include|upstream) "?([A-Za-z_]+)"?$', re.MULT
 
 
 class Requester(Protocol):
-    """What a script needs of a connection: connection.link.Link, or its blocking twin wrapped."""
+    """What a script needs of a connection: connection.link.Link."""
 
     async def request(self, *command: Argument, deadline_seconds: float = 10.0) -> Any: ...
+
+    async def requests(self, commands: Sequence[Command], *, deadline_seconds: float = 10.0) -> list[Any]: ...
+
+
+class BlockingRequester(Protocol):
+    """The same in a thread: connection.blocking.BlockingLink."""
+
+    def request(self, *command: Argument, deadline_seconds: float = 10.0) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +50,15 @@ class Script:
     sha: str
 
 
-def _script(name: str, source: str) -> Script:
+def script(name: str, source: str) -> Script:
+    """Any Lua text as a script."""
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
 @cache
 def upstream(name: str) -> Script:
     """BullMQ's own script, e.g. `upstream("moveToActive")`; raises OxcartError if the build did not copy it."""
-    return _script(name, _upstream_source(name))
+    return script(name, _upstream_source(name))
 
 
 @cache
@@ -64,7 +75,7 @@ def ours(name: str) -> Script:
     def resolved(file: Traversable) -> str:
         return _DIRECTIVE.sub(resolve, file.read_text(encoding="utf-8"))
 
-    return _script(name, resolved(folder.joinpath(f"{name}.lua")))
+    return script(name, resolved(folder.joinpath(f"{name}.lua")))
 
 
 def _upstream_source(name: str) -> str:
@@ -80,8 +91,40 @@ def _upstream_source(name: str) -> str:
 
 
 def eval_command(script: Script, keys: Sequence[Argument], args: Sequence[Argument]) -> Command:
-    """The EVALSHA command for a pipeline; who sends it handles NOSCRIPT (see run_script)."""
+    """The EVALSHA command of one call, for `run`."""
     return ("EVALSHA", script.sha, len(keys), *keys, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """One script of several in one round trip. `repeatable` if running it twice does no harm."""
+
+    script: Script
+    keys: Sequence[Argument]
+    args: Sequence[Argument]
+    repeatable: bool = False
+
+    @property
+    def command(self) -> Command:
+        return eval_command(self.script, self.keys, self.args)
+
+    @property
+    def whole(self) -> Command:
+        """For a server that does not know the script."""
+        return _whole(self.command, self.script)
+
+
+async def run(link: Requester, command: Command, script: Script, *, deadline_seconds: float = 10.0) -> Any:
+    """Run a script whose EVALSHA command is ready; an unknown one is sent whole, once (a restart, SCRIPT FLUSH).
+
+    Raises what `request` raises. NOSCRIPT is answered before anything ran, so sending again is always safe.
+    """
+    try:
+        return await link.request(*command, deadline_seconds=deadline_seconds)
+    except ServerRefused as error:
+        if error.failure.code != "NOSCRIPT":
+            raise
+    return await link.request(*_whole(command, script), deadline_seconds=deadline_seconds)
 
 
 async def run_script(
@@ -92,13 +135,45 @@ async def run_script(
     *,
     deadline_seconds: float = 10.0,
 ) -> Any:
-    """Run a script; an unknown one is sent whole, once (a restarted server, SCRIPT FLUSH).
+    """As `run`, for one call of a script."""
+    return await run(link, eval_command(script, keys, args), script, deadline_seconds=deadline_seconds)
 
-    Raises what `request` raises. NOSCRIPT is answered before anything ran, so sending again is always safe.
-    """
+
+def run_blocking(link: BlockingRequester, command: Command, script: Script, *, deadline_seconds: float = 10.0) -> Any:
+    """As `run`, in a thread."""
     try:
-        return await link.request(*eval_command(script, keys, args), deadline_seconds=deadline_seconds)
+        return link.request(*command, deadline_seconds=deadline_seconds)
     except ServerRefused as error:
         if error.failure.code != "NOSCRIPT":
             raise
-    return await link.request("EVAL", script.source, len(keys), *keys, *args, deadline_seconds=deadline_seconds)
+    return link.request(*_whole(command, script), deadline_seconds=deadline_seconds)
+
+
+async def run_all(
+    link: Requester, calls: Sequence[ScriptCall], known: set[str], *, deadline_seconds: float = 10.0
+) -> list[Any]:
+    """Several in one round trip, in order; a refused one is a ResponseError in its place.
+
+    `known` has the SHA-1s that this server was seen to know, and grows: the first call of any other is sent whole, in
+    its turn. If the server has forgotten one all the same, it is sent again, whole, together with the repeatable ones
+    behind it, which had run too early. Nothing else is sent again: it has run.
+    """
+    commands: list[Command] = []
+    first_seen: set[str] = set()
+    for call in calls:
+        is_known = call.script.sha in known or call.script.sha in first_seen
+        first_seen.add(call.script.sha)
+        commands.append(call.command if is_known else call.whole)
+    replies = await link.requests(commands, deadline_seconds=deadline_seconds)
+    known |= first_seen
+    forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if forgotten:
+        again = [at for at, call in enumerate(calls) if at in forgotten or (at > forgotten[0] and call.repeatable)]
+        late = await link.requests([calls[at].whole for at in again], deadline_seconds=deadline_seconds)
+        for at, reply in zip(again, late, strict=True):
+            replies[at] = reply
+    return replies
+
+
+def _whole(command: Command, script: Script) -> Command:
+    return ("EVAL", script.source, *command[2:])

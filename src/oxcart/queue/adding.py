@@ -14,8 +14,7 @@ from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarg
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import JobOptions, Parent
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import ours, upstream
-from oxcart.queue.channel import ScriptCall
+from oxcart.protocol.scripts import ScriptCall, ours, upstream
 from oxcart.queue.options import build_options
 
 NO_DATA: Mapping[str, Any] = {}

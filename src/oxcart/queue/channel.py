@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from oxcart.connection.failures import classify
-from oxcart.connection.link import Link, Server
+from oxcart.connection.link import Link
+from oxcart.connection.server import Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
+from oxcart.protocol import scripts
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import Argument, Command, Script, eval_command, ours, run_script
+from oxcart.protocol.scripts import Argument, Command, Script, ScriptCall, ours, run_script
 
 DEADLINE_SECONDS = 10.0
 """How long a call waits for a server that is away: longer than a failover, shorter than a web request's limit."""
@@ -23,20 +25,10 @@ DEADLINE_SECONDS = 10.0
 _PAUSE_SECONDS = (0.05, 0.2)
 """Between two tries; how long the server itself is left alone is Server.wait_until_ready's to decide."""
 
-_GRACE_SECONDS = 0.2
+GRACE_SECONDS = 0.2
 """A request that ends by its own deadline knows more about its outcome: let it be first."""
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptCall:
-    """One script in a pipeline. `repeatable` if running it twice does no harm."""
-
-    script: Script
-    keys: Sequence[Argument]
-    args: Sequence[Argument]
-    repeatable: bool = False
 
 
 @dataclass(slots=True)
@@ -46,7 +38,9 @@ class Channel:
     keys: QueueKeys
     server: Server
     link: Link
-    _loaded: set[str] = field(default_factory=set)
+    is_closed: bool = False
+    """Set by the owner, before it closes the link: what is under way then ends, and opens it no more."""
+    _known: set[str] = field(default_factory=set)
 
     async def command(self, doing: str, *command: Argument, repeatable: bool = True) -> Any:
         """One plain command. Raises Unavailable, or ServerRefused."""
@@ -80,29 +74,8 @@ class Channel:
         return await self.persist(doing, send, repeatable=repeatable)
 
     async def send_all(self, calls: Sequence[ScriptCall], deadline_seconds: float) -> list[Any]:
-        """One try of run_all; refused scripts are errors in their places.
-
-        A script that the server has lost (restart, SCRIPT FLUSH) is sent whole, together with the repeatable ones
-        behind it, which had run too early.
-        """
-        scripts = {call.script.sha: call.script for call in calls}
-        unknown = [script for sha, script in scripts.items() if sha not in self._loaded]
-        commands: list[Command] = [("SCRIPT", "LOAD", script.source) for script in unknown]
-        commands += [eval_command(call.script, call.keys, call.args) for call in calls]
-        replies = await self.link.requests(commands, deadline_seconds=deadline_seconds)
-        del replies[: len(unknown)]
-        self._loaded.update(scripts)
-        lost = [position for position, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if lost:
-            again = [at for at, call in enumerate(calls) if at in lost or (at > lost[0] and call.repeatable)]
-            whole: list[Command] = [
-                ("EVAL", calls[at].script.source, len(calls[at].keys), *calls[at].keys, *calls[at].args) for at in again
-            ]
-            for at, reply in zip(
-                again, await self.link.requests(whole, deadline_seconds=deadline_seconds), strict=True
-            ):
-                replies[at] = reply
-        return replies
+        """One try of run_all; refused scripts are errors in their places."""
+        return await scripts.run_all(self.link, calls, self._known, deadline_seconds=deadline_seconds)
 
     def follow_pause(self, push: str, job_ids: Sequence[str]) -> ScriptCall:
         """To send behind a script of BullMQ that pushes to `wait`: see follow_pause.lua."""
@@ -138,7 +111,7 @@ class Channel:
                 raise ServerRefused(error.failure, doing) from error
             except Unavailable as error:
                 outcome_unknown = outcome_unknown or error.outcome_unknown
-                hopeless = error.failure.kind in {Kind.CONFIGURATION, Kind.PERMANENT}
+                hopeless = self.is_closed or error.failure.kind in {Kind.CONFIGURATION, Kind.PERMANENT}
                 if hopeless or (outcome_unknown and not repeatable) or not await self._ready_again(until):
                     raise Unavailable(error.failure, doing, outcome_unknown=outcome_unknown) from error
 
@@ -146,19 +119,21 @@ class Channel:
         """One try. A request has its own deadline, but not the connecting before it, nor the turn it waits for."""
         if self.link.is_at_hand:
             return await attempt(seconds)
+        began, was_open = time.monotonic(), self.link.is_open
         try:
-            async with asyncio.timeout(seconds + _GRACE_SECONDS):
+            async with asyncio.timeout(seconds + GRACE_SECONDS):
                 return await attempt(seconds)
         except TimeoutError as error:
             failure = classify(error, connecting=True, target=self.server.target)
-            raise Unavailable(failure, "Connecting", outcome_unknown=self.link.is_open) from error
+            may_be_sent = was_open or self.link.opened_at >= began
+            raise Unavailable(failure, "Connecting", outcome_unknown=may_be_sent) from error
 
     async def _ready_again(self, until: float) -> bool:
-        """Wait for the server, at most until then; false when the time is up."""
+        """Wait for the server, at most until then; false when the time is up, or this process has closed it."""
         try:
             async with asyncio.timeout(max(until - time.monotonic(), 0)):
                 await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
                 await self.server.wait_until_ready()
-        except TimeoutError:
+        except (TimeoutError, Unavailable):
             return False
         return time.monotonic() < until

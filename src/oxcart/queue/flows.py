@@ -13,9 +13,9 @@ from oxcart.connection.failures import classify
 from oxcart.errors import InvalidInput, PayloadTooLarge, ServerRefused
 from oxcart.protocol.job_options import Parent
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import Command, eval_command, ours
+from oxcart.protocol.scripts import Command, ScriptCall, ours
 from oxcart.queue.adding import LARGEST_JOB_BYTES, NewJob, prepare, refusal, upstream_call
-from oxcart.queue.channel import Channel, ScriptCall
+from oxcart.queue.channel import Channel
 from oxcart.queue.sending import find_added
 
 _DEEPEST = 50
@@ -103,11 +103,8 @@ def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     commands: list[Command] = [("MULTI",)]
     sent: set[str] = set()
     for call in (call for entry in entries for call in entry.calls()):
-        if call.script.sha in sent:
-            commands.append(eval_command(call.script, call.keys, call.args))
-        else:
-            sent.add(call.script.sha)
-            commands.append(("EVAL", call.script.source, len(call.keys), *call.keys, *call.args))
+        commands.append(call.command if call.script.sha in sent else call.whole)
+        sent.add(call.script.sha)
     return [*commands, ("EXEC",)]
 
 

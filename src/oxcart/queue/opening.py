@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, parse_redis_url, resolve_target
 from oxcart.errors import SettingsError
 

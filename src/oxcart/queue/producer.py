@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Any, Self, TypeAlias, TypeVar, Unpack
 
 from oxcart.clock import now_ms
-from oxcart.connection.link import Link, Server
+from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
 from oxcart.protocol.keys import QueueKeys
 from oxcart.queue import dead_letters, flows, inspect, maintenance, schedules, sending
 from oxcart.queue.adding import NO_DATA, NewJob, prepare
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.flows import AddedFlow, FlowNode
+from oxcart.queue.gathering import Gathering
 from oxcart.queue.inspect import StoredJob, WorkerSeen
 from oxcart.queue.opening import open_server
 from oxcart.queue.options import JobArguments
@@ -25,6 +26,8 @@ from oxcart.queue.schedules import Schedule
 
 JobItem: TypeAlias = tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]
 """(name, data) or (name, data, options), the options being those of `Queue.add`."""
+
+Part = TypeVar("Part")
 
 
 class AddedJob:
@@ -72,6 +75,7 @@ class Queue:
         self._given_server = server
         self._stack: AsyncExitStack | None = None
         self._open_channel: Channel | None = None
+        self._open_adds: Gathering | None = None
         self._open_results: Results | None = None
 
     @property
@@ -84,13 +88,14 @@ class Queue:
         stack = AsyncExitStack()
         server = await stack.enter_async_context(open_server(self._url, self._given_server))
         link = server.link("queue")
-        stack.callback(link.close)
-
-        def open_results_link() -> Link:
-            return server.link("results", client_name=inspect.client_name(self.keys) + ":qe")
+        stack.callback(link.discard)
 
         self._open_channel = Channel(self.keys, server, link)
-        self._open_results = Results(self._open_channel, open_results_link)
+        results_link = server.link("results", client_name=inspect.client_name(self.keys) + ":qe")
+        stack.callback(results_link.discard)
+        self._open_results = Results(self._open_channel, results_link)
+        self._open_adds = Gathering(self._open_channel)
+        stack.push_async_callback(self._open_adds.close)
         stack.push_async_callback(self._open_results.close)
         self._stack = stack
         return self
@@ -103,7 +108,9 @@ class Queue:
     async def close(self) -> None:
         """Close the connections. May be called twice; only those waiting for results notice."""
         stack, self._stack = self._stack, None
-        self._open_channel = self._open_results = None
+        if self._open_channel is not None:
+            self._open_channel.is_closed = True
+        self._open_channel = self._open_adds = self._open_results = None
         if stack is not None:
             await stack.aclose()
 
@@ -116,13 +123,14 @@ class Queue:
         deadline_seconds: float = DEADLINE_SECONDS,
         **options: Unpack[JobArguments],
     ) -> AddedJob:
-        """Add a job; it is stored when this returns, once, whatever happened to replies on the way.
+        """Add a job; it is stored when this returns, once, whatever happened to replies on the way. Adds of many tasks
+        at once travel together.
 
         Raises InvalidInput or PayloadTooLarge before anything is sent; ServerRefused; Unavailable after
         `deadline_seconds`, which says whether the job may have been stored all the same.
         """
         job = prepare(self.keys, name, data, options, now_ms())
-        return AddedJob(self, await sending.add_job(self._channel, job, deadline_seconds), name)
+        return AddedJob(self, await self._adds.add(job, deadline_seconds), name)
 
     async def add_many(self, items: Iterable[JobItem], *, deadline_seconds: float = DEADLINE_SECONDS) -> list[AddedJob]:
         """Add many jobs in few round trips, each of which may take `deadline_seconds`; in order, not as one whole.
@@ -294,15 +302,20 @@ class Queue:
     # -------------------------------------------------------------------------------------------- inside
     @property
     def _channel(self) -> Channel:
-        if self._open_channel is None:
-            raise OxcartError(f'Queue {self.name} is not open. Use it inside "async with Queue(…) as queue:".')
-        return self._open_channel
+        return self._opened(self._open_channel)
+
+    @property
+    def _adds(self) -> Gathering:
+        return self._opened(self._open_adds)
 
     @property
     def _results(self) -> Results:
-        if self._open_results is None:
+        return self._opened(self._open_results)
+
+    def _opened(self, part: Part | None) -> Part:
+        if part is None:
             raise OxcartError(f'Queue {self.name} is not open. Use it inside "async with Queue(…) as queue:".')
-        return self._open_results
+        return part
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 from oxcart.connection.link import Link
@@ -28,11 +27,11 @@ _COMPLETED, _FAILED, _MISSING = 1, 2, -1
 
 
 class Results:
-    """The waiters of one queue. `open_link` makes the connection that reads events while anyone waits."""
+    """The waiters of one queue. `link` reads events while anyone waits, and is closed else."""
 
-    def __init__(self, channel: Channel, open_link: Callable[[], Link]) -> None:
+    def __init__(self, channel: Channel, link: Link) -> None:
         self._channel = channel
-        self._open_link = open_link
+        self._link = link
         self._waiting: dict[str, list[asyncio.Future[Any]]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._reading = asyncio.Event()
@@ -163,27 +162,26 @@ class Results:
 
     async def _read_events(self) -> None:
         """Read the stream as long as anyone waits."""
-        link = self._open_link()
         last_id: str | None = None
         try:
             while self._waiting:
                 try:
                     if last_id is None:
-                        last_id = await self._last_id(link)
+                        last_id = await self._last_id()
                         self._reading.set()
-                    last_id = await self._read_page(link, last_id)
+                    last_id = await self._read_page(last_id)
                 except Unavailable:
                     last_id = None  # a server that came back may have another stream; every waiter looks for itself
                     await self._channel.server.wait_until_ready()
         finally:
-            link.close()
+            self._link.close()
 
-    async def _last_id(self, link: Link) -> str:
-        entries = await link.request("XREVRANGE", self._channel.keys.events, "+", "-", "COUNT", 1)
+    async def _last_id(self) -> str:
+        entries = await self._link.request("XREVRANGE", self._channel.keys.events, "+", "-", "COUNT", 1)
         return text(entries[0][0]) if entries else "0-0"
 
-    async def _read_page(self, link: Link, last_id: str) -> str:
-        reply = await link.request(
+    async def _read_page(self, last_id: str) -> str:
+        reply = await self._link.request(
             "XREAD",
             "COUNT",
             _PAGE,

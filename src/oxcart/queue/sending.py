@@ -7,7 +7,7 @@ since the first try, before sending again: a job that has been run and removed m
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,9 @@ from oxcart.connection.failures import classify
 from oxcart.errors import AddFailed, OxcartError, ServerRefused, Unavailable
 from oxcart.protocol import codec
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import ours, run_script
+from oxcart.protocol.scripts import ScriptCall, ours, run_script
 from oxcart.queue.adding import CHUNK_BYTES, CHUNK_JOBS, NewJob, many_call, refusal, upstream_call
-from oxcart.queue.channel import Channel, ScriptCall
+from oxcart.queue.channel import Channel
 
 _SPECIAL_JOBS = 100
 """Jobs with a parent or deduplication take a script call each; so many share a round trip."""
@@ -27,24 +27,40 @@ _SPECIAL_JOBS = 100
 _ADDED_OR_THERE = (0, 1)
 
 
+def _always(_position: int) -> bool:
+    return True
+
+
 @dataclass(slots=True)
-class _Delivery:
-    """Some jobs on their way. `answers` has, per job, its id or what the server refused."""
+class Delivery:
+    """Some jobs on their way. `answers` has, per position, the job's id or what the server refused. A job that is no
+    longer wanted is not sent again. `may_be_stored`: a call was made whose answer is still to come, or was lost.
+    """
 
     channel: Channel
     doing: str
     jobs: Sequence[NewJob]
+    is_wanted: Callable[[int], bool] = _always
     answers: dict[int, str | OxcartError] = field(default_factory=dict)
+    may_be_stored: bool = False
     _first_try: float | None = None
 
     async def attempt(self, deadline_seconds: float) -> None:
+        was_lost, self.may_be_stored = self.may_be_stored, True
+        try:
+            await self._attempt(deadline_seconds)
+        except Unavailable as error:
+            self.may_be_stored = was_lost or error.outcome_unknown
+            raise
+
+    async def _attempt(self, deadline_seconds: float) -> None:
         if self._first_try is None:
             self._first_try = time.monotonic()
         else:
             await self._look_for_lost_replies(self._first_try, deadline_seconds)
-        missing = [position for position in range(len(self.jobs)) if position not in self.answers]
-        plain = [position for position in missing if self.jobs[position].is_plain]
-        special = [position for position in missing if not self.jobs[position].is_plain]
+        missing = [at for at in range(len(self.jobs)) if at not in self.answers and self.is_wanted(at)]
+        plain = [at for at in missing if self.jobs[at].is_plain]
+        special = [at for at in missing if not self.jobs[at].is_plain]
         if plain:
             await self._send_plain(plain, deadline_seconds)
         if special:
@@ -58,7 +74,7 @@ class _Delivery:
                 self.answers.setdefault(position, job.id)
 
     async def _send_plain(self, positions: Sequence[int], deadline_seconds: float) -> None:
-        call = many_call(self.channel.keys, [self.jobs[position] for position in positions])
+        call = many_call(self.channel.keys, [self.jobs[at] for at in positions])
         statuses = await run_script(
             self.channel.link, call.script, call.keys, call.args, deadline_seconds=deadline_seconds
         )
@@ -87,12 +103,17 @@ class _Delivery:
         return str(reply.decode())
 
 
+def adding(channel: Channel, job: NewJob) -> str:
+    """The first part of what is said when it fails."""
+    return f'Adding "{job.name[:60]}" to queue {channel.keys.name}'
+
+
 async def add_job(channel: Channel, job: NewJob, deadline_seconds: float) -> str:
     """Add one job; returns its id, or that of the job it was deduplicated into.
 
     Raises Unavailable, ServerRefused, JobNotFound (its parent), StateConflict.
     """
-    delivery = _Delivery(channel, f'Adding "{job.name[:60]}" to queue {channel.keys.name}', [job])
+    delivery = Delivery(channel, adding(channel, job), [job])
     await channel.persist(delivery.doing, delivery.attempt, repeatable=True, deadline_seconds=deadline_seconds)
     answer = delivery.answers[0]
     if isinstance(answer, OxcartError):
@@ -108,7 +129,7 @@ async def add_jobs(channel: Channel, jobs: Sequence[NewJob], deadline_seconds: f
     ids: list[str] = []
     doing = f"Adding {len(jobs)} jobs to queue {channel.keys.name}"
     for start, chunk in _chunks(jobs):
-        delivery = _Delivery(channel, doing, chunk)
+        delivery = Delivery(channel, doing, chunk)
         try:
             await channel.persist(doing, delivery.attempt, repeatable=True, deadline_seconds=deadline_seconds)
         except (Unavailable, ServerRefused) as error:
@@ -130,7 +151,7 @@ async def find_added(
     return {job_id for job_id, is_found in zip(ids, found, strict=True) if is_found}
 
 
-def _stopped(error: OxcartError, ids: list[str], start: int, delivery: _Delivery, total: int) -> AddFailed:
+def _stopped(error: OxcartError, ids: list[str], start: int, delivery: Delivery, total: int) -> AddFailed:
     """What is known when add_jobs stops: ids that are stored, positions that may be, positions that are not."""
     answers = delivery.answers
     chunk = range(len(delivery.jobs))

@@ -18,7 +18,7 @@ from typing import Any
 from oxcart.clock import now_ms
 from oxcart.errors import Discard, InvalidInput, RateLimited, Snooze, WaitForChildren
 from oxcart.handlers import CustomBackoff, HandlerSpec
-from oxcart.job import Job, JobChannel
+from oxcart.job import Job, JobChannel, Reports
 from oxcart.protocol.codec import decode, encode
 from oxcart.verdicts import (
     Abandoned,
@@ -37,7 +37,7 @@ from oxcart.worker.handler_task import Run, Starter
 from oxcart.worker.pools import Threads
 
 LARGEST_RESULT_BYTES = 9 * 1024 * 1024
-"""A return value above this is refused: managed servers take 10 MB in one request (facts/redis-failures.md, Q_REQ)."""
+"""A return value above this is refused: managed servers take 10 MB in one request (docs/doctor.md, Q_REQ)."""
 
 STACK_TRACES_KEPT = 10
 """Of a job whose options do not say: a job retried for a month would grow without end."""
@@ -73,10 +73,13 @@ class Workplace:
 
 
 class Attempt:
-    """One run of one handler. `claimed_at` is on time.monotonic()'s clock; `request_bytes` belongs to the outbox."""
+    """One run of one handler. `claimed_at` is on time.monotonic()'s clock; `number` tells in which order the worker's
+    jobs were claimed; `request_bytes` belongs to the outbox.
+    """
 
     __slots__ = (
         "_deaf_timer",
+        "_kept_back",
         "_run",
         "_timeout_timer",
         "_workplace",
@@ -88,6 +91,7 @@ class Attempt:
         "is_deaf",
         "job",
         "lock_uncertain",
+        "number",
         "renewed_at",
         "request_bytes",
         "spec",
@@ -108,8 +112,10 @@ class Attempt:
         self.is_deaf = False
         self.has_slot = False
         self.lock_uncertain = False
+        self.number = 0
         self.times_sent = 0
         self.request_bytes = 0
+        self._kept_back: Verdict | None = None
         self._workplace = workplace
         self._run: Run | None = None
         self._timeout_timer: asyncio.TimerHandle | None = None
@@ -169,7 +175,7 @@ class Attempt:
     # -------------------------------------------------------------------------------------------- cancelling
     def cancel(self, reason: CancelReason) -> None:
         """Tell the handler to stop; the first reason counts, but a lost claim outranks the others."""
-        if self.verdict is not None:
+        if self.verdict is not None or self._kept_back is not None:
             return
         first = self.cancel_reason is None
         if first or reason is CancelReason.CLAIM_LOST:
@@ -185,8 +191,10 @@ class Attempt:
             self.decide_deaf()
 
     def decide_deaf(self) -> None:
-        """Decide for a handler that is still running: in a thread, or deaf to its cancellation."""
-        if self.verdict is None:
+        """Decide for a handler that is still running: in a thread, or deaf to its cancellation. Now, reports or not."""
+        if self._kept_back is not None:
+            self._hand_on()
+        elif self.verdict is None:
             self.is_deaf = True
             self._decide(self._verdict_of_cancelled())
 
@@ -207,13 +215,26 @@ class Attempt:
         self._end()
 
     def _decide(self, verdict: Verdict) -> None:
-        self.verdict = verdict
         self.finished = time.monotonic()
         if self._timeout_timer is not None:
             self._timeout_timer.cancel()
         if self._deaf_timer is not None:
             self._deaf_timer.cancel()
-        self._workplace.on_verdict(self)
+        job = self.job
+        if job is not None and job._reports is not None and self._reports_come_first(job._reports):  # noqa: SLF001
+            self._kept_back = verdict
+        else:
+            self.verdict = verdict
+            self._workplace.on_verdict(self)
+
+    def _reports_come_first(self, reports: Reports) -> bool:
+        """Nothing of a job changes after its end. A deaf handler may go on reporting: nobody waits for it."""
+        return not self.is_deaf and reports.flush(self._hand_on)
+
+    def _hand_on(self) -> None:
+        if self._kept_back is not None:
+            self.verdict, self._kept_back = self._kept_back, None
+            self._workplace.on_verdict(self)
 
     def _end(self) -> None:
         self.ended = True

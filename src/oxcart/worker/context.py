@@ -1,43 +1,223 @@
-"""How does a handler report back while it runs? Progress and log lines, through BullMQ's scripts."""
+"""How does a handler report back while it runs? Progress and log lines, through BullMQ's scripts, in their order.
+
+A report that comes alone is answered before the handler goes on. One that follows quickly on another is sent behind it,
+and the handler goes on at once; so a hundred of them far away take a few round trips. What the server says to such a
+one is raised by the job's next report. Only so many of one job are on their way: a handler that reports all the time
+waits for its own reports, and nobody else does. Its verdict waits for them, too.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from redis.exceptions import ResponseError
+
+from oxcart.connection.failures import classify
 from oxcart.connection.link import Link
-from oxcart.errors import JobNotFound
+from oxcart.errors import JobNotFound, OxcartError, ServerRefused, Unavailable
 from oxcart.protocol.codec import decode, encode
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import run_script, upstream
+from oxcart.protocol.scripts import ScriptCall, run_all, upstream
+from oxcart.telemetry.bus import Emit
+from oxcart.telemetry.events import WarningRaised
+
+_FOLLOWS_WITHIN_SECONDS = 0.05
+"""A report this soon after the answer to the last one does not wait for its own."""
+
+_MOST_UNDER_WAY, _MOST_BYTES = 64, 256 * 1024
+"""Of one job: about 2 ms of the server's time, and nobody behind them on the link waits longer for their bytes."""
+
+_ANSWER_WITHIN_SECONDS = 10.0
+_FLUSH_SECONDS = 5.0
+"""How long a verdict waits for the last reports: a server that is away shall not hold it back."""
 
 
 class QueueChannel:
     """The job channel of one served queue (job.JobChannel)."""
 
-    def __init__(self, link: Link, keys: QueueKeys) -> None:
-        self._link = link
-        self._keys = keys
+    def __init__(self, link: Link, keys: QueueKeys, emit: Emit) -> None:
+        self.link = link
+        self.keys = keys
+        self.emit = emit
+        self.known_scripts: set[str] = set()
 
-    async def report_progress(self, job_id: str, progress: Any) -> None:
-        """Raises InvalidInput for what is no JSON, JobNotFound if the job was removed, Unavailable."""
-        keys = (self._keys.job(job_id), self._keys.events, self._keys.meta)
-        reply = await run_script(
-            self._link, upstream("updateProgress"), keys, (job_id, encode(progress, "the progress"))
-        )
-        self._check(reply, job_id, "reporting progress")
-
-    async def append_log(self, job_id: str, line: str, keep: int | None) -> None:
-        keys = (self._keys.job(job_id), self._keys.logs(job_id))
-        reply = await run_script(self._link, upstream("addLog"), keys, (job_id, str(line), keep or ""))
-        self._check(reply, job_id, "appending to its log")
+    def open_reports(self, job_id: str) -> JobReports:
+        return JobReports(self, job_id)
 
     async def children_values(self, job_id: str) -> dict[str, Any]:
-        flat = await self._link.request("HGETALL", self._keys.processed(job_id))
+        flat = await self.link.request("HGETALL", self.keys.processed(job_id))
         return {
             flat[i].decode("utf-8", "replace"): decode(flat[i + 1], "a child's return value")
             for i in range(0, len(flat), 2)
         }
 
-    def _check(self, reply: Any, job_id: str, doing: str) -> None:
-        if isinstance(reply, int) and reply < 0:
-            raise JobNotFound(f"Job {job_id} of queue {self._keys.name}, {doing}: it has been removed meanwhile.")
+
+@dataclass(slots=True, eq=False)
+class _Report:
+    """`ready` is set while its caller waits: for the answer if it came `alone`, else for room."""
+
+    call: ScriptCall
+    doing: str
+    size: int
+    alone: bool
+    ready: asyncio.Future[None] | None = None
+
+
+class JobReports:
+    """The reports of one job (job.Reports): `_sending` has room, `_beyond` waits for it."""
+
+    def __init__(self, channel: QueueChannel, job_id: str) -> None:
+        self._channel = channel
+        self._job_id = job_id
+        self._sending: deque[_Report] = deque()
+        self._beyond: deque[_Report] = deque()
+        self._under_way = 0
+        self._bytes_under_way = 0
+        self._answered_at = float("-inf")
+        self._problem: OxcartError | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._then: Callable[[], None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    async def report_progress(self, progress: Any) -> None:
+        """Raises InvalidInput for what is no JSON; JobNotFound if the job was removed; Unavailable; ServerRefused."""
+        keys, text = self._channel.keys, encode(progress, "the progress")
+        named = (keys.job(self._job_id), keys.events, keys.meta)
+        call = ScriptCall(upstream("updateProgress"), named, (self._job_id, text))
+        await self._report(call, "reporting progress", len(text))
+
+    async def append_log(self, line: str, keep: int | None) -> None:
+        keys, text = self._channel.keys, str(line)
+        call = ScriptCall(
+            upstream("addLog"), (keys.job(self._job_id), keys.logs(self._job_id)), (self._job_id, text, keep or "")
+        )
+        await self._report(call, "appending to its log", len(text))
+
+    def flush(self, then: Callable[[], None]) -> bool:
+        """The handler has ended. True if reports are under way: `then` is called once, when they are answered."""
+        if self._sender is None:
+            self._warn()
+            return False
+        self._then = then
+        self._patience = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._give_up)
+        return True
+
+    # -------------------------------------------------------------------------------------------- sending
+    async def _report(self, call: ScriptCall, doing: str, size: int) -> None:
+        problem, self._problem = self._problem, None
+        if problem is not None:
+            raise problem
+        is_alone = self._sender is None and time.monotonic() - self._answered_at > _FOLLOWS_WITHIN_SECONDS
+        report = _Report(call, doing, size, is_alone)
+        if self._beyond or not self._has_room_for(report):
+            self._beyond.append(report)
+        else:
+            self._take(report)
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send(), name=f"reports:{self._channel.keys.name}:{self._job_id}")
+        if is_alone or (self._beyond and self._beyond[-1] is report):
+            report.ready = asyncio.get_running_loop().create_future()
+            await report.ready
+
+    def _has_room_for(self, report: _Report) -> bool:
+        if not self._under_way:
+            return True
+        return self._under_way < _MOST_UNDER_WAY and self._bytes_under_way + report.size <= _MOST_BYTES
+
+    def _take(self, report: _Report) -> None:
+        self._under_way += 1
+        self._bytes_under_way += report.size
+        self._sending.append(report)
+
+    def _leave(self, report: _Report) -> None:
+        self._under_way -= 1
+        self._bytes_under_way -= report.size
+
+    async def _send(self) -> None:
+        """All that have room in one round trip, until there are no more."""
+        try:
+            while self._sending:
+                batch = list(self._sending)
+                self._sending.clear()
+                answers = await self._ask([report.call for report in batch])
+                self._answered_at = time.monotonic()
+                for report, answer in zip(batch, answers, strict=True):
+                    self._answered(report, answer)
+                while self._beyond and self._has_room_for(self._beyond[0]):
+                    report = self._beyond.popleft()
+                    if _let_go_on(report):
+                        self._take(report)
+        finally:
+            self._sender = None
+            self._flushed()
+
+    async def _ask(self, calls: Sequence[ScriptCall]) -> Sequence[Any]:
+        channel = self._channel
+        try:
+            return await run_all(channel.link, calls, channel.known_scripts, deadline_seconds=_ANSWER_WITHIN_SECONDS)
+        except (Unavailable, ServerRefused) as error:
+            return [error] * len(calls)
+
+    # -------------------------------------------------------------------------------------------- the answers
+    def _answered(self, report: _Report, answer: Any) -> None:
+        self._leave(report)
+        problem = self._problem_in(answer, report.doing)
+        if report.alone and report.ready is not None and not report.ready.done():
+            if problem is None:
+                report.ready.set_result(None)
+            else:
+                report.ready.set_exception(problem)
+        elif problem is not None and self._problem is None:
+            self._problem = problem
+
+    def _problem_in(self, answer: Any, doing: str) -> OxcartError | None:
+        what = f"Job {self._job_id} of queue {self._channel.keys.name}, {doing}"
+        match answer:
+            case ResponseError():
+                return ServerRefused(classify(answer), what)
+            case OxcartError():
+                return answer
+            case int() if answer < 0:
+                return JobNotFound(f"{what}: it has been removed meanwhile.")
+        return None
+
+    # -------------------------------------------------------------------------------------------- the end
+    def _give_up(self) -> None:
+        """What has been sent may still be executed; what has not is dropped."""
+        self._problem = self._problem or OxcartError(f"no answer within {_FLUSH_SECONDS:g} s")
+        for report in self._sending:
+            self._leave(report)
+        self._sending.clear()
+        for report in self._beyond:
+            _let_go_on(report)
+        self._beyond.clear()
+        self._flushed()
+
+    def _flushed(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            assert self._patience is not None
+            self._patience.cancel()
+            self._warn()
+            then()
+
+    def _warn(self) -> None:
+        """Nobody is left to raise it to."""
+        problem, self._problem = self._problem, None
+        if problem is not None:
+            where = f"job {self._job_id} of queue {self._channel.keys.name}"
+            sentence = f"The last progress or log lines of {where} may be missing: {problem}"
+            self._channel.emit(WarningRaised("REPORTS_LOST", sentence))
+
+
+def _let_go_on(report: _Report) -> bool:
+    """Let its caller go on; false if that has been cancelled, and the report is not to be sent."""
+    if report.ready is None or report.ready.done():
+        return False
+    report.ready.set_result(None)
+    return True
