@@ -1,8 +1,8 @@
 """What does BullMQ itself do? Its own scripts, one call a step, on a clock that the test sets.
 
-`exchange` here is the specification of ours (decision 3): each verdict through BullMQ's script, in order and without
-fetching, then moveToActive until there is no room or nothing comes. Decision 6 is added in `_take_back`: BullMQ writes
-nothing once a lock is gone, we still do while the claim is ours.
+`exchange` here is the specification of ours (docs/decisions.md, 3): each verdict through BullMQ's script, in order and
+without fetching, then moveToActive until there is no room or nothing comes. Decision 6 of that page is added in
+`_take_back`: BullMQ writes nothing once a lock is gone, we still do while the claim is ours.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STALLED_TOO_OFTEN = "job stalled more than allowable limit"
 
 @dataclass(frozen=True)
 class Claim:
-    """A job as it was handed out: what decision 6 calls a claim, and how often it had been tried."""
+    """A job as it was handed out: what docs/decisions.md, 6, calls a claim, and how often it had been tried."""
 
     job_id: str
     token: str
@@ -57,6 +57,11 @@ class Finish:
     delay_ms: int = 0
     skips_attempt: bool = False
     push: str = "LPUSH"
+
+    @property
+    def lets_go(self) -> bool:
+        """The job goes back with its attempts unchanged: a millisecond more in processedOn ends the claim."""
+        return self.kind in "wbl" or (self.kind == "d" and self.skips_attempt)
 
     @property
     def rest_ms(self) -> int:
@@ -133,7 +138,10 @@ class Reference:
         self.server.delete(k.stalled_check)
 
     def exchange(self, finishes: Sequence[Finish], room: int, now_ms: int, token: str, lock_ms: int) -> Outcome:
-        written = [self._settle(finish, now_ms, lock_ms) for finish in finishes]
+        written = []
+        for finish in finishes:
+            written.append(self._settle(finish, now_ms, lock_ms))
+            self._take_back_early_drained()
         claims: list[Claim] = []
         while len(claims) < room:
             claim = self._claim(now_ms, token, lock_ms)
@@ -141,6 +149,17 @@ class Reference:
                 break
             claims.append(claim)
         return Outcome(written, claims)
+
+    def _take_back_early_drained(self) -> None:
+        """A worker of BullMQ asks for its next job first, and then this event is not told in a pause, nor while delayed
+        jobs are to come.
+        """
+        k = self.keys
+        if self.server.hexists(k.meta, "paused") or self.server.zcard(k.delayed):
+            newest: Any = self.server.xrevrange(k.events, count=1)
+            for entry, fields in newest:
+                if fields[b"event"] == b"drained":
+                    self.server.xdel(k.events, entry)
 
     def _claim(self, now_ms: int, token: str, lock_ms: int) -> Claim | None:
         """One moveToActive. A limit that a handler asked for holds for us on any queue, in BullMQ only on one with a
@@ -173,12 +192,14 @@ class Reference:
     def _settle(self, finish: Finish, now_ms: int, lock_ms: int) -> bool:
         self._take_back(finish.claim, lock_ms)
         if self.server.get(self.keys.lock(finish.claim.job_id)) != finish.claim.token.encode():
-            return False  # decision 6: nothing is written (retryJob would still promote what is due)
+            return False  # docs/decisions.md, 6: nothing is written (retryJob would still promote what is due)
         status = self._finish(finish, now_ms) if finish.kind in "cf" else self._settle_other(finish, now_ms)
+        if status >= 0 and finish.lets_go:
+            self.server.hincrby(self.keys.job(finish.claim.job_id), "processedOn", 1)
         return bool(status >= 0)
 
     def _take_back(self, claim: Claim, lock_ms: int) -> None:
-        """Restore the lock of a claim that is still ours though its lock is gone (decision 6)."""
+        """Restore the lock of a claim that is still ours though its lock is gone (docs/decisions.md, 6)."""
         k, server = self.keys, self.server
         if server.exists(k.lock(claim.job_id)):
             return

@@ -209,8 +209,6 @@ class Run:
             finish = replace(finish, delay_ms=LOCK_MS)
         if verdict.flaw == "wrong token":
             return replace(finish, claim=replace(finish.claim, token="someone:else", ats=99))
-        if finish.kind == "b" and not self.server.exists(self.keys.lock(finish.claim.job_id)):
-            return None  # a claim that lapsed and is handed back needs no answer: the stalled check has done it
         if finish.kind in "cf":
             settled.append(finish.claim)
         del self.out[position]
@@ -226,7 +224,14 @@ def _options() -> st.SearchStrategy[dict[str, Any]]:
     unique = st.builds(
         lambda name, mode: {"de": {"id": name, **mode}}, st.sampled_from(["a", "b"]), st.sampled_from(modes)
     )
-    return st.one_of(plain, plain, placed, unique)
+    own = st.fixed_dictionaries(
+        {},
+        optional={
+            "jobId": st.sampled_from(["x-1", "x-2", 'a"b', "a/b", "\\", "{", "é"]),
+            "tm": st.sampled_from(['{"traceparent":"00-a-b-01"}', '{"traceparent":"00-c-d-01"}', '{"a":"\\"}', "}"]),
+        },
+    )
+    return st.builds(lambda one, two: {**one, **two}, st.one_of(plain, plain, placed, unique), own)
 
 
 ALL_POLICIES = (

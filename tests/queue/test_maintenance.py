@@ -75,13 +75,13 @@ async def test_a_broken_job_is_still_readable(queue: Queue, redis: Any) -> None:
 
 async def test_dead_letters_are_retried_by_their_reason(queue: Queue, failing_worker: Any) -> None:
     first, other, last = await failed_jobs(queue, "token expired", "no such lead", "token expired twice")
-    await queue.pause()
+    await queue.pause()  # so that they wait, in `paused`
 
     assert await queue.failed_reasons() == {"token expired": 1, "no such lead": 1, "token expired twice": 1}
     assert await queue.retry_failed(reason="token", limit=1) == [first]
     assert await queue.retry_failed(reason="token", reset_attempts=True) == [last]
 
-    assert [job.id for job in await queue.jobs("waiting")] == [first, last]
+    assert [job.id for job in await queue.jobs("paused")] == [first, last]
     assert [job.id for job in await queue.jobs("failed")] == [other]
     stored = await queue.get(last)
     assert stored is not None

@@ -157,9 +157,9 @@ async def test_what_waits_beside_a_pause_of_bullmq_5_goes_to_paused(queue: Queue
     assert (await redis.lrange(keys.paused, 0, -1))[::-1] == [old.id, *(job.id for job in new)]
 
 
-async def test_jobs_of_a_queue_paused_by_bullmq_6_stay_in_wait(queue: Queue) -> None:
+async def test_jobs_of_a_queue_paused_by_bullmq_6_stay_in_wait(queue: Queue, redis: Any, keys: QueueKeys) -> None:
     added = await queue.add("x")
-    await queue.pause()
+    await redis.hset(keys.meta, "paused", "1")
 
     assert await queue.repair() == []
 

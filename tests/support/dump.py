@@ -1,7 +1,7 @@
 """What is in a queue, so that two queues can be compared? Every key under a prefix, whatever may differ left out.
 
-Left out, as decision 3 says: lock values, stream ids, how long a key lives, the `marker`, and our own receipts under
-`oxcart:`. Times stay: who compares runs both queues on one clock, and then they must agree too.
+Left out, as docs/decisions.md, 3, says: lock values, stream ids, how long a key lives, the `marker`, and our own
+receipts under `oxcart:`. Times stay: who compares runs both queues on one clock, and then they must agree too.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ _VALUES_PER_JOB = 3
 
 class ClaimedRun(NamedTuple):
     """Jobs on their way out that have this much in common. `ats` is how often each was started (this claim included);
-    `fields` belongs into the verdict's head. `rest` is empty, or rjk, parentKey, defa and stacktrace of a single job.
+    `fields` belongs into the verdict's head. `rest` is empty, or rjk, parentKey, defa and stacktrace of a single job,
+    whose `opts` is as it was written; else the values of its members jobId and tm are "", for these are each job's own.
     `jobs` has three values a job: id, data, timestamp.
     """
 
@@ -70,7 +71,8 @@ class ClaimedRun(NamedTuple):
 
 class Reply(NamedTuple):
     """What an exchange answered. `statuses` are in the order of the items, and none at all if all are WRITTEN; bytes
-    instead of an int is an error text.
+    instead of an int is an error text. `active` is how long that list is now, with everybody's jobs. `plenty`: the
+    claim filled its room, or stopped at the byte limit with more behind it.
     """
 
     statuses: list[int | bytes]
@@ -81,6 +83,8 @@ class Reply(NamedTuple):
     blocked: int
     left: int
     now_ms: int
+    active: int
+    plenty: int
 
     @property
     def claimed(self) -> int:

@@ -1,4 +1,4 @@
-"""Which Redis keys does a queue use? BullMQ's names, versions 5 and 6 alike (facts/field.md, section 5)."""
+"""Which Redis keys does a queue use? BullMQ's names, versions 5 and 6 alike."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
-from oxcart.protocol.scripts import upstream
-from oxcart.queue.channel import Channel, ScriptCall
+from oxcart.protocol.scripts import ScriptCall, ours, upstream
+from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import check_state, get, state_of, text
 
 _CLEANABLE = ("completed", "failed", "delayed", "prioritized", "waiting", "active", "paused")
@@ -103,22 +103,18 @@ async def promote(channel: Channel, job_id: str) -> None:
 
 async def pause(channel: Channel) -> None:
     """Stop claiming in every worker, of any language; jobs already running go on."""
-    await _switch(channel, f"Pausing queue {channel.keys.name}", "paused", emit="1")
+    await _switch(channel, f"Pausing queue {channel.keys.name}", "paused")
 
 
 async def resume(channel: Channel) -> None:
-    """Undo pause; also brings back what BullMQ 5 had moved to `paused`, some 7000 jobs a call."""
-    doing, emit = f"Resuming queue {channel.keys.name}", "1"
-    while await _switch(channel, doing, "resumed", emit=emit) > 0:
-        emit = "0"
+    """Undo pause, whoever made it."""
+    await _switch(channel, f"Resuming queue {channel.keys.name}", "resumed")
 
 
-async def _switch(channel: Channel, doing: str, event: str, *, emit: str) -> int:
+async def _switch(channel: Channel, doing: str, event: str) -> None:
     keys = channel.keys
-    source, destination = (keys.wait, keys.paused) if event == "paused" else (keys.paused, keys.wait)
-    named = (source, destination, keys.meta, keys.prioritized, keys.events, keys.delayed, keys.marker)
-    left: int = await channel.run(doing, upstream("pause"), named, (event, emit), repeatable=True)
-    return left
+    named = (keys.wait, keys.paused, keys.meta, keys.prioritized, keys.events, keys.delayed, keys.marker)
+    await channel.run(doing, ours("pause"), named, (event, "1"), repeatable=True)
 
 
 async def is_paused(channel: Channel) -> bool:

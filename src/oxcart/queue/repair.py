@@ -119,14 +119,11 @@ async def _ghosts(mender: _Mender) -> AsyncIterator[Repair]:
 
 
 async def _pause(mender: _Mender) -> AsyncIterator[Repair]:
-    moved, left, is_paused = 0, 1, 0
-    while left:
-        is_paused, batch, left = await mender.run("repair_pause", BATCH)
-        moved += batch
+    is_paused, moved = await mender.run("repair_pause")
     if not moved:
         return
     source, target = ("wait", "paused") if is_paused else ("paused", "wait")
-    state = "paused by BullMQ 5" if is_paused else "not paused"
+    state = "paused" if is_paused else "not paused"
     done = f"A repair would move them to `{target}`." if mender.plan.dry_run else f"Moved them to `{target}`, in order."
     found = f"The queue is {state}, and `{source}` holds {_jobs(moved)} that would be left behind."
     yield Repair("pause", found, done, moved, mended=not mender.plan.dry_run)

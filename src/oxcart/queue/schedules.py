@@ -10,9 +10,9 @@ from oxcart.errors import InvalidInput, JobNotFound, StateConflict
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import from_wire
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import Argument, Command, Requester, ours, run_script, upstream
+from oxcart.protocol.scripts import Argument, Command, Requester, ScriptCall, ours, run_script, upstream
 from oxcart.queue.adding import NewJob, make_job_id
-from oxcart.queue.channel import Channel, ScriptCall
+from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import pairs, text
 from oxcart.queue.options import build_options
 from oxcart.queue.repeats import Repeat, epoch_ms, is_legacy_key, next_millis
@@ -105,7 +105,6 @@ def _upsert_call(keys: QueueKeys, schedule_id: str, repeat: Repeat, template: Te
         now_ms,
         keys.base,
         "",
-        _push(opts),
     )
     return ScriptCall(ours("upsert_schedule"), named, args)
 
@@ -121,10 +120,6 @@ def _next_opts(
         job_id = f"repeat:{schedule_id}:{due}"
         merged.update(jobId=job_id, delay=max(due - now_ms, 0), prevMillis=due)
     return merged
-
-
-def _push(opts: Mapping[str, Any]) -> str:
-    return "RPUSH" if opts.get("lifo") else "LPUSH"
 
 
 def advance_call(
@@ -167,7 +162,7 @@ def advance_call(
     )
     when = due if due is not None else now_ms
     packed = codec.pack(merged)
-    args: tuple[Argument, ...] = (when, schedule_id, "{}", packed, now_ms, keys.base, job_id, _push(merged))
+    args: tuple[Argument, ...] = (when, schedule_id, "{}", packed, now_ms, keys.base, job_id)
     return ScriptCall(ours("advance_schedule"), named, args)
 
 

@@ -26,9 +26,9 @@ end
 local claimable = not attributes[2]
   and not (attributes[3] and call("LLEN", KEYS[7]) >= tonumber(attributes[3]))
 
--- BullMQ 5 moves `wait` to `paused` on pause and back on resume: where it did, new jobs belong there.
-local target = wait
-if attributes[2] and call("EXISTS", paused) == 1 then target = paused end
+--- @include "follow_pause"
+local target = attributes[2] and paused or wait
+if attributes[2] then gather(wait, paused, paused) end
 
 local function failed(reply)
   return type(reply) == "table" and reply.err

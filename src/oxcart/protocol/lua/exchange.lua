@@ -1,7 +1,7 @@
 --[[
   One exchange: write every verdict that is ready, then claim as many jobs as there is room for.
 
-  Equivalence (design, decision 3): verdicts F in order through BullMQ's own scripts without fetching, then moveToActive
+  Equivalence (docs/decisions.md, 3): verdicts F in order through BullMQ's own scripts without fetching, then moveToActive
   until `room` jobs or one empty answer. What is not plain at the moment of finishing (parent, children, deduplication,
   a retention victim with a parent) goes through BullMQ's script, inside this one. Each item has a status of its own;
   one bad key never harms its neighbours.
@@ -20,8 +20,11 @@
                    w waiting for children
                    b back to the head of the queue
                    l rate limited: back to the head, and the queue stops for a ms
+             d with '1', w, b and l leave the attempts as they are; each adds 1 ms to `processedOn`, so that a renewal
+             or a repetition that comes later knows that the claim is over
          3 msgpack [policy …]    policy: {count, age seconds or -1, limit}; count -1 keeps all, 0 keeps none
-  Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked, claimable left 0/1, now ms}
+  Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked, claimable left 0/1, now ms,
+          how long `active` is now, plenty}
          blocked  0 no   1 maxed   2 paused
          statuses in the order of the verdicts; none at all if all of them are 0
          status   0 written   1 had been written before   -1 no such job   -3 not there to be finished
@@ -30,7 +33,9 @@
                   {name, opts, ats, atm, priority, fields, [rjk, parentKey, defa, stacktrace] or [],
                    [id, data, timestamp, id, data, timestamp …]}
                   fields  for the verdict, as above
+                  opts    without the values of jobId and tm, which are each job's own, if the list is []
          note     {id, text}     a queue entry without a readable job: taken out
+         plenty   1 if the claim filled its room, or stopped at the byte limit with more behind it; else 0
   Source: BullMQ moveToFinished-14, moveToActive-11 (the scripts that this one stands for).
 ]]
 local call, pcall_redis = redis.call, redis.pcall
@@ -47,10 +52,8 @@ local now_text, lock_text = string.format('%.0f', now), string.format('%d', lock
 local meta = call('HMGET', KEYS[9], 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
 local paused, concurrency, limiter_max = meta[1], tonumber(meta[2]), tonumber(meta[3])
 
--- BullMQ 5 pauses by renaming `wait` to `paused`, and resumes by renaming it back over whatever is in `wait`. While it
--- has, what would go to `wait` goes to `paused` at the same end; in every other case `wait` is the list.
-local paused_by_5 = paused and call('EXISTS', KEYS[8]) == 1
-local waiting = paused_by_5 and KEYS[8] or wait
+--- @include "follow_pause"
+if paused then gather(wait, KEYS[8], wait) end -- until the end of this script: BullMQ's scripts push to `wait`
 
 local function in_blocks(list, size, use)
   for from = 1, #list, size do
@@ -72,6 +75,8 @@ end
 local runs, notes = {}, {}                  -- what is handed out: jobs that have much in common together
 local claimed = 0                           -- how many jobs
 local blocked, limit_ms, next_due = false, 0, 0
+local running                               -- how long `active` is; nil while that is not known
+local is_plenty = false
 if room > 0 then
   local function claim_jobs()
     --- @include "exchange_claims"
@@ -79,13 +84,19 @@ if room > 0 then
   claim_jobs()
 end
 
+if not running then
+  running = pcall_redis('LLEN', active)
+  if type(running) == 'table' then running = 0 end -- a key of the wrong type: no job of ours is there
+end
+
 -- Who claims less than there is wakes the next one.
 local left = 0
-if (claimed > 0 or #given > 0) and limit_ms == 0
-  and not (paused or (concurrency and call('LLEN', active) >= concurrency))
+if (claimed > 0 or #given > 0) and limit_ms == 0 and not (paused or (concurrency and running >= concurrency))
   and call('EXISTS', wait, prioritized) > 0 then
   left = 1
   call('ZADD', KEYS[11], '0', '0')
 end
 
-return { statuses, runs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left, now }
+if paused then gather(wait, KEYS[8], KEYS[8]) end
+return { statuses, runs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left, now,
+  running, is_plenty and 1 or 0 }

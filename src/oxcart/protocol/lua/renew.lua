@@ -5,7 +5,7 @@
   ARGV   1 key prefix  2 lock ms  3 msgpack [{id, token, ats, processedOn, atm} …]
   Reply  for each: 0 renewed, 1 taken back, 2 renewed, and to be cancelled on request, -6 another claim exists or the job is gone: its handler must stop,
          or the text of an error (a replica, memory full): nothing is known of this lock, it may still be ours
-  Source: BullMQ extendLocks-1; the second half is decision 6 of the design.
+  Source: BullMQ extendLocks-1; the second half is docs/decisions.md, 6.
 ]]
 local call = redis.call
 local prefix, lock_ms = ARGV[1], ARGV[2]

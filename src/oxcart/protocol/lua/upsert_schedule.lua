@@ -1,9 +1,6 @@
 --[[
-  BullMQ's addJobScheduler, and what a queue paused by BullMQ 5 needs behind it. Same KEYS and ARGV, one more ARGV:
-  10 RPUSH or LPUSH, the end at which its job enters `wait`. Same answer.
+  BullMQ's addJobScheduler, and its job where the jobs of a paused queue wait. Same KEYS, ARGV and answer.
 ]]
 --- @upstream addJobScheduler
 --- @include "follow_pause"
-local answer = upstream_addJobScheduler(KEYS, ARGV)
-if type(answer) == "table" and answer[1] then follow_pause(KEYS[3], KEYS[4], KEYS[5], ARGV[10], answer[1]) end
-return answer
+return with_all_in_wait(KEYS[3], KEYS[4], KEYS[5], upstream_addJobScheduler, KEYS, ARGV)

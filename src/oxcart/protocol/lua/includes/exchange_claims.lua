@@ -12,7 +12,7 @@ local function promote()
     else
       priority = tonumber(priority) or 0
       if priority == 0 then
-        call('LPUSH', waiting, id)
+        call('LPUSH', wait, id)
       else
         call('ZADD', prioritized, priority * 0x100000000 + call('INCR', KEYS[10]) % 0x100000000, id)
       end
@@ -34,6 +34,27 @@ local function limited_for()
   end
   return 0
 end
+
+-- `opts` with "" for the value that `pattern` finds, `skipped` behind its begin, for jobs that differ in that value only
+-- to travel as one run. As it is if in doubt: only a member of the object itself counts, no escapes but \" and \/ in the
+-- value, and none before it. The text stays as valid, and as invalid, as it was: a quote behind { or , with a name, a
+-- quote and : after it begins that name, or nothing here is JSON.
+local function without(opts, pattern, skipped)
+  local from, to = string.find(opts, pattern)
+  if not from or string.find(opts, '[^\\]"', from + skipped) ~= to - 1 then return opts end
+  local escape = string.find(opts, '\\[^"/]', from + skipped)
+  if escape and escape < to then return opts end
+  local nested = string.find(opts, '[{%[\\]', 2)
+  if nested and nested <= from then
+    local before = string.sub(opts, 2, from)
+    if string.find(before, '\\', 1, true) then return opts end
+    local brackets = string.gsub(before, '"[^"]*"', '')
+    if string.find(string.gsub(brackets, '%b{}', ''), '[][{}]') then return opts end
+  end
+  return string.sub(opts, 1, from + skipped - 1) .. string.sub(opts, to)
+end
+
+local last_opts, last_shared                -- equal texts are one string in Lua, and cost a comparison
 
 local run, jobs_of_run = nil, 0
 local function hand_out(id, data, timestamp, name, opts, ats, atm, priority, fields, rest)
@@ -84,7 +105,10 @@ local function claim(id)
     return 'dropped'
   end
   local size = data and #data or 0
-  if claimed > 0 and bytes + size > byte_limit then return 'stop' end
+  if claimed > 0 and bytes + size > byte_limit then
+    is_plenty = true
+    return 'stop'
+  end
   local locked = pcall_redis('SET', job .. ':lock', claim_token, 'PX', lock_text)
   if locked.err then
     notes[#notes + 1] = { '', locked.err }
@@ -104,6 +128,13 @@ local function claim(id)
     call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))
   end
   local rest = (rjk or parent_key or defa or stacktrace) and { rjk, parent_key, defa, stacktrace } or nil
+  if opts and not rest then
+    if opts ~= last_opts then
+      last_opts = opts
+      last_shared = without(without(opts, '[{,]"tm":"{[ -~]-}"', 7), '[{,]"jobId":"[ !#-[%]^-~]*"', 10)
+    end
+    opts = last_shared
+  end
   hand_out(id, data, timestamp, name, opts, starts, atm, priority, is_bare and fields or 0, rest)
   return 'claimed'
 end
@@ -136,7 +167,7 @@ local function claim_all(ids, take)
     end
   end
   if #taken > 0 then take(taken) end
-  in_blocks(locked, 1000, function(from, to) call('LPUSH', active, unpack(locked, from, to)) end)
+  in_blocks(locked, 1000, function(from, to) running = call('LPUSH', active, unpack(locked, from, to)) end)
   return #taken
 end
 
@@ -164,13 +195,15 @@ local function claim_prioritized()
 end
 
 -- Most queues: nothing but `wait` to look at.
-local is_plain = not limiter_max and call('EXISTS', delayed, prioritized, KEYS[10], KEYS[6]) == 0
+local is_plain = not limiter_max and call('EXISTS', delayed, prioritized, KEYS[10], KEYS[6], KEYS[8]) == 0
+if not (is_plain or paused) then gather(wait, KEYS[8], wait) end
 
 -- What is claimed ahead of a free slot must not break a limit, nor keep a more urgent job waiting.
 if room > free and (concurrency or not is_plain and (limiter_max or call('EXISTS', prioritized) == 1)) then room = free end
 
-local running = concurrency and call('LLEN', active)
+if concurrency then running = call('LLEN', active) end
 blocked = paused or (concurrency and running >= concurrency)
+local asked_for = room
 if not is_plain then
   local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   if first[2] and tonumber(first[2]) < (now + 1) * 0x1000 then
@@ -185,3 +218,4 @@ if limit_ms == 0 and not blocked then
   claim_waiting()
   if not is_plain then claim_prioritized() end
 end
+if claimed > 0 and claimed == asked_for then is_plenty = true end

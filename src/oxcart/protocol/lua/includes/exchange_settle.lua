@@ -1,4 +1,15 @@
 -- How is one verdict written? Here if it is plain, else through BullMQ's script.
+local function counts_attempt(verdict)
+  local kind = verdict.kind
+  return kind == 'c' or kind == 'f' or kind == 'r' or (kind == 'd' and verdict.b == '0')
+end
+
+-- A job that goes back with its attempts unchanged is no longer this claim's: a renewal, or the same verdict once more,
+-- that the server executes later must not take it into `active` again. A millisecond more in `processedOn` says so.
+local function let_go(i)
+  call('HINCRBY', job_keys[i], 'processedOn', 1)
+end
+
 -- May this verdict be written? Decision 6: the lock is ours; or it is gone, `ats` and `processedOn` are still ours and
 -- nobody else holds the job (it is in `active`, or a stalled check put it back: taken out of there again).
 local function hold(i)
@@ -11,24 +22,20 @@ local function hold(i)
   settled[id] = true
   if lock == verdict.token then return nil end
   if lock then return -6 end
-  local job, kind = job_keys[i], verdict.kind
+  local job = job_keys[i]
   local facts = call('HMGET', job, 'ats', 'processedOn', 'atm')
   if not facts[1] and not facts[2] then return call('EXISTS', job) == 0 and -1 or -3 end
-  if tonumber(facts[1]) ~= verdict.ats or tonumber(facts[2]) ~= verdict.processed_on then return -6 end
-  local counts_attempt = kind == 'c' or kind == 'f' or kind == 'r' or (kind == 'd' and verdict.b == '0')
-  local atm = tonumber(facts[3]) or 0
-  if counts_attempt and atm == verdict.atm + 1 then return 1 end
-  if atm ~= verdict.atm then return -6 end
+  if tonumber(facts[1]) ~= verdict.ats then return -6 end
+  local atm, processed_on = tonumber(facts[3]) or 0, tonumber(facts[2])
+  if counts_attempt(verdict) then
+    if atm == verdict.atm + 1 and processed_on == verdict.processed_on then return 1 end
+  elseif processed_on == verdict.processed_on + 1 then
+    return 1                                -- let go of before: see let_go()
+  end
+  if atm ~= verdict.atm or processed_on ~= verdict.processed_on then return -6 end
   flush()                                   -- what leaves `active` later may not be counted from its end any more
   local stalled_back = false
   if call('LREM', active, -1, id) == 0 then
-    if kind == 'b' and (call('LREM', wait, -1, id) > 0 or call('LREM', KEYS[8], -1, id) > 0) then
-      call('RPUSH', waiting, id)
-      return 1
-    end
-    if (kind == 'd' and call('ZSCORE', delayed, id)) or (kind == 'w' and call('ZSCORE', KEYS[14], id)) then
-      return 1
-    end
     if call('LREM', wait, -1, id) == 0 and call('LREM', KEYS[8], -1, id) == 0 then return -3 end
     stalled_back = true
   end
@@ -110,12 +117,11 @@ local function finish_plain(i)
       for _, suffix in ipairs(BESIDE_A_JOB) do doom(job .. suffix) end
     end
   end
-  if last_finish_was_plain then
-    call('XADD', events, '*', 'event', state, 'jobId', id, property, value, 'prev', 'active')
-  else
-    call('XADD', events, 'MAXLEN', '~', meta[5], '*', 'event', state, 'jobId', id, property, value, 'prev', 'active')
+  if not last_finish_was_plain then         -- before the event, as BullMQ does: a stream that keeps none tells it all the same
+    call('XTRIM', events, 'MAXLEN', '~', meta[5])
     last_finish_was_plain = true
   end
+  call('XADD', events, '*', 'event', state, 'jobId', id, property, value, 'prev', 'active')
   if kind == 'f' and attempts_made >= verdict.c then
     call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
   end
@@ -143,14 +149,19 @@ local function complete_as_usual(i, verdict)
   return true
 end
 
+-- As a worker of BullMQ, which asks for the next job first: it tells nothing while delayed jobs are to come, or in a pause.
 local function announce_if_drained()
-  if last_finish_was_plain and call('EXISTS', wait, active, prioritized) == 0 then
+  if last_finish_was_plain and not paused and call('EXISTS', wait, active, prioritized, delayed) == 0 then
     call('XADD', events, '*', 'event', 'drained')
   end
   last_finish_was_plain = false
 end
 
---- @include "exchange_pause"
+-- A parent that this end releases may wait in another queue, which is paused or not by itself.
+local function paused_queue_of_parent(job)
+  local base = string.match(call('HGET', job, 'parentKey') or '', '^(.*:)[^:]*$')
+  return base and base ~= prefix and call('HEXISTS', base .. 'meta', 'paused') == 1 and base or nil
+end
 
 local function finish_upstream(i)
   --- @upstream moveToFinished
@@ -165,18 +176,19 @@ local function finish_upstream(i)
   if kind == 'f' and verdict.b ~= '' then
     fields = cmsgpack.pack({ 'failedReason', value, 'stacktrace', verdict.b })
   end
-  local parent = call('HGET', job, 'parentKey')
+  local base = paused_queue_of_parent(job)
+  if base then gather(base .. 'wait', base .. 'paused', base .. 'wait') end
   local result = upstream_moveToFinished(
     { wait, active, prioritized, events, KEYS[5], KEYS[6], delayed, KEYS[8], KEYS[9], KEYS[10],
       kind == 'c' and KEYS[12] or KEYS[13], job, prefix .. 'metrics:' .. state, KEYS[11] },
     { id, now_text, kind == 'c' and 'returnvalue' or 'failedReason', value, state, '', prefix,
       cmsgpack.pack({ token = verdict.token, keepJobs = keep, attempts = kind == 'f' and verdict.c or 1,
         maxMetricsSize = '' }), fields })
-  if parent and parent ~= '' then
-    local base = string.match(parent, '^(.*:)[^:]*$')
-    if base then respect_pause_of_5(base, false) end
+  if paused or call('EXISTS', delayed) == 1 then -- see announce_if_drained(): without a next job the script tells it too early
+    local last = call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
+    if last and last[2][2] == 'drained' then call('XDEL', events, last[1]) end
   end
-  respect_pause_of_5(prefix, false)
+  if base then gather(base .. 'wait', base .. 'paused', base .. 'paused') end
   return result
 end
 
@@ -187,18 +199,15 @@ local function delay(id, token, delay_ms, skips_attempt, fields)
     { prefix, now_text, id, token, string.format('%.0f', delay_ms), skips_attempt, fields, '0' })
 end
 
-local function settle_other(i)
-  bare = false
+local function write_other(i)
   local id, value, verdict = ids[i], values[i], verdicts[i]
   local kind, job = verdict.kind, prefix .. id
   if kind == 'd' then return delay(id, verdict.token, value, verdict.b, verdict.c) end
   if kind == 'r' then
     --- @upstream retryJob
-    local result = upstream_retryJob(
+    return upstream_retryJob(
       { active, wait, KEYS[8], job, KEYS[9], events, delayed, prioritized, KEYS[10], KEYS[11], KEYS[5] },
       { prefix, now_text, value, id, verdict.token, verdict.c })
-    respect_pause_of_5(prefix, value == 'RPUSH')
-    return result
   end
   if kind == 'w' then
     --- @upstream moveToWaitingChildren
@@ -215,7 +224,6 @@ local function settle_other(i)
     { active, wait, KEYS[5], KEYS[8], KEYS[9], KEYS[6], prioritized, KEYS[11], events },
     { id, verdict.token, job })
   if result < 0 then return result end
-  respect_pause_of_5(prefix, true)
   if not paused then call('ZADD', KEYS[11], 0, '0') end
   return 0
 end
@@ -235,5 +243,8 @@ local function settle(i)
   end
   flush()
   announce_if_drained()
-  return settle_other(i)
+  bare = false
+  status = write_other(i)
+  if status == 0 and not counts_attempt(verdicts[i]) then let_go(i) end
+  return status
 end

@@ -1,8 +1,38 @@
--- BullMQ 5 renames `wait` to `paused` on pause, and on resume renames it back over whatever is in `wait` by then. A job
--- that one of BullMQ 6's scripts has pushed to `wait` meanwhile must go to `paused` too, at the same end.
-local function follow_pause(wait, paused, meta, push, id)
-  if redis.call("HEXISTS", meta, "paused") == 0 or redis.call("EXISTS", paused) == 0 then return 0 end
-  local moved = redis.call("LREM", wait, 1, id)
-  if moved > 0 then redis.call(push, paused, id) end
+-- In which list do jobs wait? In a paused queue all of them in `paused`, else all in `wait`: whoever paused it, and even if
+-- nothing waited then. Every script of ours leaves a queue so. It keeps every job, because
+--   BullMQ 5 pauses by renaming `wait` over `paused`, adds to `paused` from then on, and resumes by renaming `paused` over
+--   `wait`, each only if there is something to rename: what is in the list that is overwritten is lost;
+--   BullMQ 6 adds to `wait` in either case, and on resume appends `paused` to `wait`, as we do.
+-- What BullMQ 6 alone has put into `wait` of a paused queue is lost to a resume by 5 that comes before any script of ours.
+
+-- Puts what is in both lists into `target`, one of the two, and says how many were not there. What is in `wait` goes behind
+-- what is in `paused`. The shorter list is moved: a long one would hold up the server.
+local function gather(wait, paused, target)
+  local call = redis.call
+  local other = target == wait and paused or wait
+  if call('TYPE', other).ok ~= 'list' then return 0 end
+  local kind = call('TYPE', target).ok
+  if kind ~= 'list' and kind ~= 'none' then return 0 end
+  local moved, longer = call('LLEN', other), other
+  if kind == 'list' then
+    local younger, older = call('LLEN', wait), call('LLEN', paused)
+    if younger < older then
+      for _ = 1, younger do call('RPOPLPUSH', wait, paused) end
+      longer = paused
+    else
+      for _ = 1, older do call('RPUSH', wait, call('LPOP', paused)) end
+      longer = wait
+    end
+  end
+  if longer ~= target then call('RENAME', longer, target) end
   return moved
+end
+
+-- Calls a script of BullMQ 6, which knows `wait` only: what it pushes there joins what waited at the same end.
+local function with_all_in_wait(wait, paused, meta, upstream, keys, args)
+  if redis.call('HEXISTS', meta, 'paused') == 0 then return upstream(keys, args) end
+  gather(wait, paused, wait)
+  local answer = upstream(keys, args)
+  gather(wait, paused, paused)
+  return answer
 end

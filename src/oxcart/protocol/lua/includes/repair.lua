@@ -2,6 +2,7 @@
 -- KEYS  1 wait  2 paused  3 meta  4 active  5 delayed  6 prioritized  7 pc  8 events  9 marker  10 stalled
 --       11 waiting-children  12 completed  13 failed  14 limiter
 -- ARGV  1 the prefix of job keys  2 '1' to mend, '0' to look only
+--- @include "follow_pause"
 local call = redis.call
 local wait, paused, meta, active, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local base, mends = ARGV[1], ARGV[2] == '1'
@@ -29,14 +30,15 @@ local function emit(...)
   call('XADD', KEYS[8], 'MAXLEN', '~', call('HGET', meta, 'opts.maxLenEvents') or 10000, '*', ...)
 end
 
--- To `prioritized`, or to `wait` (while BullMQ 5 has paused the queue: to `paused`), by LPUSH or RPUSH.
+-- To `prioritized`, or to `wait` (in a paused queue: to `paused`), by LPUSH or RPUSH.
 local function put_back(id, push, prev)
   local priority = tonumber(call('HGET', base .. id, 'priority')) or 0
   if priority > 0 then
     call('ZADD', KEYS[6], priority * 0x100000000 + call('INCR', KEYS[7]) % 0x100000000, id)
   else
-    local paused_by_5 = call('HEXISTS', meta, 'paused') == 1 and call('EXISTS', paused) == 1
-    call(push, paused_by_5 and paused or wait, id)
+    local is_paused = call('HEXISTS', meta, 'paused') == 1
+    if is_paused then gather(wait, paused, paused) end
+    call(push, is_paused and paused or wait, id)
   end
   if prev then
     emit('event', 'waiting', 'jobId', id, 'prev', prev)
