@@ -13,7 +13,7 @@ Context = TypeVar("Context")
 
 PAGE = "docs/doctor.md"
 
-# What a failed check ends the command with (design 3.2); they are sysexits.h's.
+# What a failed check ends the command with (docs/cli.md); they are sysexits.h's.
 FAILS, UNREACHABLE, BAD_SETTINGS = 1, 69, 78
 
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.errors import OxcartError, SettingsError
 from oxcart.hook_door import may_hold_accounts
 from oxcart.settings import Settings

@@ -28,7 +28,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a failure calls for. Source: facts/redis-failures.md, retry classes."""
+    """What a failure calls for."""
 
     TRANSIENT = "transient"  # back off and try for ever
     CONFIGURATION = "configuration"  # someone must change a setting; keep trying, and say so

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.errors import SettingsError
 from oxcart.kommo.schedules import wake_for_hooks
 from oxcart.kommo.store.database_url import FILE_NAME

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from oxcart.app import Oxcart
 from oxcart.builtin import TEST_JOB, CrmSource, built_in_app
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
 from oxcart.crm_side import CrmSide
 from oxcart.errors import OxcartError, SettingsError

@@ -1,4 +1,4 @@
-"""How can an attempt end? A verdict is a value: the attempt decides it, the exchange writes it (design, decision 5)."""
+"""How can an attempt end? A verdict is a value: the attempt decides, the exchange writes (docs/decisions.md, 5)."""
 
 from __future__ import annotations
 

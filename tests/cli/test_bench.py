@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from support.command import Oxcart
 
 from oxcart.cli import measure
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.settings import WorkerSettings
 from oxcart.testing import wait_until

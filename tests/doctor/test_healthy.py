@@ -11,7 +11,7 @@ from support.examined import examined
 
 from oxcart import Queue
 from oxcart.checks import State
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.doctor.scratch import PREFIX, exercise, scratch_queue
 

@@ -43,7 +43,7 @@ def verdicts_of(queue: Queue) -> Callable[[bytes], bool]:
 async def test_a_claim_whose_reply_was_lost_is_adopted_on_reconnecting(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:
-    async with watched_worker(app, proxied_url, queue.name, **LONG) as watched:
+    async with watched_worker(app, proxied_url, queue.name, prefetch=False, **LONG) as watched:
         await wait_until(lambda: watched.status.healthy, describe="the worker runs")
         proxy.lose_replies(exchange_of(queue))
         ids = [added.id for added in await queue.add_many([("held", n) for n in range(5)])]
@@ -144,6 +144,7 @@ async def test_a_claim_that_is_executed_late_is_adopted_at_a_renewal(
     store.assert_ended_once(ids)
 
 
+@pytest.mark.takes_seconds
 async def test_a_claim_that_is_executed_after_a_long_outage_is_adopted(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:
@@ -157,7 +158,8 @@ async def test_a_claim_that_is_executed_after_a_long_outage_is_adopted(
         commands.append(command)
         return True
 
-    async with watched_worker(app, proxied_url, queue.name, concurrency=1, max_stalled_count=0) as watched:
+    settings: dict[str, Any] = {"concurrency": 1, "max_stalled_count": 0, "prefetch": False}
+    async with watched_worker(app, proxied_url, queue.name, **settings) as watched:
         await wait_until(lambda: watched.status.healthy, describe="the worker runs")
         proxy.execute_late(caught, NEVER_SECONDS)
         first = await queue.add("held")

@@ -72,13 +72,14 @@ async def test_a_closed_connection_shows_at_once(
         await wait_until(lambda: watched.status.healthy, describe="the worker is well again", timeout=5)
 
 
+@pytest.mark.takes_seconds
 async def test_a_server_that_stops_answering_shows_also_when_idle(
     app: Oxcart, fresh_server: PrivateServer, queue: Queue, store: Store
 ) -> None:
     """Its sockets stay open: only the missing answer tells."""
     async with watched_worker(app, fresh_server.url, queue.name) as watched:
         await wait_until(lambda: watched.status.healthy, describe="the worker is well")
-        await wait_until(lambda: watched.worker._blocking.is_open, describe="the worker blocks")
+        await wait_until(store.is_watched, describe="the worker blocks")
         fresh_server.freeze()
         await wait_until(lambda: not watched.status.healthy, describe="it shows", timeout=25)
         fresh_server.thaw()
@@ -87,6 +88,7 @@ async def test_a_server_that_stops_answering_shows_also_when_idle(
         await wait_until(lambda: store.ended([added.id]), describe="a job has ended", timeout=5)
 
 
+@pytest.mark.takes_seconds
 async def test_no_secret_is_in_anything_the_worker_tells(
     app: Oxcart, effects: Effects, fresh_server: PrivateServer, proxy: FaultProxy, proxied_url: str, queue: Queue
 ) -> None:
@@ -109,6 +111,7 @@ async def test_no_secret_is_in_anything_the_worker_tells(
         assert secret not in told
 
 
+@pytest.mark.takes_seconds
 async def test_a_quota_that_is_used_up_is_named_and_asked_for_seldom(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue
 ) -> None:

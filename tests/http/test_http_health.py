@@ -53,6 +53,7 @@ def test_a_healthy_worker_answers_200_with_exactly_these_fields() -> None:
                 "jobsProcessing": 3,
                 "state": "running",
                 "unknownJobs": ["agent:run"],
+                "refusedQueues": [],
             },
             "deadLetterQueue": {"available": True, "count": 2},
         }

@@ -31,7 +31,7 @@ def test_the_comparison_measures_every_case_of_every_peer() -> None:
     assert set(answer["about"]["versions"]) >= PEERS
     for case, peers in answer["medians"].items():
         assert set(peers) == PEERS, case
-        figure = "addedPerSecond" if case == "add in bulk" else "jobsPerSecond"
+        figure = "addedPerSecond" if case.startswith("add") else "jobsPerSecond"
         assert all(figures[figure] > 0 for figures in peers.values())
         assert set(answer["ratios"][case]) == {"node6", "node5"}
 
@@ -47,6 +47,9 @@ def test_the_table_has_a_row_for_each_case() -> None:
         "concurrency 100",
         "concurrency 100, 100 kept",
         "concurrency 1",
+        "own ids and traces",
         "add in bulk",
+        "add, 64 in flight",
+        "add, 64 in flight, 20 ms away",
     ]
     assert all(row.count(" x |") == 2 for row in rows)

@@ -1,4 +1,4 @@
-"""Is an idle worker small? It has loaded nothing that it does not use (design, decision 11)."""
+"""Is an idle worker small? It has loaded nothing that it does not use (docs/decisions.md, 11)."""
 
 from __future__ import annotations
 

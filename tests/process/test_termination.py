@@ -12,7 +12,7 @@ from support.store import Store
 from oxcart import Queue
 from oxcart.testing import wait_until
 
-SLACK_SECONDS = 2.0  # design, section 5: a process is gone by then, after its grace
+SLACK_SECONDS = 2.0  # docs/guarantees.md, 5: a process is gone by then, after its grace
 
 
 @pytest.mark.parametrize("name", ["slow", "deaf", "deaf thread", "to thread"])

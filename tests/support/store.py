@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,14 @@ class Store:
 
     def __init__(self, client: Redis, queue_name: str) -> None:
         self.client: Any = client
+        self.name = queue_name
         self.base = f"bull:{queue_name}:"
+
+    def is_watched(self) -> bool:
+        """Whether a worker blocks on this queue's marker."""
+        encoded = base64.b64encode(self.name.encode()).decode()
+        clients = self.client.client_list()
+        return any(client["cmd"] == "bzpopmin" and f":{encoded}:w:" in client["name"] for client in clients)
 
     def places(self, job_id: str) -> list[str]:
         """Every list and set that holds the job; one that is in two, or in one twice, would run twice."""

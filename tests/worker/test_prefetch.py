@@ -7,11 +7,13 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.watched import running_worker
 
 from oxcart import Job, Oxcart, Queue
 from oxcart.protocol.keys import QueueKeys
-from oxcart.testing import running_worker, wait_until
-from oxcart.worker.board import OUTBOX_PER_SLOT, Board
+from oxcart.testing import wait_until
+from oxcart.worker.dispatch import OUTBOX_PER_SLOT, Dispatch, Work
+from oxcart.worker.phases import PLENTY
 from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PER_SLOT, allowance
 from oxcart.worker.served_queue import ServedQueue
 
@@ -75,6 +77,7 @@ async def _completed(queue: Queue, number: int) -> bool:
     return (await queue.counts())["completed"] == number
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("limit", ["rate", "concurrency", "priority"])
 async def test_nothing_is_claimed_ahead_of_a_limit_or_a_priority(redis_url: str, queue_name: str, limit: str) -> None:
     app = Oxcart()
@@ -106,15 +109,13 @@ async def test_nothing_is_claimed_ahead_of_a_limit_or_a_priority(redis_url: str,
 @pytest.mark.parametrize("concurrency", [1, 10, 25, 100, 1000])
 def test_two_exchanges_in_flight_do_not_fill_the_outbox(concurrency: int) -> None:
     """Else every other one claims nothing, and the server waits for the worker as often as the worker for it."""
+    queue = ServedQueue(QueueKeys("fast"), share=concurrency)
+    queue.phase, queue.run_seconds, queue.recovering = PLENTY, 1e-5, False
+    dispatch = Dispatch([queue], concurrency, lambda _event: None, prefetches=True)
+    dispatch.round_trip_seconds = 0.005
 
-    async def rooms() -> list[int]:
-        queue = ServedQueue(QueueKeys("fast"), share=concurrency)
-        queue.abundant, queue.run_seconds = True, 1e-5
-        board = Board([queue], concurrency, lambda _event: None, prefetches=True)
-        board.claims_allowed, board.round_trip_seconds = True, 0.005
-        works = [board.take_work(), board.take_work()]
-        return [work.room for work in works if work is not None]
+    works = [dispatch.next_work(1.0), dispatch.next_work(1.0)]
 
-    first, second = asyncio.run(rooms())
+    first, second = [work.room for work in works if isinstance(work, Work)]
     assert first == second > 0
     assert first + second < OUTBOX_PER_SLOT * concurrency

@@ -8,12 +8,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oxcart.errors import Failure
 from oxcart.http.answers import json_answer
 from oxcart.http.site import Site
 from oxcart.telemetry.log_format import iso_utc
 from oxcart.worker.status import RedisStatus, WorkerStatus
 
-# The job loop renews locks until it has stood still for five minutes (design, decision 8); then only a restart helps.
+# The job loop renews locks until it has stood still for five minutes (docs/decisions.md, 8); then only a restart helps.
 _LOOP_LOST_SECONDS = 300.0
 
 # Connected, and yet the loop that fetches jobs hears nothing: no row of the failure table, as no command has failed.
@@ -43,6 +44,7 @@ async def health(site: Site, _: Request) -> Response:
             "jobsProcessing": status.jobs_processing,
             "state": status.state,
             "unknownJobs": list(status.unknown_jobs),
+            "refusedQueues": [{"queue": name, **_told(failure)} for name, failure in status.refused_queues.items()],
         },
         "deadLetterQueue": {"available": status.dead_letters is not None, "count": status.dead_letters},
     }
@@ -63,7 +65,7 @@ async def live(site: Site, _: Request) -> Response:
 
 
 def _word(status: WorkerStatus) -> str:
-    return "ok" if status.healthy else "degraded"
+    return "ok" if status.healthy and not status.refused_queues else "degraded"
 
 
 def _code(status: WorkerStatus) -> int:
@@ -80,9 +82,11 @@ def last_error(redis: RedisStatus) -> str | None:
 def _problem(status: WorkerStatus) -> dict[str, Any]:
     redis = status.redis
     if status.healthy:
+        for name, failure in status.refused_queues.items():
+            return {**_told(failure), "error": f'Redis refuses to work on queue "{name}": {failure.summary}'}
         return {"error": None, "errorCode": None, "advice": None}
     if redis.failure is not None:
-        return {"error": redis.failure.summary, "errorCode": redis.failure.code, "advice": redis.failure.advice}
+        return _told(redis.failure)
     if redis.connected and status.state == "running" and redis.last_fetch_age_seconds is not None:
         return {
             "error": f"The connection is open, but no fetch was answered for {redis.last_fetch_age_seconds:.0f} s.",
@@ -90,6 +94,10 @@ def _problem(status: WorkerStatus) -> dict[str, Any]:
             "advice": "A handler may block the event loop: look for worker.loop_blocked in the log.",
         }
     return {"error": last_error(redis), "errorCode": None, "advice": None}
+
+
+def _told(failure: Failure) -> dict[str, Any]:
+    return {"error": failure.summary, "errorCode": failure.code, "advice": failure.advice}
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""What can be set, and what was set? The environment in, frozen settings out (design 3.1).
+"""What can be set, and what was set? The environment in, frozen settings out.
 
 Only this package and connection/target.py read environment values. Parts receive their own piece, as in
 `WorkerSettings(concurrency=5)`: every knob has its default.

@@ -128,6 +128,7 @@ class Sums:
             redis=self._redis([status.redis for status in found], troubles, reconnects),
             exchanges=exchanges + sum(status.exchanges for status in found),
             outbox_verdicts=sum(status.outbox_verdicts for status in found),
+            refused_queues={name: failure for status in found for name, failure in status.refused_queues.items()},
         )
 
     def _redis(self, found: list[RedisStatus], troubles: list[Failure], reconnects: int) -> RedisStatus:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from oxcart.connection.link import Server
+from oxcart.connection.server import Server
 from oxcart.serving import Plan, catch_signals, open_target, start_alerts, start_http
 from oxcart.supervisor.channel import Message, Report, event_of
 from oxcart.supervisor.fleet import Command, Fleet

@@ -55,16 +55,28 @@ class RedisFailureChanged:
 
 @dataclass(frozen=True, slots=True)
 class RedisRefuses:
-    """The server answers, but refuses to work (memory full, disk full, plan used up…). Once per reason."""
+    """The server answers, but refuses to work (memory full, disk full, plan used up…). Once per reason. `queue` where
+    it concerns that queue alone (a key of a wrong type, a missing permission).
+    """
 
     failure: Failure
+    queue: str | None = None
+
+    @property
+    def where(self) -> str:
+        return f' on queue "{self.queue}"' if self.queue is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAccepts:
-    """The server does again what it had refused for `seconds`."""
+    """The server does again what it had refused for `seconds`, on all queues or on `queue`."""
 
     seconds: float
+    queue: str | None = None
+
+    @property
+    def where(self) -> str:
+        return f' on queue "{self.queue}"' if self.queue is not None else ""
 
 
 # ------------------------------------------------------------------------------------------------ the worker

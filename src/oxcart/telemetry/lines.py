@@ -20,7 +20,7 @@ MAX_TEXT = 1_000
 MAX_STACK = 8_000
 MAX_ITEMS = 20
 
-# The event loop stands still for so long that locks are no longer renewed (design, decision 8).
+# The event loop stands still for so long that locks are no longer renewed (docs/decisions.md, 8).
 _LOOP_LOST_SECONDS = 300
 
 
@@ -70,9 +70,9 @@ RULES: Mapping[type, Rule] = {
         "redis.failure_changed", "warn", "Redis still away, now for another reason", **_LOST
     ),
     events.RedisRefuses: Rule(
-        "redis.refuses", "warn", "Redis answers, but refuses to work: {e.failure.summary}", **_LOST
+        "redis.refuses", "warn", "Redis answers, but refuses to work{e.where}: {e.failure.summary}", **_LOST
     ),
-    events.RedisAccepts: Rule("redis.accepts", "info", "Redis works again after {e.seconds:.1f} s"),
+    events.RedisAccepts: Rule("redis.accepts", "info", "Redis works again{e.where} after {e.seconds:.1f} s"),
     events.WorkerStarted: Rule("worker.started", "info", "Worker {e.version} started"),
     events.WorkerStopping: Rule("worker.stopping", "info", "Worker stops: {e.reason}"),
     events.WorkerStopped: Rule(

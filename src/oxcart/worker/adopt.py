@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from oxcart.connection.link import Link, Server
-from oxcart.errors import OxcartError
+from oxcart.connection.link import Link
+from oxcart.connection.server import Server
+from oxcart.errors import OxcartError, Unavailable
 from oxcart.protocol.exchange import ClaimedRun
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobAdopted
@@ -66,13 +67,14 @@ class Adopter:
             now = time.monotonic()
             self._given_up = {token: given_up for token, given_up in self._given_up.items() if given_up.until > now}
 
-    async def scan(self) -> int:
+    async def scan(self, only: ServedQueue | None = None) -> int:
         """Adopt what is there now; returns how many. An unreachable server is not an error: the next scan looks.
 
         One scan at a time: what another one has adopted may have ended before this one looks at what it has read.
         """
         async with self._scanning:
-            return await self._scan()
+            queues = {given_up.queue for given_up in self._given_up.values()}
+            return sum([await self._scan(queue) for queue in queues if only in (None, queue)])
 
     async def scan_within(self, seconds: float) -> None:
         """Scan as far as the time allows; what is not adopted then comes back when its lock ends."""
@@ -80,19 +82,20 @@ class Adopter:
             async with asyncio.timeout(seconds):
                 await self.scan()
 
-    async def _scan(self) -> int:
+    async def _scan(self, queue: ServedQueue) -> int:
+        expected = [given_up for given_up in self._given_up.values() if given_up.queue is queue]
         adopted = 0
-        for queue in {given_up.queue for given_up in self._given_up.values()}:
-            expected = [given_up for given_up in self._given_up.values() if given_up.queue is queue]
-            try:
-                adopted += await self._scan_queue(queue)
-            except OxcartError:
-                continue
-            for given_up in expected:
-                given_up.until = min(given_up.until, time.monotonic() + self._lock_seconds)
+        try:
+            adopted = await self._look_into_active(queue)
+        except Unavailable:
+            return 0
+        except OxcartError:
+            pass  # it is answered, and will be answered so again: the stalled check is left
+        for given_up in expected:
+            given_up.until = min(given_up.until, time.monotonic() + self._lock_seconds)
         return adopted
 
-    async def _scan_queue(self, queue: ServedQueue) -> int:
+    async def _look_into_active(self, queue: ServedQueue) -> int:
         ids: list[bytes] = await self._link.request("LRANGE", queue.keys.active, 0, -1)
         unknown = [job_id for job_id in ids if job_id not in queue.held]
         adopted = 0

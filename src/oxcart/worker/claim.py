@@ -29,7 +29,7 @@ class Shared:
 
 
 class Claim:
-    """One job in our hands, and the right to write its end (design, decision 6)."""
+    """One job in our hands, and the right to write its end (docs/decisions.md, 6)."""
 
     __slots__ = ("data", "job_id", "shared", "timestamp_ms")
 

@@ -1,33 +1,34 @@
 """How do verdicts get in and jobs out? By exchanges: the only file of the hot path that talks to the server.
 
-One Exchanger is one exchange after the other on a link of its own; two of them share a board, so that while one waits
-for its answer the other collects what finishes meanwhile (group commit, design decision 4).
+Two loops share one link: while one waits for its answer the other collects what ends meanwhile (group commit). On one
+link answers come in the order in which the server gave out the jobs, and so jobs start in that order.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
 from oxcart.clock import now_ms
 from oxcart.connection.failures import classify, closes_connection
-from oxcart.connection.link import Link, Server
+from oxcart.connection.link import Link
+from oxcart.connection.server import Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
 from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, ClaimedRun, Policy, Reply, exchange_command, read_reply
-from oxcart.protocol.scripts import Command, ours
+from oxcart.protocol.scripts import Command, ours, run
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
 from oxcart.verdicts import Completed, Failed, RetryLater
 from oxcart.worker.attempt import Attempt
-from oxcart.worker.board import Board, Work
+from oxcart.worker.dispatch import Dispatch, Work
 from oxcart.worker.items import Answer, Policies, answer_of, finished_job, item_of
+from oxcart.worker.phases import Answer as ClaimAnswer
+from oxcart.worker.phases import Closed, Rest
 from oxcart.worker.prefetch import smoothed
 from oxcart.worker.served_queue import ServedQueue
 
@@ -40,14 +41,25 @@ Take = Callable[[ServedQueue, Sequence[ClaimedRun], str, int, int], None]
 GiveUp = Callable[[ServedQueue, str], None]
 
 
+class Sent(NamedTuple):
+    """An exchange on its way. `processed_on_ms` is what its claims carry; `executed_ms` when the server claimed, on our
+    clock.
+    """
+
+    work: Work
+    token: str
+    processed_on_ms: int
+    executed_ms: int
+
+
 class Exchanger:
-    """Makes exchanges until the board is done. `take` starts claimed jobs; `give_up` names a token whose claims
-    nobody has heard of: the server may have executed the exchange, or may yet.
+    """Makes exchanges. `take` starts claimed jobs; `claims_settled` is called when an answer to a claim was worked off;
+    `give_up` names a token whose claims nobody has heard of: the server may have executed the exchange, or may yet.
     """
 
     def __init__(
         self,
-        board: Board,
+        dispatch: Dispatch,
         server: Server,
         link: Link,
         *,
@@ -58,9 +70,10 @@ class Exchanger:
         worker_name: str,
         emit: Emit,
         take: Take,
+        claims_settled: Callable[[ServedQueue], None],
         give_up: GiveUp,
     ) -> None:
-        self._board = board
+        self._dispatch = dispatch
         self._server = server
         self._link = link
         self._worker_id = worker_id
@@ -70,78 +83,64 @@ class Exchanger:
         self._worker_name = worker_name
         self._emit = emit
         self._take = take
+        self._claims_settled = claims_settled
         self.give_up = give_up
         self.answered = 0
         self._clock_gaps_ms: deque[int] = deque(maxlen=8)
         self._number = 0
-        self._refusals = 0
 
     async def run(self) -> None:
+        """One of the two loops."""
+        loop, dispatch = asyncio.get_running_loop(), self._dispatch
         while True:
-            if not await self.exchange_once():
-                await self._board.wait_for_work()
-
-    async def exchange_once(self) -> bool:
-        """False if there is nothing to exchange."""
-        work = self._board.take_work()
-        if work is not None:
-            await self._exchange(work)
-        return work is not None
+            step = dispatch.next_work(loop.time())
+            if isinstance(step, Rest):
+                await dispatch.rest(step.until)
+            else:
+                await self._exchange(step, loop.time())
 
     def _next_token(self) -> str:
         self._number += 1
         return f"{self._worker_id}:{self._number}"
 
-    async def _exchange(self, work: Work) -> None:
-        token, now = self._next_token(), now_ms()
+    async def _exchange(self, work: Work, asked_at: float) -> None:
+        queue, token, now = work.queue, self._next_token(), now_ms()
         policies = Policies(*self._keep)
         for attempt in work.batch:
             attempt.times_sent += 1
-        items = [item_of(attempt, policies) for attempt in work.batch]
         command = exchange_command(
-            work.queue.keys,
+            queue.keys,
             now_ms=now,
             token=token,
             lock_ms=self._lock_ms,
             room=work.room,
             free=work.free,
-            items=items,
+            items=[item_of(attempt, policies) for attempt in work.batch],
             policies=policies.in_order,
             allow_plain=self._allow_plain,
             worker_name=self._worker_name,
         )
-        asked_at = time.monotonic()
+        if work.room:
+            queue.fetching.asked("claim", asked_at + ANSWER_WITHIN_SECONDS)
         try:
-            reply = await self._ask(command)
+            reply = await run(self._link, command, ours("exchange"), deadline_seconds=ANSWER_WITHIN_SECONDS)
         except Unavailable as error:
             self._unanswered(work, token, error)
             await self._server.wait_until_ready()
         except ServerRefused as error:
-            await self._refused(work, error.failure)
+            self._refused(work, token, error.failure)
         except BaseException:  # cancelled at the end of a shutdown: the verdicts stay counted as undelivered
-            self._board.release(work)
-            work.queue.outbox.put_back(work.batch)
+            self._dispatch.unanswered(work)
+            queue.outbox.put_back(work.batch)
             raise
         else:
-            self._board.round_trip_seconds = smoothed(self._board.round_trip_seconds, time.monotonic() - asked_at)
-            self._answered(work, token, now, read_reply(reply), policies)
+            answered_at = asyncio.get_running_loop().time()
+            self._dispatch.round_trip_seconds = smoothed(self._dispatch.round_trip_seconds, answered_at - asked_at)
+            self._answered(Sent(work, token, now, now), read_reply(reply), policies, answered_at)
 
-    async def _ask(self, command: Sequence[Any]) -> Any:
-        try:
-            return await self._link.request(*command, deadline_seconds=ANSWER_WITHIN_SECONDS)
-        except ServerRefused as error:
-            if error.failure.code != "NOSCRIPT":
-                raise
-        return await self._link.request(
-            "EVAL", ours("exchange").source, *command[2:], deadline_seconds=ANSWER_WITHIN_SECONDS
-        )
-
-    # -------------------------------------------------------------------------------------------- sent ahead
-    def claim_ahead(self, work: Work) -> tuple[str, Command]:
-        """The token and the command of an exchange that only claims, whenever the server comes to it (see waiting.py).
-
-        No slot is reserved for it: should others be quicker, its jobs wait in the buffer, as prefetched ones do.
-        """
+    # -------------------------------------------------------------------------------------------- behind a marker
+    def claim_command(self, work: Work) -> tuple[str, Command]:
+        """The token and the command of an exchange that only claims, whenever the server comes to it: waiting.py."""
         token = self._next_token()
         return token, exchange_command(
             work.queue.keys,
@@ -149,26 +148,29 @@ class Exchanger:
             token=token,
             lock_ms=self._lock_ms,
             room=work.room,
+            free=work.free,
             allow_plain=self._allow_plain,
             worker_name=self._worker_name,
         )
 
-    def read_ahead(self, work: Work, token: str, answer: Sequence[Any]) -> int:
-        """How many jobs the answer to `claim_ahead` brought; they have been started."""
+    def read_claim(self, work: Work, token: str, answer: Sequence[Any], answered_at: float) -> int:
+        """How many jobs the answer to `claim_command` brought; they have been started."""
         reply = read_reply(answer)
         self._clock_gaps_ms.append(now_ms() - reply.now_ms)
         executed_ms = reply.now_ms + min(
             self._clock_gaps_ms
         )  # on our clock: the smallest gap has the least delay in it
-        self._board.note_answer()
         is_troubled = self._read_notes(work.queue, reply.notes)
-        self._claimed(work, token, reply.now_ms, executed_ms, reply, is_troubled=is_troubled)
-        self._board.work.set()
+        self._claimed(Sent(work, token, reply.now_ms, executed_ms), reply, answered_at, is_troubled=is_troubled)
         return reply.claimed
+
+    def claim_refused(self, work: Work, token: str, failure: Failure) -> None:
+        self._refused(work, token, failure)
 
     # -------------------------------------------------------------------------------------------- no answer
     def _unanswered(self, work: Work, token: str, error: Unavailable) -> None:
-        self._board.release(work)
+        self._dispatch.unanswered(work)
+        work.queue.fetching.unanswered("claim")
         work.queue.outbox.put_back(work.batch)
         if not error.outcome_unknown:
             for attempt in work.batch:
@@ -176,34 +178,33 @@ class Exchanger:
         elif work.room:
             self.give_up(work.queue, token)
 
-    async def _refused(self, work: Work, failure: Failure) -> None:
-        """The whole exchange was answered with an error: nothing ran. Too large a request is halved until the guilty
-        verdict is alone; that one fails its job. Everything else is tried again, and shown in /health.
+    def _refused(self, work: Work, token: str, failure: Failure) -> None:
+        """The whole exchange was answered with an error. Too large a request is halved until the guilty verdict is
+        alone; that one fails its job. Everything else is tried again, and shown in /health. An error from the middle
+        of the script may have left claimed jobs behind: they are looked for as if no answer had come.
         """
-        board, queue = self._board, work.queue
-        board.release(work)
+        queue = work.queue
+        self._dispatch.unanswered(work)
+        if work.room:
+            queue.fetching.answered("claim", asyncio.get_running_loop().time())
         queue.outbox.put_back(work.batch)
-        for attempt in work.batch:
-            attempt.times_sent -= 1
+        may_have_run = failure.kind in {Kind.PERMANENT, Kind.UNKNOWN}
+        if not may_have_run:
+            for attempt in work.batch:
+                attempt.times_sent -= 1
+        elif work.room:
+            self.give_up(queue, token)
         if failure.code in {"Q_REQ", "Q_REC"} and work.batch:
             if len(work.batch) == 1:
                 self._replace_verdict(queue, work.batch[0], failure)
-            board.send_fewer(len(work.batch))
+            self._dispatch.send_fewer(queue, len(work.batch))
             return
-        self._rest(queue, failure)
-        await asyncio.sleep(0)
+        self._leave_alone(queue, failure)
 
-    def _rest(self, queue: ServedQueue, failure: Failure) -> None:
-        """Leave a queue alone for a moment: full jitter, 0.1 to 2 s, for a used-up quota 5 to 60 s."""
-        self._refusals += 1
-        self._board.note_trouble(failure)
+    def _leave_alone(self, queue: ServedQueue, failure: Failure) -> None:
         if closes_connection(failure):  # it came from inside the script: the link takes it for an answer
             self._server.report(failure)
-        shortest, longest = (5.0, 60.0) if failure.kind is Kind.QUOTA else (0.1, 2.0)
-        seconds = max(shortest, random.random() * min(longest, shortest * 2.0 ** min(self._refusals, 10)))
-        loop = asyncio.get_running_loop()
-        queue.resting_until = max(queue.resting_until, loop.time() + seconds)
-        loop.call_at(queue.resting_until, self._board.wake, queue)  # beside the queue's timer: an earlier wake is none
+        self._dispatch.refused(queue, "fetch", failure, asyncio.get_running_loop().time())
 
     def _replace_verdict(self, queue: ServedQueue, attempt: Attempt, failure: Failure) -> None:
         (taken,) = queue.outbox.take(1)
@@ -216,48 +217,32 @@ class Exchanger:
         queue.outbox.put(attempt)
 
     # -------------------------------------------------------------------------------------------- the answer
-    def _answered(self, work: Work, token: str, now: int, reply: Reply, policies: Policies) -> None:
-        board, queue = self._board, work.queue
-        board.release(work)
-        board.note_answer()
-        troubled = bool(work.batch) and self._settle(queue, work.batch, reply.statuses, policies)
+    def _answered(self, sent: Sent, reply: Reply, policies: Policies, answered_at: float) -> None:
+        work, queue = sent.work, sent.work.queue
+        troubled = bool(work.batch) and self._settle(queue, work.batch, reply.statuses, policies, answered_at)
         if reply.notes:
             troubled = self._read_notes(queue, reply.notes) or troubled
-        self._claimed(work, token, now, now, reply, is_troubled=troubled)
-        board.answered.set()
+        self._claimed(sent, reply, answered_at, is_troubled=troubled)
 
-    def _claimed(self, work: Work, token: str, now: int, executed_ms: int, reply: Reply, *, is_troubled: bool) -> None:
-        board, queue = self._board, work.queue
+    def _claimed(self, sent: Sent, reply: Reply, answered_at: float, *, is_troubled: bool) -> None:
+        dispatch, work, queue = self._dispatch, sent.work, sent.work.queue
         self.answered += 1
-        if not is_troubled:
-            self._refusals = 0
-            if board.trouble is not None:
-                board.trouble_is_over()
         if work.room:
-            self._read_claims(work, reply)
-        if reply.left:
-            queue.hot = True
+            queue.fetching.answered("claim", answered_at)
+            queue.has_limits = bool(reply.limit_ms) or reply.blocked == MAXED
+            dispatch.answered(work, _claim_answer(reply, answered_at))
+            if not is_troubled and queue.refusals:
+                dispatch.accepted(queue, "fetch", answered_at)
+        elif reply.left:
+            dispatch.hint(queue)
+        else:
+            dispatch.tell()
         if reply.runs:
-            queue.last_job_at = board.last_answer_at
-            self._take(queue, reply.runs, token, now, executed_ms)
-        if not queue.hot:
-            board.calm.set()
-
-    def _read_claims(self, work: Work, reply: Reply) -> None:
-        queue, board = work.queue, self._board
-        claimed = reply.claimed
-        queue.abundant = claimed == work.room
-        if not queue.abundant and queue.wakes == work.wakes:
-            queue.hot = False
-        queue.next_due_ms = reply.next_due_ms
-        queue.has_limits = bool(reply.limit_ms) or reply.blocked == MAXED
-        if reply.limit_ms > 0:
-            queue.hot = False
-            loop = asyncio.get_running_loop()
-            queue.limited_until = loop.time() + reply.limit_ms / 1000
-            loop.call_at(queue.limited_until, board.wake, queue)  # beside the queue's timer: an earlier wake is none
-        elif reply.next_due_ms:
-            queue.wake_in((reply.next_due_ms - now_ms()) / 1000 + 0.001, board.wake)
+            queue.last_job_at = answered_at
+            self._take(queue, reply.runs, sent.token, sent.processed_on_ms, sent.executed_ms)
+        queue.active_elsewhere = reply.active > len(queue.held)
+        if work.room:
+            self._claims_settled(queue)
 
     def _read_notes(self, queue: ServedQueue, notes: Sequence[tuple[bytes, bytes]]) -> bool:
         """True if one says that the server is in trouble."""
@@ -267,12 +252,17 @@ class Exchanger:
             if job_id:
                 self._emit(JobUnreadable(queue.name, job_id.decode("utf-8", "replace"), text))
             else:
-                self._rest(queue, classify(ResponseError(text), target=self._server.target))
+                self._leave_alone(queue, classify(ResponseError(text), target=self._server.target))
                 troubled = True
         return troubled
 
     def _settle(
-        self, queue: ServedQueue, batch: list[Attempt], statuses: list[int | bytes], policies: Policies
+        self,
+        queue: ServedQueue,
+        batch: list[Attempt],
+        statuses: list[int | bytes],
+        policies: Policies,
+        answered_at: float,
     ) -> bool:
         """True if the server is in trouble and verdicts are kept to be sent again."""
         queue.outbox.answered(batch)
@@ -287,10 +277,10 @@ class Exchanger:
                 finished.append(finished_job(attempt))
             else:
                 troubled = self._not_written(queue, attempt, status, policies) or troubled
-        self._board.send_as_many_as_allowed()
+        self._dispatch.send_as_many_as_allowed(queue)
         if finished:
-            self._board.finished += len(finished)
-            queue.last_job_at = self._board.last_answer_at
+            self._dispatch.finished += len(finished)
+            queue.last_job_at = answered_at
             self._emit(JobsFinished(queue.name, finished))
         return troubled
 
@@ -312,7 +302,7 @@ class Exchanger:
                 failure = classify(ResponseError(_text(status)), target=self._server.target)
                 if failure.retryable:
                     queue.outbox.put(attempt)
-                    self._rest(queue, failure)
+                    self._leave_alone(queue, failure)
                     return True
                 self._emit(JobUnreadable(queue.name, job_id, failure.summary))
             case _:
@@ -326,6 +316,12 @@ class Exchanger:
         attempt.verdict = verdict
         attempt.times_sent = 0
         queue.outbox.put(attempt)
+
+
+def _claim_answer(reply: Reply, now: float) -> ClaimAnswer:
+    due_at = now + (reply.next_due_ms - now_ms()) / 1000 + 0.001 if reply.next_due_ms else None
+    closed = Closed(now + reply.limit_ms / 1000, "limited") if reply.limit_ms > 0 else None
+    return ClaimAnswer(bool(reply.plenty), bool(reply.left), due_at, closed)
 
 
 def _text(status: int | bytes) -> str:

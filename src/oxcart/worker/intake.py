@@ -17,19 +17,21 @@ from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobNameUnknown, JobsStarted, WarningRaised
-from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, Returned
+from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, RateLimitedFor, Returned
 from oxcart.worker.attempt import Attempt, CancelReason, Workplace
-from oxcart.worker.board import Board
 from oxcart.worker.claim import read_claims
 from oxcart.worker.context import QueueChannel
+from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.handler_task import Starter
+from oxcart.worker.phases import claims_under_way
 from oxcart.worker.pools import Threads
 from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PAUSE_SECONDS, smoothed
 from oxcart.worker.served_queue import ServedQueue
 
 CONFIRM_AGAIN_SECONDS = 0.2
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
-RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles (design 3.1)
+UNKNOWN_NAMES_KEPT = 100  # told in the log and in /health: others choose the names, and how many there are
+RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles
 
 
 class Intake:
@@ -41,7 +43,7 @@ class Intake:
 
     def __init__(
         self,
-        board: Board,
+        dispatch: Dispatch,
         handlers: Handlers,
         settings: WorkerSettings,
         link: Link,
@@ -53,7 +55,7 @@ class Intake:
     ) -> None:
         self.interrupted: list[Attempt] = []
         self.unknown: dict[str, None] = {}
-        self._board = board
+        self._dispatch = dispatch
         self._handlers = handlers
         self._settings = settings
         self._link = link
@@ -63,6 +65,9 @@ class Intake:
         self._too_many_deaf = too_many_deaf
         self._deaf: set[Attempt] = set()
         self._preparing: set[asyncio.Task[None]] = set()
+        self._unconfirmed: dict[ServedQueue, list[Attempt]] = {}
+        self._claimed = 0
+        self._has_given_back_all = False
         self._threads = Threads()
         self._starter: Starter | None = None
         self._workplaces: dict[ServedQueue, Workplace] = {}
@@ -95,11 +100,14 @@ class Intake:
             spec = self._handlers.get(claims[0].name)
             attempts += [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
         is_late = now_ms() - executed_ms > self._settings.lock_duration_ms / 3
-        if is_late and not self._board.stopping:
-            self._prepare(self._confirm_then_begin(queue, attempts), f"confirm:{token}")
+        unconfirmed = self._unconfirmed.get(queue)
+        if unconfirmed is not None:
+            unconfirmed += attempts  # in their turn
+        elif is_late and not self._dispatch.stopping:
+            self._unconfirmed[queue] = attempts
+            self._prepare(self._confirm_then_begin(queue), f"confirm:{token}")
         else:
-            for attempt in attempts:
-                self._begin_or_buffer(queue, attempt)
+            self._begin_all(queue, attempts)
 
     def _set_up(self, queue: ServedQueue) -> Workplace:
         """Not before the first job: what it needs belongs to the event loop."""
@@ -107,7 +115,7 @@ class Intake:
             self._starter = Starter()
         workplace = self._workplaces[queue] = Workplace(
             asyncio.get_running_loop(),
-            QueueChannel(self._link, queue.keys),
+            QueueChannel(self._link, queue.keys, self._emit),
             self._threads,
             self._starter,
             self._handlers.backoffs,
@@ -118,33 +126,39 @@ class Intake:
 
     def _hold(self, queue: ServedQueue, attempt: Attempt) -> Attempt:
         job_id = attempt.claim.job_id
+        self._claimed += 1
+        attempt.number = self._claimed
         earlier = queue.held.get(job_id)
         if earlier is not None:
             self.claim_lost(queue, earlier)
         queue.held[job_id] = attempt
         return attempt
 
-    async def _confirm_then_begin(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> None:
+    async def _confirm_then_begin(self, queue: ServedQueue) -> None:
         """The answer was read late (the loop was blocked): the locks may have ended, and others have the jobs."""
-        while not await self._renew_locks() and not self._board.stopping:  # noqa: ASYNC110 - it asks anew each time
+        while not await self._renew_locks() and not self._dispatch.stopping:  # noqa: ASYNC110 - it asks anew each time
             await asyncio.sleep(CONFIRM_AGAIN_SECONDS)
-        for attempt in attempts:
-            self._begin_or_buffer(queue, attempt)
+        self._begin_all(queue, self._unconfirmed.pop(queue))
 
-    def _begin_or_buffer(self, queue: ServedQueue, attempt: Attempt) -> None:
-        if attempt.verdict is not None:
-            return
-        if self._board.has_slot(queue) or self._board.stopping:
-            self._begin(queue, attempt)
-        else:
-            self._buffer(queue, attempt)
+    def _begin_all(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> None:
+        """In their order, and behind those that wait for a slot already."""
+        dispatch = self._dispatch
+        for attempt in attempts:
+            if attempt.verdict is not None:
+                continue
+            if self._has_given_back_all:
+                attempt.decide_without_running(Interrupted())
+            elif dispatch.stopping or queue.giving_back or self._is_limited_here(queue):
+                queue.giving_back.append(attempt)
+            elif not queue.buffer and dispatch.has_slot(queue):
+                self._begin(queue, attempt)
+            else:
+                self._buffer(queue, attempt)
 
     def _begin(self, queue: ServedQueue, attempt: Attempt) -> None:
         attempt.has_slot = True
-        self._board.slot_taken(queue)
-        if self._board.stopping:
-            attempt.decide_without_running(Interrupted())
-        elif attempt.claim.shared.scheduler_id is not None:
+        self._dispatch.slot_taken(queue)
+        if attempt.claim.shared.scheduler_id is not None:
             self._prepare(self._advance(queue, attempt), f"schedule:{attempt.claim.shared.scheduler_id}")
         else:
             self._start(queue, attempt)
@@ -169,17 +183,41 @@ class Intake:
             loop = asyncio.get_running_loop()
             loop.call_later(LONGEST_WAIT_SECONDS - waited + 0.001, self._look_at_buffer, queue)
             return
-        queue.prefetch_from = time.monotonic() + PAUSE_SECONDS
-        self._give_back(queue)
+        queue.prefetch_from = asyncio.get_running_loop().time() + PAUSE_SECONDS
+        self._hold_back(queue)
+        self.claims_settled(queue)
 
-    def _give_back(self, queue: ServedQueue) -> None:
-        """The newest first, so that the oldest is the next to be claimed again."""
-        while queue.buffer:
-            queue.buffer.pop().decide_without_running(Interrupted())
+    def _hold_back(self, queue: ServedQueue) -> None:
+        queue.giving_back += queue.buffer
+        queue.buffer.clear()
 
-    def give_back_buffered(self) -> None:
-        for queue in self._board.queues:
-            self._give_back(queue)
+    def claims_settled(self, queue: ServedQueue) -> None:
+        """An answer to a claim was worked off. What is to go back goes when no other is on its way, or newer jobs would
+        come to lie before older ones.
+        """
+        if queue.giving_back and not claims_under_way(queue.phase) and not self._dispatch.stopping:
+            self._put_back_in_order(queue)
+
+    def hold_back_all(self) -> None:
+        """The worker stops: nothing that has not begun begins."""
+        for queue in self._dispatch.queues:
+            self._hold_back(queue)
+
+    def give_back_all(self) -> None:
+        """What was held back goes back in its order; what comes after this, at once."""
+        self._has_given_back_all = True
+        for queue in self._dispatch.queues:
+            self._put_back_in_order(queue)
+
+    def _put_back_in_order(self, queue: ServedQueue) -> None:
+        """The newest first: each goes to the head of the queue."""
+        returning, queue.giving_back = queue.giving_back, []
+        for attempt in sorted(returning, key=lambda attempt: attempt.number, reverse=True):
+            if attempt.verdict is None:
+                attempt.decide_without_running(Interrupted())
+            else:
+                queue.outbox.put(attempt)
+        self._dispatch.tell()
 
     def _start_buffered(self) -> None:
         """Fill free slots from the buffers. A job that ends at once frees its slot in here: no deeper, once more."""
@@ -187,11 +225,25 @@ class Intake:
             return
         self._is_starting = True
         try:
-            for queue in self._board.queues:
-                while queue.buffer and self._board.has_slot(queue):
+            for queue in self._dispatch.queues:
+                while queue.buffer and self._dispatch.has_slot(queue):
                     self._begin(queue, queue.buffer.popleft())
         finally:
             self._is_starting = False
+
+    # -------------------------------------------------------------------------------------------- rate limited
+    def _is_limited_here(self, queue: ServedQueue) -> bool:
+        return queue.limited_here_until > 0 and asyncio.get_running_loop().time() < queue.limited_here_until
+
+    def _limited(self, queue: ServedQueue, attempt: Attempt, delay_ms: int) -> None:
+        """A handler has said that the queue is to pause. Nothing that was claimed ahead begins: it goes back, with the
+        job that said so, as soon as no other claim is on its way, so that all lie in `wait` in their order.
+        """
+        queue.limited_here_until = asyncio.get_running_loop().time() + delay_ms / 1000
+        self._dispatch.close_for_limit(queue, queue.limited_here_until)
+        queue.giving_back.append(attempt)
+        self._hold_back(queue)
+        self.claims_settled(queue)
 
     # -------------------------------------------------------------------------------------------- starting
     def _start(self, queue: ServedQueue, attempt: Attempt) -> None:
@@ -223,7 +275,7 @@ class Intake:
                 attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))
             return
         if attempt.verdict is None:
-            if self._board.stopping:
+            if self._dispatch.stopping:
                 attempt.decide_without_running(Interrupted())
             else:
                 self._start(queue, attempt)
@@ -231,7 +283,7 @@ class Intake:
     def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
         name, known = attempt.claim.name, self._handlers.names
         action = self._settings.unknown_jobs or "return"
-        if name not in self.unknown:
+        if name not in self.unknown and len(self.unknown) < UNKNOWN_NAMES_KEPT:
             self.unknown[name] = None
             job_id = attempt.claim.job_id.decode("utf-8", "replace")
             self._emit(JobNameUnknown(queue.name, name, job_id, action, known))
@@ -257,9 +309,11 @@ class Intake:
             self._emit(JobAbandoned(queue.name, job_id, claim.name, "another claim of it exists"))
         elif isinstance(attempt.verdict, Interrupted) and attempt.job is not None:
             self.interrupted.append(attempt)
+        elif isinstance(attempt.verdict, RateLimitedFor) and not self._dispatch.stopping:
+            self._limited(queue, attempt, attempt.verdict.delay_ms)
         else:
             queue.outbox.put(attempt)
-        self._board.work.set()
+        self._dispatch.tell()
 
     def _slot_freed(self, queue: ServedQueue, attempt: Attempt) -> None:
         self._deaf.discard(attempt)
@@ -267,13 +321,14 @@ class Intake:
             return
         if attempt.job is not None:
             queue.run_seconds = smoothed(queue.run_seconds, attempt.finished - attempt.started)
-        self._board.slot_freed(queue)
+        self._dispatch.slot_freed(queue)
         self._start_buffered()
 
     def claim_lost(self, queue: ServedQueue, attempt: Attempt) -> None:
         """Another claim of this job exists: its handler must stop, and nothing may be written."""
         if queue.held.get(attempt.claim.job_id) is not attempt:
             return
-        if attempt in queue.buffer:
-            queue.buffer.remove(attempt)
+        for waiting in (queue.buffer, queue.giving_back):
+            if attempt in waiting:
+                waiting.remove(attempt)
         attempt.cancel(CancelReason.CLAIM_LOST)

@@ -22,13 +22,13 @@ from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.protocol.renew import LOST, MOST_PER_CALL, TO_BE_CANCELLED, HeldLock, renew_command
-from oxcart.protocol.scripts import ours
+from oxcart.protocol.scripts import ours, run_blocking
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import LoopBlocked
 from oxcart.worker.attempt import Attempt, CancelReason
 from oxcart.worker.served_queue import ServedQueue
 
-LOOP_GIVEN_UP_AFTER_SECONDS = 300.0  # design, decision 8
+LOOP_GIVEN_UP_AFTER_SECONDS = 300.0  # docs/decisions.md, 8
 ANSWER_WITHIN_SECONDS = 5.0
 AGAIN_SOONER = 5  # after an unanswered renewal: a lock must not end for one lost packet
 
@@ -36,7 +36,9 @@ OnLost = Callable[[ServedQueue, Attempt], None]
 
 
 class LockRenewer:
-    """The renewal thread of one process. `on_lost` and `on_answer` are called in the event loop."""
+    """The renewal thread of one process. `on_lost` is called in the event loop; `answered_at` is when all was last
+    renewed, on time.monotonic()'s clock.
+    """
 
     def __init__(
         self,
@@ -46,14 +48,13 @@ class LockRenewer:
         *,
         emit: Emit,
         on_lost: OnLost,
-        on_answer: Callable[[], None],
     ) -> None:
         self._link = link
         self._queues = queues
         self._lock_ms = lock_duration_ms
         self._emit = emit
         self._on_lost = on_lost
-        self._on_answer = on_answer
+        self.answered_at = 0.0
         self._is_urgent = False
         self._wake = threading.Event()
         self._stopping = False
@@ -152,7 +153,7 @@ class LockRenewer:
                 chunk = held[start : start + MOST_PER_CALL]
                 answered = self._renew_chunk(queue, chunk) and answered
         if answered:
-            self._in_loop(self._on_answer)
+            self.answered_at = time.monotonic()
         return answered
 
     def _renew_chunk(self, queue: ServedQueue, held: list[Attempt]) -> bool:
@@ -162,7 +163,8 @@ class LockRenewer:
         ]
         asked_at = time.monotonic()
         try:
-            statuses = self._ask(queue, locks)
+            command = renew_command(queue.keys, locks, self._lock_ms)
+            statuses = run_blocking(self._link, command, ours("renew"), deadline_seconds=ANSWER_WITHIN_SECONDS)
         except (Unavailable, ServerRefused) as error:
             self._is_urgent = error.failure.kind is not Kind.QUOTA  # each try is billed, and none will help
             for attempt in held:
@@ -185,17 +187,6 @@ class LockRenewer:
         """A primary that became a replica answers as before, and refuses each write: connect anew, to the other one."""
         if closes_connection(classify(ResponseError(error.decode("utf-8", "replace")))):
             self._link.close()
-
-    def _ask(self, queue: ServedQueue, locks: Sequence[HeldLock]) -> list[int | bytes]:
-        command = renew_command(queue.keys, locks, self._lock_ms)
-        try:
-            reply: list[int | bytes] = self._link.request(*command, deadline_seconds=ANSWER_WITHIN_SECONDS)
-        except ServerRefused as error:
-            if error.failure.code != "NOSCRIPT":
-                raise
-            whole = ("EVAL", ours("renew").source, *command[2:])
-            reply = self._link.request(*whole, deadline_seconds=ANSWER_WITHIN_SECONDS)
-        return reply
 
     def _resolve(self, asked: list[asyncio.Future[bool]], *, answered: bool) -> None:
         for future in asked:

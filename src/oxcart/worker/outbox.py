@@ -9,7 +9,7 @@ from oxcart.protocol.exchange import MAX_BYTES, MAX_ITEMS
 from oxcart.verdicts import Completed, Failed, RetryLater, Verdict
 from oxcart.worker.attempt import Attempt
 
-LARGEST_BYTES = 64 * 1024 * 1024  # design, promise 4
+LARGEST_BYTES = 64 * 1024 * 1024  # docs/guarantees.md, 4
 
 
 class Outbox:

@@ -1,7 +1,8 @@
 """What is a running worker? Read first: start, the loops, stop. Each loop's own file says how it works.
 
-Waiter ── a marker pops ──> Board ── work ──> Exchanger x 2 ── claims ──> Attempt ── verdict ──> Board
-beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies)
+Waiter ── a marker pops ──> Dispatch ── work ──> Exchanger ── claims ──> Attempt ── verdict ──> Dispatch
+(one a queue)                                    (two loops)
+beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies), Recovery (after an outage)
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ import asyncio
 import base64
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from oxcart.connection.blocking import BlockingLink
-from oxcart.connection.link import Server
-from oxcart.errors import OxcartError
+from oxcart.connection.server import Server
 from oxcart.handlers import Handlers
 from oxcart.protocol.keys import QueueKeys
 from oxcart.queue.schedules import OWN_QUEUE
@@ -28,19 +28,20 @@ from oxcart.telemetry.events import (
 )
 from oxcart.worker import shutdown
 from oxcart.worker.adopt import Adopter
-from oxcart.worker.board import Board
+from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
 from oxcart.worker.items import keep_policy
 from oxcart.worker.locks import LockRenewer
+from oxcart.worker.phases import CLAIMS_AT_ONCE, Closed
+from oxcart.worker.recovery import Recovery
 from oxcart.worker.served_queue import ServedQueue
-from oxcart.worker.stalled import Caretaker
+from oxcart.worker.stalled import PROBE_EVERY_SECONDS, Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
-from oxcart.worker.waiting import Waiter
+from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter
 
-HEALTH_MARGIN_SECONDS = 5.0  # design 3.3
+HEALTH_MARGIN_SECONDS = 5.0  # docs/http.md, GET /health
 STOP_SCAN_SECONDS = 0.5
-OWN_QUEUE_LOOK_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
 
 
 class Worker:
@@ -68,10 +69,10 @@ class Worker:
         self._started_at = time.monotonic()
         self._state = "starting"
         self._hurry = asyncio.Event()
-        self._reconnected = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._board = Board(
+        self._unsubscribe: list[Callable[[], None]] = []
+        self._dispatch = Dispatch(
             [self._served(share) for share in self._shares()], settings.concurrency, emit, prefetches=settings.prefetch
         )
         self._build_loops()
@@ -83,19 +84,16 @@ class Worker:
         return shares
 
     def _served(self, share: QueueShare) -> ServedQueue:
-        look_every = OWN_QUEUE_LOOK_SECONDS if share.name == OWN_QUEUE else 60.0
         keys = QueueKeys(share.name, self._settings.prefix)
-        return ServedQueue(keys, share.share or self._settings.concurrency, look_every)
+        return ServedQueue(keys, share.share or self._settings.concurrency, is_ours=share.name == OWN_QUEUE)
 
     def _build_loops(self) -> None:
-        settings, server, board, emit = self._settings, self._server, self._board, self._emit
+        settings, server, dispatch, emit = self._settings, self._server, self._dispatch, self._emit
         keep = (keep_policy(settings.keep_completed), keep_policy(settings.keep_failed))
-        self._links = [server.link(f"exchange {number}") for number in (1, 2)]
         self._link = server.link("commands")
-        self._blocking = server.link("blocking", client_name=self._client_name(board.queues[0]))
-        self._named = [server.link("name", client_name=self._client_name(queue)) for queue in board.queues[1:]]
+        exchange = server.link("exchange")
         self._intake = Intake(
-            board,
+            dispatch,
             self._handlers,
             settings,
             self._link,
@@ -105,27 +103,36 @@ class Worker:
             too_many_deaf=self._stop_half_deaf,
         )
         self._adopter = Adopter(server, self._link, settings.lock_duration_ms, emit=emit, take=self._intake.take)
-        self._exchangers = [
-            Exchanger(
-                board,
-                server,
-                link,
-                worker_id=f"{self.worker_id}{'ab'[number]}",
-                lock_duration_ms=settings.lock_duration_ms,
-                keep=keep,
-                allow_plain=settings.exchange == "own",
-                worker_name=self.name,
-                emit=emit,
-                take=self._intake.take,
-                give_up=self._adopter.expect,
-            )
-            for number, link in enumerate(self._links)
-        ]
-        self._waiter = Waiter(
-            board, server, self._blocking, self._link, self._exchangers[0], claims_ahead=settings.prefetch
+        self._exchanger = Exchanger(
+            dispatch,
+            server,
+            exchange,
+            worker_id=self.worker_id,
+            lock_duration_ms=settings.lock_duration_ms,
+            keep=keep,
+            allow_plain=settings.exchange == "own",
+            worker_name=self.name,
+            emit=emit,
+            take=self._intake.take,
+            claims_settled=self._intake.claims_settled,
+            give_up=self._adopter.expect,
         )
+        blocking = {queue: server.link("blocking", client_name=self._client_name(queue)) for queue in dispatch.queues}
+        self._links = [self._link, exchange, *blocking.values()]
+        self._waiters = [
+            Waiter(
+                dispatch,
+                queue,
+                server,
+                blocking[queue],
+                self._exchanger,
+                claims_ahead=settings.prefetch,
+                longest_seconds=LONG_SECONDS if position == 0 else LONGEST_SECONDS,
+            )
+            for position, queue in enumerate(dispatch.queues)
+        ]
         self._caretaker = Caretaker(
-            board,
+            dispatch,
             server,
             self._link,
             interval_ms=settings.stalled_interval_ms,
@@ -134,11 +141,19 @@ class Worker:
         )
         self._locks = LockRenewer(
             BlockingLink(server.target, "locks"),
-            board.queues,
+            dispatch.queues,
             settings.lock_duration_ms,
             emit=emit,
             on_lost=self._intake.claim_lost,
-            on_answer=board.note_answer,
+        )
+        self._recovery = Recovery(
+            dispatch,
+            server,
+            locks=self._locks,
+            adopter=self._adopter,
+            caretaker=self._caretaker,
+            lock_duration_ms=settings.lock_duration_ms,
+            links=blocking,
         )
 
     def _client_name(self, queue: ServedQueue) -> str:
@@ -149,15 +164,19 @@ class Worker:
     # -------------------------------------------------------------------------------------------- start
     async def start(self) -> None:
         """Begin; returns at once, whether or not Redis is there. May be called once."""
-        self._server.on_ready(self._reconnected.set)
-        self._server.on_lost(self._redis_lost)
+        for queue in self._dispatch.queues:
+            queue.last_job_at = asyncio.get_running_loop().time()  # jobs may well come: attentive at first
+        self._unsubscribe = [
+            self._server.on_ready(self._dispatch.tell),
+            self._server.on_lost(self._redis_lost),
+        ]
         self._locks.start()
         self._state = "running"
         self._main = asyncio.create_task(self._run(), name="worker")
         self._emit(
             WorkerStarted(
                 self._version,
-                tuple(queue.name for queue in self._board.queues),
+                tuple(queue.name for queue in self._dispatch.queues),
                 self._settings.concurrency,
                 self._handlers.names,
                 self._settings.shutdown_grace_seconds,
@@ -170,46 +189,23 @@ class Worker:
                 group.create_task(loop, name=name)
 
     def _loops(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        queues = self._dispatch.queues
         return [
-            ("recovery", self._recover_after_each_outage()),
-            *((f"exchange:{i}", exchanger.run()) for i, exchanger in enumerate(self._exchangers)),
-            ("waiting", self._waiter.run()),
+            *((f"exchange:{number}", self._exchanger.run()) for number in range(CLAIMS_AT_ONCE)),
+            *((f"waiting:{queue.name}", waiter.run()) for queue, waiter in zip(queues, self._waiters, strict=True)),
+            *((f"recovery:{queue.name}", self._recovery.run(queue)) for queue in queues),
             ("stalled", self._caretaker.run()),
             ("adoption", self._adopter.run()),
         ]
 
-    async def _recover_after_each_outage(self) -> None:
-        """In this order (design, section 4): outbox, lapsed locks, renewals, lost claims; only then new claims."""
-        await self._server.wait_until_ready()
-        self._reconnected.set()
-        while True:
-            await self._reconnected.wait()
-            self._reconnected.clear()
-            await self._recover()
-
-    async def _recover(self) -> None:
-        board = self._board
-        while self._server.connected and any(queue.outbox.has_unconfirmed for queue in board.queues):
-            board.work.set()
-            board.answered.clear()
-            await board.answered.wait()
-        if board.held:
-            await self._locks.renew_now()
-            self._caretaker.hold_off_until = time.monotonic() + self._settings.lock_duration_ms / 1000
-        await self._adopter.scan()
-        for link in self._named:
-            try:
-                await link.open()
-            except OxcartError:
-                break  # only bull-board's list of workers misses us until the next reconnect
-        if self._server.connected and not board.stopping:
-            board.claims_allowed = True
-            board.wake_all()
-
     def _redis_lost(self) -> None:
-        self._board.claims_allowed = False
-        self._board.answered.set()
-        self._waiter.let_go()  # its socket may live, and what lies behind the blocked command is a claim
+        self._recovery.redis_lost()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Those sockets may live, and what lies behind a blocked command is a claim."""
+        for waiter in self._waiters:
+            waiter.let_go()
 
     # -------------------------------------------------------------------------------------------- stop
     async def wait(self) -> None:
@@ -241,62 +237,80 @@ class Worker:
             self._stopping = asyncio.create_task(self._stop("half of the slots are taken by deaf handlers"))
 
     async def _stop(self, reason: str) -> None:
-        began, finished_before = time.monotonic(), self._board.finished
+        began, finished_before = time.monotonic(), self._dispatch.finished
         grace = self._settings.shutdown_grace_seconds
         self._state = "stopping"
-        self._board.stopping = True
-        self._board.claims_allowed = False
-        self._waiter.let_go()
-        self._intake.give_back_buffered()
-        self._emit(WorkerStopping(reason, self._board.busy, grace))
-        await self._adopter.scan_within(STOP_SCAN_SECONDS)
-        await shutdown.drain(self._board, self._intake.interrupted, grace, self._hurry)
+        self._dispatch.stopping = True
+        self._let_go()
+        self._intake.hold_back_all()
+        self._emit(WorkerStopping(reason, self._dispatch.busy, grace))
+        await asyncio.gather(
+            self._adopter.scan_within(STOP_SCAN_SECONDS),
+            shutdown.claims_are_answered(self._dispatch, STOP_SCAN_SECONDS),
+        )
+        self._intake.give_back_all()
+        await shutdown.drain(self._dispatch, self._intake.interrupted, grace, self._hurry)
         self._locks.stop()
         self._intake.close()
-        for queue in self._board.queues:
-            queue.stop_timer()
         assert self._main is not None
         self._main.cancel()
         await asyncio.wait({self._main})
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        for link in self._links:
+            link.discard()
         self._state = "stopped"
         self._emit(
             WorkerStopped(
                 time.monotonic() - began,
-                self._board.finished - finished_before,
+                self._dispatch.finished - finished_before,
                 len(self._intake.interrupted),
-                self._board.undelivered,
+                self._dispatch.undelivered,
             )
         )
 
     # -------------------------------------------------------------------------------------------- status
     def status(self) -> WorkerStatus:
         """A snapshot; safe to call from any thread."""
-        board, server = self._board, self._server
-        answered = board.first_answer_at is not None
-        age = time.monotonic() - board.last_answer_at if answered else None
-        patience = max(board.longest_wait_seconds, 20.0) + HEALTH_MARGIN_SECONDS
-        failure = server.failure or board.trouble
-        counts = [queue.dead_letters for queue in board.queues]
-        known = [count for count in counts if count is not None]
+        dispatch, server, now = self._dispatch, self._server, time.monotonic()
+        answered_at = dispatch.last_answer_at
+        trouble = dispatch.trouble
+        known = [queue.dead_letters for queue in dispatch.queues if queue.dead_letters is not None]
+        refused = {queue.name: queue.refusal.failure for queue in dispatch.queues if queue.refusal is not None}
+        is_answered = answered_at > 0 and all(self._is_fetched(queue, now) for queue in dispatch.queues)
         return WorkerStatus(
-            healthy=server.connected and board.trouble is None and age is not None and age <= patience,
+            healthy=server.connected and trouble is None and is_answered,
             state=self._state,
             queue_names=tuple(share.name for share in self._settings.queues),
             concurrency=self._settings.concurrency,
-            jobs_processing=board.busy,
+            jobs_processing=dispatch.busy,
             unknown_jobs=tuple(self._intake.unknown_names),
             dead_letters=sum(known) if known else None,
             uptime_seconds=time.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,
             redis=RedisStatus(
                 connected=server.connected,
-                failure=failure,
+                failure=server.failure or trouble,
                 host=server.target.host,
                 port=server.target.port,
                 tls=server.target.tls,
-                last_fetch_age_seconds=age,
+                last_fetch_age_seconds=max(0.0, now - answered_at) if answered_at else None,
                 reconnect_attempts=server.reconnect_attempts,
             ),
-            exchanges=sum(exchanger.answered for exchanger in self._exchangers),
-            outbox_verdicts=board.undelivered,
+            exchanges=self._exchanger.answered,
+            outbox_verdicts=dispatch.undelivered,
+            refused_queues=refused,
         )
+
+    def _is_fetched(self, queue: ServedQueue, now: float) -> bool:
+        """Was the fetch loop of this queue answered within its current wait and a margin? The renewer's answers and
+        probes count only where there is nothing to fetch: no room, or a queue that is closed for a time.
+        """
+        dispatch, fetching, phase = self._dispatch, queue.fetching, queue.phase
+        if isinstance(phase, Closed) and now < phase.until + HEALTH_MARGIN_SECONDS:
+            return True
+        if dispatch.busy >= dispatch.concurrency or queue.busy >= queue.share or dispatch.stopping:
+            heard_at = max(self._locks.answered_at, self._caretaker.probed_at, dispatch.last_answer_at)
+            return now - heard_at <= PROBE_EVERY_SECONDS + HEALTH_MARGIN_SECONDS
+        since = fetching.due_by or max(fetching.answered_at, dispatch.full_until, queue.full_until)
+        return fetching.is_answered and now - since <= HEALTH_MARGIN_SECONDS

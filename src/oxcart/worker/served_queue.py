@@ -1,74 +1,88 @@
-"""What does the worker remember of one queue it serves? Slots, held jobs, verdicts to write, and whether to ask."""
+"""What does the worker remember of one queue it serves? Its phase, its slots, the jobs in hand, verdicts to write."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import deque
-from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
 
+from oxcart.errors import Failure
 from oxcart.protocol.keys import QueueKeys
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.outbox import Outbox
+from oxcart.worker.phases import IDLE, Phase
+
+Fetch = Literal["claim", "wait"]
+
+
+@dataclass(slots=True)
+class Fetching:
+    """What /health wants to know of the asking for jobs; times of the loop's clock. `answered_at`: when a claim or a
+    wait was last answered, 0 before the first. `is_answered`: since Redis was last lost. `due_by`: when the next answer
+    must be there, None while nothing is under way; trying again without an answer does not move it.
+    """
+
+    answered_at: float = 0.0
+    is_answered: bool = False
+    due_by: float | None = None
+    _ends_at: dict[Fetch, float] = field(default_factory=dict)
+
+    def asked(self, what: Fetch, ends_at: float) -> None:
+        self._ends_at[what] = ends_at
+        if self.due_by is None:
+            self.due_by = ends_at
+
+    def answered(self, what: Fetch, now: float) -> None:
+        self.unanswered(what)
+        self.is_answered = True
+        self.answered_at, self.due_by = now, max(self._ends_at.values(), default=None)
+
+    def unanswered(self, what: Fetch) -> None:
+        self._ends_at.pop(what, None)
 
 
 class ServedQueue:
     """One queue of this worker.
 
-    `hot`: asking for jobs may bring some. `abundant`: the last answer was full, so two exchanges may ask at once.
-    `held`: every job whose end is not written yet, by id: its lock is ours to renew. `buffer`: those of them that were
-    claimed ahead of a free slot.
+    `phase` is changed by dispatch.py only. `recovering`: since the last outage its verdicts, locks and lost claims have
+    not been seen to yet, so it claims nothing. `held`: every job whose end is not written yet, by id: its lock is ours
+    to renew. `buffer`: those of them that wait for a slot, in the order in which the server gave them out.
+    `giving_back`: those that go back without having begun, together and in order; after a handler's rate limit none
+    begins until `limited_here_until`. `active_elsewhere`: `active` holds jobs of others, who may have died.
+    `refusals`, by what was refused ("fetch", "watch"): why, and since when.
     """
 
-    def __init__(self, keys: QueueKeys, share: int, look_every_seconds: float = 60.0) -> None:
+    def __init__(self, keys: QueueKeys, share: int, *, is_ours: bool = False) -> None:
         self.keys = keys
         self.name = keys.name
         self.share = share
+        self.is_ours = is_ours
+        self.phase: Phase = IDLE
+        self.recovering = True
         self.held: dict[bytes, Attempt] = {}
         self.outbox = Outbox()
         self.busy = 0
+        self.full_until = 0.0
         self.buffer: deque[Attempt] = deque()
         self.run_seconds: float | None = None
         self.prefetch_from = 0.0
-        self.reserved = 0
-        self.claims_in_flight = 0
-        self.hot = True
-        self.wakes = 0
-        self.abundant = False
+        self.limited_here_until = 0.0
+        self.giving_back: list[Attempt] = []
         self.has_limits = False
-        self.next_due_ms = 0
-        self.limited_until = 0.0
-        self.resting_until = 0.0
-        self.last_job_at = time.monotonic()
-        self.last_looked_at = 0.0
-        self.look_every_seconds = look_every_seconds
-        self.has_active = False
-        self.dead_letters_at = -1e9
-        self.stalled_checked_at = 0.0
+        self.last_job_at = 0.0
+        self.active_elsewhere = False
+        self.fetching = Fetching()
+        self.refusals: dict[str, Refusal] = {}
         self.dead_letters: int | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
 
     @property
-    def is_limited(self) -> bool:
-        return time.monotonic() < self.limited_until
+    def refusal(self) -> Refusal | None:
+        """Why the server does not work on this queue at present."""
+        return next(iter(self.refusals.values()), None)
 
-    @property
-    def is_resting(self) -> bool:
-        """True for a moment after the server has refused to work on it."""
-        return time.monotonic() < self.resting_until
 
-    def wake_in(self, seconds: float, wake: Callable[[ServedQueue], None]) -> None:
-        """Have `wake(self)` called after `seconds`, or sooner if that was asked for before."""
-        loop = asyncio.get_running_loop()
-        at = loop.time() + max(0.0, seconds)
-        if self._timer is not None and loop.time() < self._timer_at <= at:
-            return
-        self.stop_timer()
-        self._timer_at = at
-        self._timer = loop.call_at(at, wake, self)
-
-    def stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    failure: Failure
+    since: float
+    times: int

@@ -1,52 +1,73 @@
-"""Who puts back the jobs of workers that vanished, and finds what a lost marker hid? One look a minute, when idle.
+"""Who puts back the jobs of workers that died, and finds what a lost marker hid? Checks by time, and a look when idle.
 
-The stalled script is BullMQ's; it runs only while `active` is not empty. The look costs four commands.
+The stalled script is BullMQ's, and needs two runs: one marks what is in `active`, the next one puts back what is marked
+and has no lock. It runs as long as `active` holds jobs that are not ours: each exchange's answer says so, and an idle
+worker looks once a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+from dataclasses import dataclass
 from typing import Any
 
 from oxcart.clock import now_ms
-from oxcart.connection.link import Link, Server
+from oxcart.connection.link import Link
+from oxcart.connection.server import Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.protocol.scripts import ours, run_script
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobsStalled, WarningRaised
-from oxcart.worker.board import Board
+from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.served_queue import ServedQueue
-from oxcart.worker.waiting import note_next_due
+from oxcart.worker.waiting import note_first_due
 
 LOOK_EVERY_SECONDS = 60.0
+LOOK_AT_OUR_QUEUE_EVERY_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
 DEAD_LETTERS_EVERY_SECONDS = 600.0
-PROBE_AFTER_SECONDS = 20.0  # design 3.3: with no room nothing else talks to the server
+PROBE_EVERY_SECONDS = 20.0  # with no room nothing else talks to the server, and /health wants to know
+
+_EARLY = 0.9
+"""Two checks lie within two intervals of a death only if each is a little early."""
+
+
+@dataclass(slots=True)
+class _Done:
+    """When each chore of one queue was last done (0: never), and when the next stalled check may be made."""
+
+    look: float = 0.0
+    dead_letters: float = 0.0
+    next_check: float = 0.0
 
 
 class Caretaker:
-    """Looks after the served queues; `hold_off_until` keeps it quiet for one lock duration after a reconnect."""
+    """Looks after the served queues; `hold_off_until` keeps the stalled check quiet for one lock duration after a
+    reconnect, so that other workers can renew theirs. `probed_at`: when the server last answered a probe.
+    """
 
     def __init__(
-        self, board: Board, server: Server, link: Link, *, interval_ms: int, max_stalled_count: int, emit: Emit
+        self, dispatch: Dispatch, server: Server, link: Link, *, interval_ms: int, max_stalled_count: int, emit: Emit
     ) -> None:
-        self._board = board
+        self._dispatch = dispatch
         self._server = server
         self._link = link
-        self._interval_ms = interval_ms
+        self._interval_ms = round(interval_ms * _EARLY)
         self._max_stalled_count = max_stalled_count
         self._emit = emit
+        self._done = {queue: _Done() for queue in dispatch.queues}
         self.hold_off_until = 0.0
+        self.probed_at = 0.0
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(min(1.0, self._interval_ms / 2000))
-            if not self._server.connected or not self._board.claims_allowed:
+            await asyncio.sleep(min(0.5, self._interval_ms / 5000))
+            if not self._server.connected:
                 continue
             try:
                 await self._probe_if_silent()
-                for queue in self._board.queues:
-                    await self._care_for_this_one(queue)
+                for queue in self._dispatch.queues:
+                    if not queue.recovering:
+                        await self._care_for_this_one(queue)
             except Unavailable:
                 await self._server.wait_until_ready()
             except ServerRefused:
@@ -61,47 +82,47 @@ class Caretaker:
                 self._emit(WarningRaised("STALLED_CHECK", f"Looking after queue {queue.name}: {error}"))
 
     async def _probe_if_silent(self) -> None:
-        if time.monotonic() - self._board.last_answer_at > PROBE_AFTER_SECONDS and self._has_no_room():
+        """While nobody asks for jobs, as every slot is taken."""
+        now, dispatch = asyncio.get_running_loop().time(), self._dispatch
+        if any(queue.fetching.due_by is not None for queue in dispatch.queues):
+            return
+        if now - max(dispatch.last_answer_at, self.probed_at) >= PROBE_EVERY_SECONDS:
             await self._link.request("PING")
-            self._board.note_answer()
-
-    def _has_no_room(self) -> bool:
-        return all(self._board.free_slots(queue) <= 0 for queue in self._board.queues)
+            self.probed_at = asyncio.get_running_loop().time()
 
     async def _care_for(self, queue: ServedQueue) -> None:
-        now = time.monotonic()
+        now, done = asyncio.get_running_loop().time(), self._done[queue]
         is_quiet = now - queue.last_job_at >= LOOK_EVERY_SECONDS
-        is_due = now - queue.last_looked_at >= queue.look_every_seconds
-        if queue.last_looked_at == 0 or (is_quiet and is_due):
-            await self._look(queue, now)
-        if now - queue.dead_letters_at >= DEAD_LETTERS_EVERY_SECONDS:
-            queue.dead_letters_at = now
+        look_every = LOOK_AT_OUR_QUEUE_EVERY_SECONDS if queue.is_ours else LOOK_EVERY_SECONDS
+        if not done.look or (is_quiet and now - done.look >= look_every):
+            done.look = now
+            await self._look(queue)
+        if not done.dead_letters or now - done.dead_letters >= DEAD_LETTERS_EVERY_SECONDS:
+            done.dead_letters = now
             queue.dead_letters = await self._link.request("ZCARD", queue.keys.failed)
-        is_time = now - queue.stalled_checked_at >= self._interval_ms / 1000
-        if is_time and now >= self.hold_off_until and (queue.held or queue.has_active):
-            queue.stalled_checked_at = now
-            await self._check_stalled(queue)
+        if queue.active_elsewhere and now >= max(done.next_check, self.hold_off_until):
+            done.next_check = now + await self._check_stalled(queue)
 
-    async def _look(self, queue: ServedQueue, now: float) -> None:
-        queue.last_looked_at = now
+    async def _look(self, queue: ServedQueue) -> None:
+        """Is there what nobody was told of? A lost marker is set again: whoever waits for it, we or others, claims."""
         keys = queue.keys
-        waiting, prioritized, first, active = await self._link.requests(
+        waiting, first, active = await self._link.requests(
             [
-                ("LLEN", keys.wait),
-                ("ZCARD", keys.prioritized),
+                ("EXISTS", keys.wait, keys.prioritized),
                 ("ZRANGE", keys.delayed, 0, 0, "WITHSCORES"),
                 ("LLEN", keys.active),
             ]
         )
-        if _count(waiting) or _count(prioritized):
-            self._board.wake(queue)
+        if _count(waiting):
+            await self._link.request("ZADD", keys.marker, 0, "0")
         if isinstance(first, list):
-            note_next_due(self._board, queue, first)
-        queue.has_active = _count(active) > 0
+            note_first_due(self._dispatch, queue, first)
+        queue.active_elsewhere = _count(active) > len(queue.held)
 
-    async def _check_stalled(self, queue: ServedQueue) -> None:
+    async def _check_stalled(self, queue: ServedQueue) -> float:
+        """Returns in how many seconds the next check may be made."""
         keys = queue.keys
-        stalled: list[bytes] = await run_script(
+        stalled, again_in_ms, active = await run_script(
             self._link,
             ours("check_stalled"),
             (
@@ -117,11 +138,10 @@ class Caretaker:
             ),
             (self._max_stalled_count, keys.base, now_ms(), self._interval_ms),
         )
-        if not queue.held:
-            queue.has_active = _count(await self._link.request("LLEN", keys.active)) > 0
+        queue.active_elsewhere = active > len(queue.held)
         if stalled:
             self._emit(JobsStalled(queue.name, tuple(job_id.decode("utf-8", "replace") for job_id in stalled)))
-            self._board.wake(queue)
+        return max(0, int(again_in_ms)) / 1000 + 0.005
 
 
 def _count(reply: Any) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from oxcart.errors import Failure
 
@@ -25,7 +26,8 @@ class WorkerStatus:
     """`healthy` is the answer of GET /health (200 or 503); `state` is starting, running, stopping or stopped.
 
     `dead_letters` comes from a cache that costs Redis nothing when read; None: not known yet. `exchanges` were
-    answered since the start; `outbox_verdicts` wait for the server's answer now.
+    answered since the start; `outbox_verdicts` wait for the server's answer now. `refused_queues`: on which queues the
+    server does not work, and why; the worker is still healthy while it works on others.
     """
 
     healthy: bool
@@ -40,3 +42,4 @@ class WorkerStatus:
     redis: RedisStatus
     exchanges: int = 0
     outbox_verdicts: int = 0
+    refused_queues: Mapping[str, Failure] = field(default_factory=dict)

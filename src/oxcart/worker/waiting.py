@@ -1,200 +1,175 @@
-"""How does an idle worker learn of a job? It blocks on the markers of its queues, for as long as is cheap and safe.
+"""How does an idle worker learn of a job? One waiter a queue blocks on the marker, for as long as is cheap and safe.
 
-A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back. While jobs come, an
-exchange that claims is sent right behind the blocked command: the server executes it as soon as a marker is there, and
-the job comes with the same answer, a round trip earlier.
+A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back. While jobs come, a claim
+is sent right behind the blocked pop: the server executes it as soon as a marker is there, and the job comes with the
+same answer, a round trip earlier. Each queue has a waiter and a socket of its own: nothing that one queue does (a
+broken key, a limit, a backlog) is in the way of another.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
+from typing import Any
 
 from redis.exceptions import ResponseError
 
 from oxcart.clock import now_ms
 from oxcart.connection.failures import classify
-from oxcart.connection.link import Link, Server
-from oxcart.connection.recovery import backoff_seconds
+from oxcart.connection.link import Link
+from oxcart.connection.server import Server
 from oxcart.errors import ServerRefused, Unavailable
-from oxcart.protocol.exchange import MAX_ITEMS
 from oxcart.protocol.scripts import Command
-from oxcart.worker.board import Board, Work
+from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
+from oxcart.worker.phases import Idle, Rest
 from oxcart.worker.served_queue import ServedQueue
 
 SHORT_SECONDS = 5.0  # while jobs come, or a limit may end without a marker
 WITH_DELAYED_SECONDS = 10.0  # BullMQ's own bound: a delay marker may have gone with another worker
-LONG_SECONDS = 20.0  # design, section 4: three commands a minute
+LONG_SECONDS = 20.0  # three commands a minute
+LONGEST_SECONDS = 60.0  # on further queues: that the server answers at all shows on the first one
 JOBS_COME_SECONDS = 110.0  # the third idle minute is cheap from its beginning
-WITHOUT_ROOM_SECONDS = 2.0  # one queue's slots are taken: when one becomes free, its marker must be watched again
 ANSWER_MARGIN_SECONDS = 3.0
-REFUSED_SECONDS = 2.0
-GLANCE_EVERY_SECONDS = 0.05  # at other queues, while one has plenty
 
 
 class Waiter:
-    """Blocks on the markers whenever there is room and nothing to claim."""
+    """Blocks on the marker of one queue whenever there is room and nothing to claim. `longest_seconds` per wait."""
 
     def __init__(
-        self, board: Board, server: Server, link: Link, look_link: Link, exchanger: Exchanger, *, claims_ahead: bool
+        self,
+        dispatch: Dispatch,
+        queue: ServedQueue,
+        server: Server,
+        link: Link,
+        exchanger: Exchanger,
+        *,
+        claims_ahead: bool,
+        longest_seconds: float,
     ) -> None:
-        self._board = board
+        self._dispatch = dispatch
+        self._queue = queue
         self._server = server
         self._link = link
-        self._look_link = look_link
         self._exchanger = exchanger
         self._claims_ahead = claims_ahead
-        self._ahead: tuple[ServedQueue, str] | None = None
-        self._turn = 0
+        self._longest_seconds = longest_seconds
+        self._sent_behind: str | None = None
 
     async def run(self) -> None:
-        refusals = 0
+        loop, dispatch, queue = asyncio.get_running_loop(), self._dispatch, self._queue
         while True:
-            self._board.calm.clear()
+            step = dispatch.next_wait(queue, loop.time())
+            if isinstance(step, Rest):
+                await dispatch.rest(step.until)
+                continue
             try:
-                await self._wait_once()
-                refusals = 0
+                await self._block(loop.time())
             except Unavailable:
+                queue.fetching.unanswered("wait")
                 await self._server.wait_until_ready()
             except ServerRefused as error:
-                refusals += 1
-                self._board.note_trouble(error.failure)
-                await asyncio.sleep(max(REFUSED_SECONDS, backoff_seconds(refusals, error.failure.kind)))
-
-    async def _wait_once(self) -> None:
-        """Block on all markers once everything is quiet; beside a queue that has plenty, glance at the others.
-
-        One blocked call must cover every queue: a job added to one that it leaves out would wait for its timeout.
-        """
-        board = self._board
-        if board.claims_allowed and not board.stopping:
-            quiet = [queue for queue in board.queues if queue.is_resting or not (queue.hot or queue.claims_in_flight)]
-            with_room = [queue for queue in quiet if board.free_slots(queue) > 0 and not queue.is_resting]
-            if len(quiet) == len(board.queues) and with_room:
-                await self._block(with_room)
-                return
-            if any(queue.abundant for queue in board.queues):
-                await asyncio.sleep(GLANCE_EVERY_SECONDS)
-                await self._glance(with_room)
-                return
-        await board.calm.wait()
+                queue.fetching.answered("wait", loop.time())
+                dispatch.refused(queue, "watch", error.failure, loop.time())
 
     def let_go(self) -> None:
         """Close the socket: the server forgets a blocked client at once, so no marker is popped for nobody, and what
         was sent behind it is not executed. Should that have just happened, the adopter is told.
         """
         self._link.close()
-        self._ahead_is_lost()
+        if self._sent_behind is not None:
+            self._exchanger.give_up(self._queue, self._sent_behind)
 
-    def _ahead_is_lost(self) -> None:
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            self._exchanger.give_up(*ahead)
-
-    async def _glance(self, queues: list[ServedQueue]) -> None:
-        """Pop the markers that are there, without waiting."""
-        if not queues:
-            return
-        replies = await self._look_link.requests([("ZPOPMIN", queue.keys.marker) for queue in queues])
-        for queue, reply in zip(queues, replies, strict=True):
-            if isinstance(reply, list) and reply:
-                await self._popped(queue, reply[0], float(reply[1]))
-
-    def _patience(self, queues: list[ServedQueue]) -> float:
-        now = time.monotonic()
-        if len(queues) < len(self._board.queues):
-            return WITHOUT_ROOM_SECONDS
-        if any(queue.has_limits or now - queue.last_job_at < JOBS_COME_SECONDS for queue in queues):
+    def _patience(self, now: float) -> float:
+        queue = self._queue
+        if queue.has_limits or self._jobs_come(now):
             return SHORT_SECONDS
-        if any(queue.next_due_ms for queue in queues):
-            return WITH_DELAYED_SECONDS
-        return LONG_SECONDS
+        return WITH_DELAYED_SECONDS if _due_at(queue) is not None else self._longest_seconds
 
-    async def _block(self, queues: list[ServedQueue]) -> None:
-        seconds = self._patience(queues)
-        self._board.longest_wait_seconds = seconds
-        self._turn += 1
-        turn = self._turn % len(queues)
-        rotated = [*queues[turn:], *queues[:turn]]
-        markers = [queue.keys.marker for queue in rotated]
-        pop: Command = ("BZPOPMIN", *markers, seconds)
-        likeliest = max(queues, key=lambda queue: queue.last_job_at)
-        if self._claims_ahead and time.monotonic() - likeliest.last_job_at < JOBS_COME_SECONDS:
-            await self._block_and_claim(queues, pop, seconds, likeliest)
+    def _jobs_come(self, now: float) -> bool:
+        return now - self._queue.last_job_at < JOBS_COME_SECONDS
+
+    async def _block(self, now: float) -> None:
+        queue, seconds = self._queue, self._patience(now)
+        pop: Command = ("BZPOPMIN", queue.keys.marker, seconds)
+        queue.fetching.asked("wait", now + seconds)
+        due_at = _due_at(queue)
+        is_due_meanwhile = due_at is not None and due_at < now + seconds  # then the exchanger claims, at that time
+        if self._claims_ahead and self._jobs_come(now) and not is_due_meanwhile:
+            await self._block_and_claim(pop, seconds, now)
             return
-        reply = await self._link.request(*pop, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
-        self._board.note_answer()
-        await self._read_pop(queues, reply)
+        popped = await self._link.request(*pop, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
+        await self._read_pop(popped)
 
-    async def _read_pop(self, queues: list[ServedQueue], reply: Sequence[bytes] | None) -> None:
-        if reply is None:
-            await self._timed_out(queues)
-            return
-        key, member, score = reply
-        queue = next(queue for queue in queues if queue.keys.marker.encode() == key)
-        await self._popped(queue, member, float(score))
-
-    async def _block_and_claim(
-        self, queues: list[ServedQueue], pop: Command, seconds: float, queue: ServedQueue
-    ) -> None:
-        """Block, and have jobs of the likeliest queue claimed as soon as that ends."""
-        room = min(self._board.free_slots(queue), MAX_ITEMS)
-        work = Work(queue, [], room, room, queue.wakes)
-        token, claim = self._exchanger.claim_ahead(work)
-        self._ahead = (queue, token)
+    async def _block_and_claim(self, pop: Command, seconds: float, now: float) -> None:
+        """Block, and have jobs claimed as soon as that ends. What the claim brought is taken whatever the pop says."""
+        dispatch, queue, loop = self._dispatch, self._queue, asyncio.get_running_loop()
+        work = dispatch.claim_behind_marker(queue, now)
+        token, claim = self._exchanger.claim_command(work)
+        self._sent_behind = token
         try:
             popped, claimed = await self._link.requests((pop, claim), deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
-        except Unavailable as error:
-            if error.outcome_unknown:
-                self._ahead_is_lost()
+        except BaseException as error:
+            dispatch.unanswered(work)
+            if not isinstance(error, Unavailable) or error.outcome_unknown:
+                self._exchanger.give_up(queue, token)
             raise
         finally:
-            self._ahead = None
+            self._sent_behind = None
+        queue.fetching.answered("wait", loop.time())
+        jobs = 0
+        if isinstance(claimed, ResponseError):
+            failure = classify(claimed, target=self._server.target)
+            if failure.code == "NOSCRIPT":  # the exchange that follows sends it whole
+                dispatch.unanswered(work)
+            else:
+                self._exchanger.claim_refused(work, token, failure)
+        else:
+            jobs = self._exchanger.read_claim(work, token, claimed, loop.time())
         if isinstance(popped, ResponseError):
             raise ServerRefused(classify(popped, target=self._server.target), "Waiting for jobs") from popped
-        if isinstance(claimed, ResponseError):  # it does not know the script: the exchange that follows sends it
-            await self._read_pop(queues, popped)
-            return
-        queue.hot = True
-        jobs = self._exchanger.read_ahead(work, token, claimed)
-        is_ours = popped is not None and popped[0] == queue.keys.marker.encode()
+        dispatch.accepted(queue, "watch", loop.time())
+        if popped is not None and not jobs and popped[1] == b"0":
+            dispatch.hint(
+                queue
+            )  # what the marker promised was not there: a proxy may have run our claim before the pop
+
+    async def _read_pop(self, popped: Sequence[Any] | None) -> None:
+        dispatch, queue, now = self._dispatch, self._queue, asyncio.get_running_loop().time()
+        queue.fetching.answered("wait", now)
+        dispatch.accepted(queue, "watch", now)
         if popped is None:
-            await self._timed_out([other for other in queues if other is not queue])
-        elif not is_ours or (not jobs and popped[1] == b"0"):
-            # Another queue's, or the promise of this marker is not kept: a proxy may have run our claim before the pop.
-            await self._read_pop(queues, popped)
-
-    async def _popped(self, queue: ServedQueue, member: bytes, score: float) -> None:
-        if self._board.free_slots(queue) <= 0:
-            await self._look_link.request("ZADD", queue.keys.marker, score, member)
+            await self._timed_out(now)
             return
-        due_in_ms = score - now_ms()
-        if member == b"0" or due_in_ms <= 0:
-            queue.hot = True
-            queue.wakes += 1
-            await self._exchanger.exchange_once()  # at once: waking its own task takes longer than the server needs
-            return
-        queue.next_due_ms = int(score)
-        queue.wake_in(due_in_ms / 1000 + 0.001, self._board.wake)
+        _, member, score = popped
+        due_in_ms = float(score) - now_ms()
+        if member != b"0" and due_in_ms > 0:
+            dispatch.one_is_due(queue, now + due_in_ms / 1000 + 0.001)
+        elif dispatch.room(queue, now)[0] > 0:
+            dispatch.hint(queue)
+        else:  # the slots went to other queues while this one was watched: somebody else may have room
+            dispatch.hint(queue)
+            await self._link.request("ZADD", queue.keys.marker, score, member)
 
-    async def _timed_out(self, queues: list[ServedQueue]) -> None:
+    async def _timed_out(self, now: float) -> None:
         """A limit may have ended, or a marker gone with a worker that died before it claimed: no new one is sent.
 
         While jobs come we ask as BullMQ for Node does, after each wait; later the caretaker looks once a minute.
         """
-        jobs_came = time.monotonic() - JOBS_COME_SECONDS
-        for queue in queues:
-            if queue.has_limits or queue.last_job_at > jobs_came:
-                self._board.wake(queue)
-            elif queue.next_due_ms:
-                first = await self._look_link.request("ZRANGE", queue.keys.delayed, 0, 0, "WITHSCORES")
-                note_next_due(self._board, queue, first)
+        queue = self._queue
+        if queue.has_limits or self._jobs_come(now):
+            self._dispatch.hint(queue)
+        elif _due_at(queue) is not None:
+            first = await self._link.request("ZRANGE", queue.keys.delayed, 0, 0, "WITHSCORES")
+            note_first_due(self._dispatch, queue, first)
 
 
-def note_next_due(board: Board, queue: ServedQueue, first: list[bytes]) -> None:
+def note_first_due(dispatch: Dispatch, queue: ServedQueue, first: list[bytes]) -> None:
     """`first` is the earliest of `delayed` with its score: epoch ms x 4096."""
-    queue.next_due_ms = int(float(first[1])) // 4096 if first else 0
-    if queue.next_due_ms:
-        queue.wake_in((queue.next_due_ms - now_ms()) / 1000 + 0.001, board.wake)
+    if first:
+        due_in_ms = float(first[1]) // 4096 - now_ms()
+        dispatch.one_is_due(queue, asyncio.get_running_loop().time() + due_in_ms / 1000 + 0.001)
+
+
+def _due_at(queue: ServedQueue) -> float | None:
+    return queue.phase.due_at if isinstance(queue.phase, Idle) else None
