@@ -62,8 +62,11 @@ async def test_the_store_may_come_back_empty(
         )
         await wait_until(lambda: effects.cancelled[gone.id] == 1, describe="the handler of the lost job was stopped")
 
-        assert [event.job_id for event in watched.told(JobAbandoned)] == [gone.id]
-        assert watched.status.healthy
+        await wait_until(
+            lambda: [event.job_id for event in watched.told(JobAbandoned)] == [gone.id],
+            describe="that its end was not written is told",
+        )
+        await wait_until(lambda: watched.status.healthy, describe="the worker is well")
 
 
 async def test_scripts_may_be_forgotten_at_any_time(
