@@ -214,6 +214,7 @@ async def test_a_password_may_be_changed_behind_a_running_worker(
 
         told = repr((watched.events, watched.status, watched.server, target))
         store.client.config_set("requirepass", fresh_server.password)
+        file.write_text(fresh_server.password)  # who looks at the end connects anew
     assert "another-secret-4711" not in told
     assert fresh_server.password not in told
     store.assert_ended_once([added.id])
