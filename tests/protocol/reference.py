@@ -59,6 +59,11 @@ class Finish:
     push: str = "LPUSH"
 
     @property
+    def lets_go(self) -> bool:
+        """The job goes back with its attempts unchanged: a millisecond more in processedOn ends the claim."""
+        return self.kind in "wbl" or (self.kind == "d" and self.skips_attempt)
+
+    @property
     def rest_ms(self) -> int:
         """For kind l: never so short that the real clock ends it between two looks."""
         return 60_000 + self.delay_ms
@@ -175,6 +180,8 @@ class Reference:
         if self.server.get(self.keys.lock(finish.claim.job_id)) != finish.claim.token.encode():
             return False  # decision 6: nothing is written (retryJob would still promote what is due)
         status = self._finish(finish, now_ms) if finish.kind in "cf" else self._settle_other(finish, now_ms)
+        if status >= 0 and finish.lets_go:
+            self.server.hincrby(self.keys.job(finish.claim.job_id), "processedOn", 1)
         return bool(status >= 0)
 
     def _take_back(self, claim: Claim, lock_ms: int) -> None:

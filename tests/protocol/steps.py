@@ -209,8 +209,6 @@ class Run:
             finish = replace(finish, delay_ms=LOCK_MS)
         if verdict.flaw == "wrong token":
             return replace(finish, claim=replace(finish.claim, token="someone:else", ats=99))
-        if finish.kind == "b" and not self.server.exists(self.keys.lock(finish.claim.job_id)):
-            return None  # a claim that lapsed and is handed back needs no answer: the stalled check has done it
         if finish.kind in "cf":
             settled.append(finish.claim)
         del self.out[position]

@@ -245,8 +245,7 @@ class Exchanger:
 
     def _read_claims(self, work: Work, reply: Reply) -> None:
         queue, board = work.queue, self._board
-        claimed = reply.claimed
-        queue.abundant = claimed == work.room
+        queue.abundant = bool(reply.plenty)
         if not queue.abundant and queue.wakes == work.wakes:
             queue.hot = False
         queue.next_due_ms = reply.next_due_ms

@@ -1,4 +1,15 @@
 -- How is one verdict written? Here if it is plain, else through BullMQ's script.
+local function counts_attempt(verdict)
+  local kind = verdict.kind
+  return kind == 'c' or kind == 'f' or kind == 'r' or (kind == 'd' and verdict.b == '0')
+end
+
+-- A job that goes back with its attempts unchanged is no longer this claim's: a renewal, or the same verdict once more,
+-- that the server executes later must not take it into `active` again. A millisecond more in `processedOn` says so.
+local function let_go(i)
+  call('HINCRBY', job_keys[i], 'processedOn', 1)
+end
+
 -- May this verdict be written? Decision 6: the lock is ours; or it is gone, `ats` and `processedOn` are still ours and
 -- nobody else holds the job (it is in `active`, or a stalled check put it back: taken out of there again).
 local function hold(i)
@@ -11,24 +22,20 @@ local function hold(i)
   settled[id] = true
   if lock == verdict.token then return nil end
   if lock then return -6 end
-  local job, kind = job_keys[i], verdict.kind
+  local job = job_keys[i]
   local facts = call('HMGET', job, 'ats', 'processedOn', 'atm')
   if not facts[1] and not facts[2] then return call('EXISTS', job) == 0 and -1 or -3 end
-  if tonumber(facts[1]) ~= verdict.ats or tonumber(facts[2]) ~= verdict.processed_on then return -6 end
-  local counts_attempt = kind == 'c' or kind == 'f' or kind == 'r' or (kind == 'd' and verdict.b == '0')
-  local atm = tonumber(facts[3]) or 0
-  if counts_attempt and atm == verdict.atm + 1 then return 1 end
-  if atm ~= verdict.atm then return -6 end
+  if tonumber(facts[1]) ~= verdict.ats then return -6 end
+  local atm, processed_on = tonumber(facts[3]) or 0, tonumber(facts[2])
+  if counts_attempt(verdict) then
+    if atm == verdict.atm + 1 and processed_on == verdict.processed_on then return 1 end
+  elseif processed_on == verdict.processed_on + 1 then
+    return 1                                -- let go of before: see let_go()
+  end
+  if atm ~= verdict.atm or processed_on ~= verdict.processed_on then return -6 end
   flush()                                   -- what leaves `active` later may not be counted from its end any more
   local stalled_back = false
   if call('LREM', active, -1, id) == 0 then
-    if kind == 'b' and (call('LREM', wait, -1, id) > 0 or call('LREM', KEYS[8], -1, id) > 0) then
-      call('RPUSH', waiting, id)
-      return 1
-    end
-    if (kind == 'd' and call('ZSCORE', delayed, id)) or (kind == 'w' and call('ZSCORE', KEYS[14], id)) then
-      return 1
-    end
     if call('LREM', wait, -1, id) == 0 and call('LREM', KEYS[8], -1, id) == 0 then return -3 end
     stalled_back = true
   end
@@ -187,8 +194,7 @@ local function delay(id, token, delay_ms, skips_attempt, fields)
     { prefix, now_text, id, token, string.format('%.0f', delay_ms), skips_attempt, fields, '0' })
 end
 
-local function settle_other(i)
-  bare = false
+local function write_other(i)
   local id, value, verdict = ids[i], values[i], verdicts[i]
   local kind, job = verdict.kind, prefix .. id
   if kind == 'd' then return delay(id, verdict.token, value, verdict.b, verdict.c) end
@@ -235,5 +241,8 @@ local function settle(i)
   end
   flush()
   announce_if_drained()
-  return settle_other(i)
+  bare = false
+  status = write_other(i)
+  if status == 0 and not counts_attempt(verdicts[i]) then let_go(i) end
+  return status
 end
