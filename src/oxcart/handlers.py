@@ -78,9 +78,16 @@ def check_keep(what: str, value: KeepSetting | None) -> None:
         )
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class HandlerSpec:
-    """One handler as it was declared. A job's own options win over these (attempts >= 1, backoff, keep, timeout)."""
+    """One handler as it was declared. A job's own options win over these (attempts >= 1, backoff, keep, timeout).
+
+    `lack` says what it needs and does not have here, as in "no DATABASE_URL": then its name is not claimed.
+    """
 
     name: str
     function: Handler
@@ -91,6 +98,7 @@ class HandlerSpec:
     timeout_seconds: float | None = None
     keep_completed: KeepSetting | None = None
     keep_failed: KeepSetting | None = None
+    lack: Callable[[], str | None] = _nothing
 
 
 class Handlers:

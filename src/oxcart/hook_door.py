@@ -16,7 +16,7 @@ from oxcart.kommo.schedules import wake_for_hooks
 from oxcart.kommo.store.database_url import FILE_NAME
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
-from oxcart.settings import Settings
+from oxcart.settings import Platform, Settings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised
 
@@ -30,6 +30,11 @@ AWAY = (503, "The webhook could not be stored: the worker has no database for it
 def may_hold_accounts(settings: Settings) -> bool:
     """Whether there is a database that could hold accounts; a look that loads and opens nothing."""
     return settings.database_url is not None or Path(settings.data_dir, FILE_NAME).exists()
+
+
+def lacks_database(settings: Settings) -> bool:
+    """Whether there can be none: on a hosting platform, where a file would not last, with no DATABASE_URL."""
+    return settings.database_url is None and (settings.platform is not Platform.NONE or bool(settings.supabase_url))
 
 
 class HookDoor:

@@ -22,6 +22,7 @@ from oxcart.connection.link import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
 from oxcart.crm_side import CrmSide
 from oxcart.errors import OxcartError, SettingsError
+from oxcart.names import unknown_choices
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
 from oxcart.settings import Settings, inspect
@@ -111,18 +112,25 @@ class Service:
         worker_settings = settings.worker
         if worker_settings.unknown_jobs is None:
             is_embedded = planned.report.target is None
-            worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "return")
-        returns_jobs = worker_settings.unknown_jobs == "return"
-        self.crm = CrmSide(settings, self.server, self.bus.emit, returns_jobs=returns_jobs)
+            worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "leave")
+        leaves_jobs = worker_settings.unknown_jobs == "leave"
+        self.crm = CrmSide(settings, self.server, self.bus.emit, leaves_jobs=leaves_jobs)
         stack.push_async_callback(self.crm.close)
+        handlers = with_built_ins(self.app, self.crm).handlers
+        if process in (None, 1):
+            for sentence in unknown_choices(handlers, worker_settings):
+                self.bus.emit(WarningRaised("JOB_NAMES", sentence))
         self.worker = Worker(
             self.server,
-            with_built_ins(self.app, self.crm).handlers,
+            handlers,
             worker_settings,
             self.bus.emit,
             version=version("oxcart"),
             announces_starts=settings.log.level == "debug",
         )
+        self.crm.on_lack_changed = self.worker.names_changed
+        looking = asyncio.create_task(self.crm.look_again(), name="crm")
+        stack.callback(looking.cancel)
         if http and process is None:
             self._start_http(stack, loopback_only=loopback_only)
         await self.worker.start()

@@ -107,6 +107,23 @@ async def test_options_win_over_the_environment(oxcart: Oxcart, queue: Queue) ->
     assert started["concurrency"] == 3
 
 
+async def test_names_to_claim_are_chosen_by_options_that_replace_the_settings(oxcart: Oxcart) -> None:
+    async with worker(
+        oxcart, "--only", "test-job,crm:sync-contcts", "--only", "x", OXCART_EXCEPT_JOBS="test-job"
+    ) as running:
+        told = [str(line["message"]) for line in running.lines() if line["event"] == "worker.warning"]
+
+    assert [message.partition(" has ")[2].partition(",")[0] for message in told] == ['"crm:sync-contcts"', '"x"']
+    assert "Did you mean crm:sync-contacts?" in told[0]
+
+
+async def test_only_and_except_at_once_are_refused(oxcart: Oxcart) -> None:
+    done = await oxcart("run", "--only", "a", "--except", "b")
+
+    assert done.code == 78
+    assert "--only, --except" in done.err
+
+
 async def test_embedded_ignores_the_redis_that_is_set(oxcart: Oxcart) -> None:
     async with worker(oxcart, "--embedded", REDIS_URL="redis://127.0.0.1:1") as running:
         chosen = next(line for line in running.lines() if line["event"] == "redis.target")

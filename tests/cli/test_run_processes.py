@@ -75,6 +75,13 @@ async def test_the_app_runs_in_both_and_each_line_says_which(oxcart: Oxcart, que
     assert running.err == ""
 
 
+async def test_the_names_to_claim_are_passed_on_and_what_is_odd_about_them_is_told_once(oxcart: Oxcart) -> None:
+    async with processes(oxcart, "--except", "whoo") as running:
+        told = [str(line["message"]) for line in running.lines() if line["event"] == "worker.warning"]
+
+    assert len([message for message in told if "Did you mean who?" in message]) == 1
+
+
 async def test_a_schedule_is_created_by_one_of_them(oxcart: Oxcart, queue: Queue, redis_url: str) -> None:
     async with (
         processes(oxcart) as running,

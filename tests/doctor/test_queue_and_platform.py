@@ -12,6 +12,10 @@ from support.server import PrivateServer
 
 from oxcart import Queue
 from oxcart.checks import State
+from oxcart.clock import now_ms
+from oxcart.connection.link import Server
+from oxcart.connection.target import parse_redis_url
+from oxcart.queue.unhandled import UnhandledJobs, publish
 
 RAILWAY = {"RAILWAY_ENVIRONMENT_NAME": "production", "PORT": "3001", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "40"}
 
@@ -55,6 +59,28 @@ async def test_names_without_a_handler_are_listed(environ: dict[str, str], queue
     finding = (await examined(environ, only=["handlers"]))["handlers"].finding
 
     assert (finding.code, finding.evidence) == ("NO_HANDLER", "agent:run (2)")
+
+
+async def test_what_running_workers_leave_is_told_with_the_reason(environ: dict[str, str], queue: Queue) -> None:
+    since = now_ms() - 600_000
+    server = Server(parse_redis_url(environ["REDIS_URL"]))
+    jobs = [
+        UnhandledJobs(queue.name, "agent:plan", 40, since, "no handler"),
+        UnhandledJobs(queue.name, "kommo:webhook", 2, since, "not possible here: no DATABASE_URL"),
+    ]
+    await publish(server.link("test"), queue.keys, jobs, by="oxcart-1", now_ms=now_ms())
+    await server.close()
+
+    finding = (await examined(environ, only=["unhandled"]))["unhandled"].finding
+
+    assert (finding.state, finding.code) == (State.WARNING, "JOBS_UNHANDLED")
+    assert finding.evidence == (
+        "agent:plan (40, 10 min, no handler); kommo:webhook (2, 10 min, not possible here: no DATABASE_URL)"
+    )
+
+
+async def test_where_workers_leave_nothing_all_is_well(environ: dict[str, str]) -> None:
+    assert (await examined(environ, only=["unhandled"]))["unhandled"].finding.state is State.OK
 
 
 async def test_an_active_job_without_a_lock_is_found(environ: dict[str, str], queue: Queue, redis: Redis) -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.http_site import Running, serving
 
 from oxcart.errors import Failure, Kind
+from oxcart.queue.unhandled import UnhandledJobs
 
 REFUSED = Failure(
     "TCP_REFUSED", Kind.TRANSIENT, True, "Nothing listens at fly-1.upstash.io:6379.", "Check the host and the port."
@@ -53,6 +54,7 @@ def test_a_healthy_worker_answers_200_with_exactly_these_fields() -> None:
                 "jobsProcessing": 3,
                 "state": "running",
                 "unknownJobs": ["agent:run"],
+                "unhandledJobs": [],
             },
             "deadLetterQueue": {"available": True, "count": 2},
         }
@@ -116,6 +118,36 @@ def test_live_is_about_the_job_loop_and_never_about_redis(worker: Running) -> No
     answer = worker.get("/health/live")
     assert answer.status == 503
     assert "has not run for 301 s" in answer.content["error"]
+
+
+def test_nothing_is_ok_while_jobs_wait_that_nobody_here_takes(worker: Running) -> None:
+    """And yet 200: a restart would change nothing."""
+    agent = UnhandledJobs("agent-jobs", "agent:plan", 40, 1_800_000_000_000, "no handler")
+    crm = UnhandledJobs("agent-jobs", "kommo:webhook", 2, 1_800_000_000_500, "not possible here: no DATABASE_URL")
+    worker.change(unhandled=(agent, crm))
+
+    answer = worker.get("/health")
+
+    assert (answer.status, answer.content["status"]) == (200, "degraded")
+    assert answer.content["redis"]["error"] is None
+    assert answer.content["worker"]["unknownJobs"] == ["agent:run", "agent:plan"]
+    assert answer.content["worker"]["unhandledJobs"] == [
+        {
+            "queue": "agent-jobs",
+            "name": "agent:plan",
+            "waiting": 40,
+            "since": "2027-01-15T08:00:00.000Z",
+            "reason": "no handler",
+        },
+        {
+            "queue": "agent-jobs",
+            "name": "kommo:webhook",
+            "waiting": 2,
+            "since": "2027-01-15T08:00:00.500Z",
+            "reason": "not possible here: no DATABASE_URL",
+        },
+    ]
+    assert worker.get("/health/ready").status == 200
 
 
 def test_an_unknown_job_name_that_is_no_utf8_spoils_nothing(worker: Running) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.http_site import Running, serving
 
 from oxcart.errors import Failure, Kind
+from oxcart.queue.unhandled import UnhandledJobs
 from oxcart.telemetry import events
 from oxcart.telemetry.events import FinishedJob, JobsFinished
 
@@ -80,7 +81,7 @@ def test_json_has_exactly_these_fields(worker: Running) -> None:
             },
         },
         "redis": {"connected": True, "lastError": None, "reconnectAttempts": 4},
-        "worker": {"uptime": 61.235, "concurrency": 25, "queueName": "agent-jobs,oxcart"},
+        "worker": {"uptime": 61.235, "concurrency": 25, "queueName": "agent-jobs,oxcart", "unhandledJobs": []},
         "performance": {"avgProcessingTime": 1020.0, "maxProcessingTime": 3000.0, "minProcessingTime": 20.0},
     }
 
@@ -125,6 +126,19 @@ def test_the_text_has_the_promised_series(worker: Running) -> None:
     assert found["worker_dead_letters"] == 2
     for incident in ("abandoned", "adopted", "stalled", "unconfirmed", "interrupted", "returned", "rate_limited"):
         assert found[f"worker_jobs_{incident}_total"] == 0
+
+
+def test_what_waits_without_a_handler_is_counted_by_name_within_bounds(worker: Running) -> None:
+    some = UnhandledJobs("agent-jobs", "agent:plan", 40, 1000, "no handler")
+    rest = UnhandledJobs("agent-jobs", "and 9 more", 70, 1000, "no handler", 9)
+    worker.change(unhandled=(some, rest))
+
+    found = series(worker.get("/metrics/prometheus").body.decode())
+
+    assert found["worker_unhandled_jobs:agent:plan:agent-jobs"] == 40
+    assert found["worker_unhandled_jobs:other:agent-jobs"] == 70
+    told = worker.get("/metrics").content["worker"]["unhandledJobs"]
+    assert [(jobs["name"], jobs["waiting"]) for jobs in told] == [("agent:plan", 40), ("and 9 more", 70)]
 
 
 def test_the_histogram_counts_up_to_each_bound(worker: Running) -> None:

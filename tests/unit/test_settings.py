@@ -84,6 +84,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("OXCART_KEEP_COMPLETED", "90s, 10", "worker.keep_completed", KeepPolicy(10, 90)),
         ("OXCART_KEEP_FAILED", "7d", "worker.keep_failed", KeepPolicy(None, 604_800)),
         ("OXCART_UNKNOWN_JOBS", "FAIL", "worker.unknown_jobs", "fail"),
+        ("OXCART_UNKNOWN_JOBS", "leave", "worker.unknown_jobs", "leave"),
+        ("OXCART_UNKNOWN_JOBS", "return", "worker.unknown_jobs", "leave"),
+        ("OXCART_ONLY_JOBS", " crm:sync , test-job,crm:sync", "worker.only_jobs", ("crm:sync", "test-job")),
+        ("OXCART_EXCEPT_JOBS", "Имя", "worker.except_jobs", ("Имя",)),
         ("OXCART_PREFETCH", "off", "worker.prefetch", False),
         ("OXCART_PREFIX", "{bull}", "worker.prefix", "{bull}"),
         ("OXCART_EXCHANGE", "upstream", "worker.exchange", "upstream"),
@@ -108,6 +112,12 @@ def test_a_good_value_is_understood(variable: str, text: str, path: str, expecte
     assert (problems, warnings) == ((), ())
     assert settings is not None
     assert value_at(settings, path) == expected
+
+
+def test_only_and_except_at_once_are_a_problem() -> None:
+    problem = only_problem({"OXCART_ONLY_JOBS": "a", "OXCART_EXCEPT_JOBS": "b"})
+
+    assert problem == "Both OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS (--only, --except) are set; remove one of them."
 
 
 def test_two_http_tokens_are_allowed_while_one_is_rotated() -> None:
@@ -139,7 +149,8 @@ def test_two_http_tokens_are_allowed_while_one_is_rotated() -> None:
         ("OXCART_KEEP_COMPLETED", "7x", "a count, an age"),
         ("OXCART_KEEP_COMPLETED", "1,2", "a count, an age"),
         ("OXCART_KEEP_FAILED", "0d", "a count, an age"),
-        ("OXCART_UNKNOWN_JOBS", "drop", "return or fail"),
+        ("OXCART_UNKNOWN_JOBS", "drop", "leave or fail"),
+        ("OXCART_ONLY_JOBS", "a,,b", "One of the names is empty"),
         ("OXCART_PREFETCH", "maybe", "true or false"),
         ("OXCART_PREFIX", "{bull", "one pair"),
         ("OXCART_PREFIX", "a b", "without spaces"),

@@ -10,6 +10,7 @@ from support.http_site import WELL
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
 from oxcart.http.metrics import metrics_json
+from oxcart.queue.unhandled import UnhandledJobs
 from oxcart.supervisor.channel import Report
 from oxcart.supervisor.sums import LATE_SECONDS, PROCESS_DOWN, Sums
 from oxcart.telemetry import events
@@ -116,6 +117,17 @@ def test_health_is_that_of_the_worst() -> None:
     assert whole.unknown_jobs == ("agent:run", "b")
     assert whole.dead_letters == 2, "both look at the same queues"
     assert whole.queue_names == WELL.queue_names
+
+
+def test_what_waits_without_a_handler_is_seen_by_each_and_counted_once() -> None:
+    seen = UnhandledJobs("crm", "x", 40, 1000, "no handler")
+
+    whole = both(
+        report(status=replace(WELL, unhandled=(seen,))),
+        report(status=replace(WELL, unhandled=(replace(seen, waiting=41),))),
+    ).status()
+
+    assert whole.unhandled == (replace(seen, waiting=41),)
 
 
 @pytest.mark.parametrize("away", [1, 2])

@@ -8,6 +8,7 @@ import pytest
 from support.http_site import WELL
 
 from oxcart.errors import Failure, Kind
+from oxcart.queue.unhandled import UnhandledJobs
 from oxcart.supervisor.channel import JobsEnded, Noticed, Report, decode, encode, event_of, message_of
 from oxcart.supervisor.supervise import OneVoice
 from oxcart.telemetry import events
@@ -28,7 +29,8 @@ def test_a_report_arrives_whole() -> None:
     metrics = Metrics()
     metrics(JobsFinished("crm", [job("1", "completed"), job("2", "snoozed")]))
     metrics(LOST)
-    report = Report(replace(WELL, redis=replace(WELL.redis, failure=REFUSED)), metrics.counts())
+    waiting = (UnhandledJobs("crm", "x", 4, 1000, "no handler"),)
+    report = Report(replace(WELL, redis=replace(WELL.redis, failure=REFUSED), unhandled=waiting), metrics.counts())
 
     line = encode(report)
 

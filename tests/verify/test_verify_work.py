@@ -85,6 +85,23 @@ async def test_jobs_that_nobody_handles_are_a_warning(answers: WorkerAnswers) ->
     assert diagnosis.verdict is None
 
 
+async def test_what_waits_there_is_named_with_the_reason(answers: WorkerAnswers) -> None:
+    jobs = {
+        "queue": "agent-jobs",
+        "name": "kommo:webhook",
+        "waiting": 2,
+        "reason": "not possible here: no DATABASE_URL",
+    }
+    answers.health |= {"status": "degraded"}
+    answers.health["worker"]["unhandledJobs"] = [jobs]
+    with fake_site(answers.by_path()) as site:
+        diagnosis = await verified(f"http://127.0.0.1:{site.port}")
+
+    (finding,) = (result.finding for result in diagnosis.results if result.check.id == "verify-health")
+    assert finding.code == "VERIFY_UNKNOWN_JOBS"
+    assert "kommo:webhook (not possible here: no DATABASE_URL)" in finding.summary
+
+
 async def test_an_error_in_the_metrics_fails(answers: WorkerAnswers) -> None:
     answers.metrics["redis"]["lastError"] = "The server refused the connection."
     with fake_site(answers.by_path()) as site:

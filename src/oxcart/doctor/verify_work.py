@@ -33,10 +33,10 @@ async def health(deployment: Deployment) -> Finding:
 def _judge_health(deployment: Deployment) -> Finding:
     redis, work = deployment.part("redis"), deployment.part("worker")
     if deployment.status == 200 and redis.get("connected") is True:
-        unknown = work.get("unknownJobs")
+        unknown = _waiting(work) or work.get("unknownJobs")
         if isinstance(unknown, list) and unknown:
             names = ", ".join(map(str, unknown[:5]))
-            hint = tr("Deploy a handler for them, or leave them to the worker that has one: they go back, unharmed.")
+            hint = tr("Deploy a handler for them, or leave them to the worker that has one: here nothing touches them.")
             return warning("VERIFY_UNKNOWN_JOBS", tr("Jobs without a handler here: {names}.", names=names), hint)
         return ok(
             tr(
@@ -58,6 +58,13 @@ def _judge_health(deployment: Deployment) -> Finding:
         evidence=tr("/health answers {status}: {summary}", status=deployment.status, summary=summary),
         retryable=True,
     )
+
+
+def _waiting(work: Mapping[str, Any]) -> list[str]:
+    """What waits there, with the reason; nothing of a worker of 0.1, which does not say."""
+    jobs = work.get("unhandledJobs")
+    every = [each for each in jobs if isinstance(each, dict)] if isinstance(jobs, list) else []
+    return [f"{each.get('name')} ({each.get('reason')})" for each in every]
 
 
 def _told_by_worker(redis: Mapping[str, Any]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from oxcart.http.answers import json_answer
 from oxcart.http.site import Site
+from oxcart.names import NO_HANDLER
 from oxcart.telemetry.log_format import iso_utc
 from oxcart.worker.status import RedisStatus, WorkerStatus
 
@@ -42,7 +43,8 @@ async def health(site: Site, _: Request) -> Response:
             "concurrency": status.concurrency,
             "jobsProcessing": status.jobs_processing,
             "state": status.state,
-            "unknownJobs": list(status.unknown_jobs),
+            "unknownJobs": _unknown_names(status),
+            "unhandledJobs": unhandled_jobs(status),
         },
         "deadLetterQueue": {"available": status.dead_letters is not None, "count": status.dead_letters},
     }
@@ -63,11 +65,32 @@ async def live(site: Site, _: Request) -> Response:
 
 
 def _word(status: WorkerStatus) -> str:
-    return "ok" if status.healthy else "degraded"
+    """Degraded with 200: the worker does what it can, and no restart would change that jobs wait without a handler."""
+    return "ok" if status.healthy and not status.unhandled else "degraded"
 
 
 def _code(status: WorkerStatus) -> int:
     return 200 if status.healthy else 503
+
+
+def unhandled_jobs(status: WorkerStatus) -> list[dict[str, Any]]:
+    """What waits here that nobody here takes."""
+    return [
+        {
+            "queue": jobs.queue,
+            "name": jobs.name,
+            "waiting": jobs.waiting,
+            "since": iso_utc(jobs.since_ms / 1000),
+            "reason": jobs.reason,
+        }
+        for jobs in status.unhandled
+    ]
+
+
+def _unknown_names(status: WorkerStatus) -> list[str]:
+    """Names without a handler: of jobs that were failed for it, and of those that wait."""
+    waiting = (jobs.name for jobs in status.unhandled if jobs.reason == NO_HANDLER)
+    return list(dict.fromkeys((*status.unknown_jobs, *waiting)))
 
 
 def last_error(redis: RedisStatus) -> str | None:

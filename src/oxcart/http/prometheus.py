@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from oxcart.telemetry.metrics import DURATION_BOUNDS, Counts
+from oxcart.telemetry.metrics import DURATION_BOUNDS, OTHER_NAMES, Counts
 from oxcart.worker.status import WorkerStatus
 
 _BOUND_LABELS = [*(str(bound) for bound in DURATION_BOUNDS), "+Inf"]
@@ -20,7 +20,7 @@ _OTHER_ENDS = {
     "waiting_for_children": "Jobs parked until their children have finished",
     "rate_limited_for": "Jobs that went back because their resource was exhausted",
     "interrupted": "Jobs that went back because the worker stopped",
-    "returned": "Jobs that went back because nobody here handles their name",
+    "returned": "Jobs that went back because their schedule could not be advanced",
 }
 _INCIDENTS = {
     "abandoned": "Jobs whose claim was lost to another worker: nothing was written",
@@ -97,8 +97,17 @@ class _Snapshot(Collector):
         yield _gauge(
             "worker_outbox_verdicts", "Finished jobs that Redis has not yet acknowledged", status.outbox_verdicts
         )
+        yield self._unhandled()
         if status.dead_letters is not None:
             yield _gauge("worker_dead_letters", "Jobs in the failed set, from a cache", status.dead_letters)
+
+    def _unhandled(self) -> Metric:
+        family = GaugeMetricFamily(
+            "worker_unhandled_jobs", "Jobs that wait and that nobody here takes", labels=["queue", "job_name"]
+        )
+        for jobs in self._status.unhandled:
+            family.add_metric([jobs.queue, OTHER_NAMES if jobs.more else jobs.name], jobs.waiting)
+        return family
 
 
 def _counter(name: str, meaning: str, value: float) -> Metric:

@@ -11,7 +11,7 @@ from oxcart.clock import now_ms
 from oxcart.connection.link import Link, Server
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
 from oxcart.protocol.keys import QueueKeys
-from oxcart.queue import dead_letters, flows, inspect, maintenance, schedules, sending
+from oxcart.queue import dead_letters, flows, inspect, maintenance, schedules, sending, unhandled
 from oxcart.queue.adding import NO_DATA, NewJob, prepare
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.flows import AddedFlow, FlowNode
@@ -22,6 +22,7 @@ from oxcart.queue.repair import Repair, RepairPlan, repair
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.results import Results
 from oxcart.queue.schedules import Schedule
+from oxcart.queue.unhandled import PublishedJobs
 
 JobItem: TypeAlias = tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]
 """(name, data) or (name, data, options), the options being those of `Queue.add`."""
@@ -181,6 +182,10 @@ class Queue:
 
     async def workers(self) -> list[WorkerSeen]:
         return await inspect.workers(self._channel)
+
+    async def unhandled(self) -> tuple[PublishedJobs, ...]:
+        """Jobs that wait without a handler, as workers saw them within the last minutes."""
+        return await unhandled.read(self._channel, now_ms())
 
     async def is_paused(self) -> bool:
         return await maintenance.is_paused(self._channel)

@@ -40,6 +40,10 @@ def load(environ: Mapping[str, str]) -> Settings:
 def inspect(environ: Mapping[str, str]) -> SettingsReport:
     reader = Reader(environ)
     worker, http, log = reader.read(WorkerSettings), reader.read(HttpSettings), reader.read(LogSettings)
+    if worker.only_jobs and worker.except_jobs:
+        reader.problems.append(
+            tr("Both OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS (--only, --except) are set; remove one of them.")
+        )
     http = replace(http, port_is_explicit=_is_given(environ, "PORT"))
     settings = reader.read(Settings, worker=worker, http=http, log=log, platform=detect_platform(environ))
     settings, grace_warnings = _with_grace(settings, is_explicit=_is_given(environ, "OXCART_SHUTDOWN_GRACE_SECONDS"))

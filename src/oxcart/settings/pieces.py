@@ -21,6 +21,7 @@ from oxcart.settings.values import (
     ENCRYPTION_KEY,
     ENCRYPTION_KEYS,
     HTTP_TOKENS,
+    JOB_NAMES,
     KEEP,
     LOOPBACK_URL,
     PATH,
@@ -157,11 +158,20 @@ class WorkerSettings:
     keep_failed: KeepPolicy = knob(
         "OXCART_KEEP_FAILED", KEEP, "The same for failed jobs, the dead letters.", default="5000,7d"
     )
-    unknown_jobs: Literal["return", "fail"] | None = knob(
+    unknown_jobs: Literal["leave", "fail"] | None = knob(
         "OXCART_UNKNOWN_JOBS",
-        one_of("return", "fail"),
-        "A job without a handler: `return` puts it back for 60 s, using no attempt; `fail` makes it a dead letter. "
-        "Unset: fail on the embedded server, else return.",
+        one_of("leave", "fail", also={"return": "leave"}),
+        "A job without a handler: `leave` does not touch it, so that another worker can have it; `fail` makes it a "
+        "dead letter. Unset: fail on the embedded server, else leave.",
+    )
+    only_jobs: tuple[str, ...] = knob(
+        "OXCART_ONLY_JOBS",
+        JOB_NAMES,
+        "Of the names that this worker has handlers for, claim only these: several fleets share one queue by job name.",
+        without=(),
+    )
+    except_jobs: tuple[str, ...] = knob(
+        "OXCART_EXCEPT_JOBS", JOB_NAMES, "Of those names, leave these to another worker.", without=()
     )
     prefetch: bool = knob(
         "OXCART_PREFETCH",

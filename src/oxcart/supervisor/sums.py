@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
+from oxcart.queue.unhandled import merged
 from oxcart.supervisor.channel import Report
 from oxcart.telemetry.metrics import MAX_JOB_NAMES, OTHER_NAMES, Counts, JobTally, sum_tallies
 from oxcart.worker.status import RedisStatus, WorkerStatus
@@ -128,6 +129,7 @@ class Sums:
             redis=self._redis([status.redis for status in found], troubles, reconnects),
             exchanges=exchanges + sum(status.exchanges for status in found),
             outbox_verdicts=sum(status.outbox_verdicts for status in found),
+            unhandled=merged(status.unhandled for status in found),
         )
 
     def _redis(self, found: list[RedisStatus], troubles: list[Failure], reconnects: int) -> RedisStatus:

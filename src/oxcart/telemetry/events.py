@@ -223,12 +223,15 @@ class JobUnreadable:
 
 @dataclass(frozen=True, slots=True)
 class JobNameUnknown:
-    """The first job with a name that nobody here handles; `action` is return or fail."""
+    """Jobs whose name nobody here takes `wait`, for more than a minute, or `fail` (OXCART_UNKNOWN_JOBS): once a name.
+
+    `reason` says why, as in "no handler" or "not possible here: no DATABASE_URL"; `known` are the names handled here.
+    """
 
     queue: str
     name: str
-    job_id: str
     action: str
+    reason: str
     known: tuple[str, ...]
 
 

@@ -12,6 +12,7 @@ from oxcart.clock import now_ms
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, OxcartError
 from oxcart.handlers import Handlers
+from oxcart.names import NO_HANDLER
 from oxcart.protocol.exchange import ClaimedRun
 from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import WorkerSettings
@@ -230,11 +231,10 @@ class Intake:
 
     def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
         name, known = attempt.claim.name, self._handlers.names
-        action = self._settings.unknown_jobs or "return"
+        action = self._settings.unknown_jobs or "leave"
         if name not in self.unknown:
             self.unknown[name] = None
-            job_id = attempt.claim.job_id.decode("utf-8", "replace")
-            self._emit(JobNameUnknown(queue.name, name, job_id, action, known))
+            self._emit(JobNameUnknown(queue.name, name, "fail" if action == "fail" else "wait", NO_HANDLER, known))
         if action == "fail":
             names = ", ".join(known) or "none"
             attempt.decide_without_running(Failed(f'No handler for the job name "{name}". Known here: {names}.', None))

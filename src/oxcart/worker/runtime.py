@@ -17,6 +17,7 @@ from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.link import Server
 from oxcart.errors import OxcartError
 from oxcart.handlers import Handlers
+from oxcart.names import names_to_claim
 from oxcart.protocol.keys import QueueKeys
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import QueueShare, WorkerSettings
@@ -36,6 +37,7 @@ from oxcart.worker.locks import LockRenewer
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
+from oxcart.worker.unhandled import Unhandled
 from oxcart.worker.waiting import Waiter
 
 HEALTH_MARGIN_SECONDS = 5.0  # design 3.3
@@ -74,7 +76,13 @@ class Worker:
         self._board = Board(
             [self._served(share) for share in self._shares()], settings.concurrency, emit, prefetches=settings.prefetch
         )
+        self.names = names_to_claim(handlers, settings)
+        self.unhandled = Unhandled(handlers, settings, emit, worker_name=self.name)
         self._build_loops()
+
+    def names_changed(self) -> None:
+        """What a handler lacks has changed: its name begins or ceases to be claimed."""
+        self.names = names_to_claim(self._handlers, self._settings)
 
     def _shares(self) -> Sequence[QueueShare]:
         shares = list(self._settings.queues)
@@ -299,4 +307,5 @@ class Worker:
             ),
             exchanges=sum(exchanger.answered for exchanger in self._exchangers),
             outbox_verdicts=board.undelivered,
+            unhandled=self.unhandled.shown,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oxcart.errors import Failure
+from oxcart.queue.unhandled import UnhandledJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class WorkerStatus:
     """`healthy` is the answer of GET /health (200 or 503); `state` is starting, running, stopping or stopped.
 
     `dead_letters` comes from a cache that costs Redis nothing when read; None: not known yet. `exchanges` were
-    answered since the start; `outbox_verdicts` wait for the server's answer now.
+    answered since the start; `outbox_verdicts` wait for the server's answer now. `unknown_jobs` are names of which jobs
+    were failed for want of a handler; `unhandled` wait, untouched, for more than a minute. Both are bounded.
     """
 
     healthy: bool
@@ -40,3 +42,4 @@ class WorkerStatus:
     redis: RedisStatus
     exchanges: int = 0
     outbox_verdicts: int = 0
+    unhandled: tuple[UnhandledJobs, ...] = ()

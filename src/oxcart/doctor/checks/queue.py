@@ -14,11 +14,13 @@ from oxcart.errors import ServerRefused
 from oxcart.language import tr
 from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import pairs, text
+from oxcart.queue.schedules import OWN_QUEUE
 
 GROUP = "queue"
 
 _LONG_WAIT_SECONDS = 300.0
 _MOST_LOOKED_AT = 100
+_MOST_TOLD = 5
 _CLAIMABLE = ("waiting", "prioritized")
 _SCRATCH_SECONDS = 25.0
 
@@ -145,14 +147,35 @@ async def handlers(visit: Visit) -> Finding:
     shown = ", ".join(f"{name} ({number})" for name, number in sorted(unknown.items())[:10])
     cure = (
         tr(
-            "Declare a handler for each, or leave them to another worker of the same queue: they are returned "
-            "untouched."
+            "Declare a handler for each, or leave them to another worker of the same queue: this one does not touch "
+            "them."
         )
         if visit.app_is_given
         else tr("Only the built-in names were looked at: name your app, as in oxcart doctor MODULE:APP.")
     )
     return warning(
         "NO_HANDLER", tr("Waiting jobs have names that no handler takes: {shown}.", shown=shown), cure, evidence=shown
+    )
+
+
+async def unhandled(visit: Visit) -> Finding:
+    """What running workers see waiting and do not take; our own queue is served by all of them."""
+    told = []
+    for queue_name in dict.fromkeys((*visit.queue_names, OWN_QUEUE)):
+        for seen in await (await visit.queue(queue_name)).unhandled():
+            waits = _span(time.time() - seen.jobs.since_ms / 1000)
+            told.append(f"{seen.jobs.name} ({seen.jobs.waiting}, {waits}, {seen.jobs.reason or queue_name})")
+    if not told:
+        return ok(tr("no worker reports any"))
+    shown = "; ".join(told[:_MOST_TOLD])
+    return warning(
+        "JOBS_UNHANDLED",
+        tr("Jobs wait that no running worker takes: {shown}.", shown=shown),
+        tr(
+            "Run a worker that has handlers for them, or mend what is missing here. Another fleet's names are left "
+            "out with --only or --except; OXCART_UNKNOWN_JOBS=fail makes jobs without a handler dead letters."
+        ),
+        evidence="; ".join(told),
     )
 
 
@@ -291,7 +314,15 @@ CHECKS: tuple[Check[Visit], ...] = (
         GROUP,
         "each waiting job has a handler",
         handlers,
-        "A job without a handler comes back every minute, and is never done.",
+        "A job without a handler waits for another worker, or for ever.",
+        ("layout",),
+    ),
+    Check(
+        "unhandled",
+        GROUP,
+        "workers take every name that waits",
+        unhandled,
+        "What all workers leave waits for ever; running ones say what they leave, and why.",
         ("layout",),
     ),
     Check(
