@@ -40,6 +40,23 @@ SETTINGS = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes each")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Left out, not skipped: they are for a change of the worker's heart, and for before a release."""
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "takes_seconds: waits for real time, so runs half as often (support/matrix.py)")
+    config.addinivalue_line("markers", "slow: takes a minute or so; left out unless it is asked for: --slow")
+
+
 @pytest.fixture(autouse=True)
 def cleared_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.upper().startswith(SETTINGS)]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from support.proxy import FaultProxy
@@ -166,6 +167,17 @@ async def test_a_late_command_is_executed_after_its_client_has_gone(
     await wait_until(lambda: valkey.run("GET", "key") == b"1", describe="the command was executed")
     assert time.monotonic() - begun_at >= 0.3
     await wait_until(lambda: proxy.connections_open == 0, describe="the connection is closed")
+
+
+async def test_only_commands_that_match_are_refused(proxy: FaultProxy, client: Redis, valkey: Valkey) -> None:
+    proxy.refusal, proxy.refused = b"-OOM no", b"INCR"
+
+    with pytest.raises(ResponseError, match="no"):
+        await asyncio.to_thread(client.incr, "key")
+    assert await asyncio.to_thread(client.get, "key") is None
+
+    proxy.refusal = None
+    assert await asyncio.to_thread(client.incr, "key") == 1
 
 
 def test_it_starts_and_stops_without_a_client() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from support.afterwards import nothing_left_over
 from support.effects import Effects
+from support.matrix import combinations_for as pytest_asyncio_loop_factories
 from support.proxy import FaultProxy
 from support.server import PrivateServer
 from support.store import Store
 
 from oxcart import Oxcart, Queue
+
+__all__ = ["nothing_left_over", "pytest_asyncio_loop_factories"]
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ async def test_a_claim_that_is_executed_late_is_adopted_at_a_renewal(
     store.assert_ended_once(ids)
 
 
+@pytest.mark.takes_seconds
 async def test_a_claim_that_is_executed_after_a_long_outage_is_adopted(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:

@@ -80,6 +80,7 @@ async def test_scripts_may_be_forgotten_at_any_time(
     store.assert_ended_once(ids)
 
 
+@pytest.mark.takes_seconds
 async def test_half_open_connections_are_given_up_and_work_resumes(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:
@@ -103,6 +104,7 @@ async def test_half_open_connections_are_given_up_and_work_resumes(
     store.assert_ended_once([held.id, added.id])
 
 
+@pytest.mark.takes_seconds
 async def test_a_success_is_delivered_after_two_outages_that_outlast_its_lock(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:
@@ -186,6 +188,7 @@ async def test_an_outage_stops_claiming_before_the_outbox_grows(
     store.assert_ended_once(ids)
 
 
+@pytest.mark.takes_seconds
 async def test_a_password_may_be_changed_behind_a_running_worker(
     app: Oxcart, effects: Effects, fresh_server: PrivateServer, queue: Queue, store: Store, tmp_path: Path
 ) -> None:

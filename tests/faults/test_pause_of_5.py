@@ -90,6 +90,7 @@ async def test_retries_and_due_jobs_wait_where_the_resume_finds_them(
     store.assert_ended_once([retry.id], attempts=2)
 
 
+@pytest.mark.takes_seconds
 async def test_jobs_of_a_vanished_worker_wait_where_the_resume_finds_them(
     app: Oxcart,
     effects: Effects,

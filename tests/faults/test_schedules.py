@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+import pytest
 from support.server import PrivateServer
 from support.store import Store
 
@@ -35,6 +36,7 @@ async def test_a_schedule_comes_back_after_the_store_came_back_empty(
     assert len(set(runs)) == len(runs)
 
 
+@pytest.mark.takes_seconds
 async def test_a_schedule_that_was_refused_is_created_when_the_server_takes_it(
     fresh_server: PrivateServer, queue_name: str, store: Store
 ) -> None:

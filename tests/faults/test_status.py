@@ -72,6 +72,7 @@ async def test_a_closed_connection_shows_at_once(
         await wait_until(lambda: watched.status.healthy, describe="the worker is well again", timeout=5)
 
 
+@pytest.mark.takes_seconds
 async def test_a_server_that_stops_answering_shows_also_when_idle(
     app: Oxcart, fresh_server: PrivateServer, queue: Queue, store: Store
 ) -> None:
@@ -87,6 +88,7 @@ async def test_a_server_that_stops_answering_shows_also_when_idle(
         await wait_until(lambda: store.ended([added.id]), describe="a job has ended", timeout=5)
 
 
+@pytest.mark.takes_seconds
 async def test_no_secret_is_in_anything_the_worker_tells(
     app: Oxcart, effects: Effects, fresh_server: PrivateServer, proxy: FaultProxy, proxied_url: str, queue: Queue
 ) -> None:
@@ -109,6 +111,7 @@ async def test_no_secret_is_in_anything_the_worker_tells(
         assert secret not in told
 
 
+@pytest.mark.takes_seconds
 async def test_a_quota_that_is_used_up_is_named_and_asked_for_seldom(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue
 ) -> None:

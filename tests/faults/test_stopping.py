@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 from support.effects import Effects
+from support.matrix import shares_beside
 from support.proxy import FaultProxy
 from support.store import Store
 from support.watched import watched_worker
@@ -14,12 +16,13 @@ from support.watched import watched_worker
 from oxcart import Oxcart, Queue
 from oxcart.connection.link import Server
 from oxcart.connection.target import parse_redis_url
-from oxcart.settings import QueueShare, WorkerSettings
+from oxcart.settings import WorkerSettings
 from oxcart.telemetry.events import JobAdopted, WorkerStopped
 from oxcart.testing import wait_until
 from oxcart.worker.runtime import Worker
 
 
+@pytest.mark.takes_seconds
 async def test_claims_that_are_on_their_way_when_the_worker_stops_go_back(
     app: Oxcart, effects: Effects, proxy: FaultProxy, proxied_url: str, queue: Queue, store: Store
 ) -> None:
@@ -48,6 +51,7 @@ async def test_a_claim_without_verdicts_is_waited_for(
         proxy.delay_ms = 100
         added = await queue.add("quick")
         await wait_until(lambda: store.ids("active") == [added.id], describe="its claim is on its way back")
+        await watched.worker.stop()
 
     assert store.ids("wait") == [added.id]
     assert store.places(added.id) == ["wait"]
@@ -73,9 +77,11 @@ async def test_a_stop_while_the_server_is_away_ends_in_time(
 
 
 @pytest.fixture
-async def idle_worker(app: Oxcart, proxied_url: str, queue_name: str) -> Worker:
-    settings = WorkerSettings(queues=(QueueShare(queue_name, None),), shutdown_grace_seconds=0.0)
-    return Worker(Server(parse_redis_url(proxied_url)), app.handlers, settings, lambda _: None, version="test")
+async def idle_worker(app: Oxcart, proxied_url: str, queue_name: str) -> AsyncIterator[Worker]:
+    settings = WorkerSettings(queues=shares_beside(queue_name), shutdown_grace_seconds=0.0)
+    server = Server(parse_redis_url(proxied_url))
+    yield Worker(server, app.handlers, settings, lambda _: None, version="test")
+    await server.close()
 
 
 async def test_a_worker_may_be_stopped_before_it_was_started(idle_worker: Worker) -> None:

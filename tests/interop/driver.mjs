@@ -109,6 +109,13 @@ const behaviours = {
   },
 };
 
+// A worker with `names` gives back what is called otherwise, as an application would that shares its queue.
+const handlerFor = (names) => async (job, token) => {
+  if (!names || names.includes(job.name)) return handle(job, token);
+  await job.moveToWait(token);
+  throw new bullmq.WaitingError();
+};
+
 async function handle(job, token) {
   const behave = behaviours[job.data?.do ?? 'ok'];
   if (!behave) throw new Error(`The driver knows no behaviour "${job.data.do}".`);
@@ -169,8 +176,8 @@ const commands = {
     await producer.close();
     return seen;
   },
-  startWorker: async ({ worker, queue, options }) => {
-    const made = new bullmq.Worker(queue, handle, { connection, ...options });
+  startWorker: async ({ worker, queue, options, names }) => {
+    const made = new bullmq.Worker(queue, handlerFor(names), { connection, ...options });
     made.on('error', remember(`worker ${worker}`));
     workers.set(worker, made);
     await made.waitUntilReady();

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,14 +36,16 @@ class Member(Protocol):
 
 
 class NodeMember:
-    def __init__(self, server: PrivateServer, queue: str, major: str) -> None:
-        self._server, self._queue, self._major = server, queue, major
+    def __init__(self, server: PrivateServer, queue: str, major: str, names: Sequence[str] | None = None) -> None:
+        self._server, self._queue, self._major, self._names = server, queue, major, names
         self._driver: NodeDriver | None = None
 
     async def start(self) -> None:
         self._driver = NodeDriver(node_binary(), installed(self._major), self._major)
         self._driver.connect(self._server.host, self._server.port, self._server.password)
-        await self._driver.queue(self._queue).start_worker(concurrency=5, name=f"node{self._major}", **QUICK_RECOVERY)
+        await self._driver.queue(self._queue).start_worker(
+            concurrency=5, name=f"node{self._major}", names=self._names, **QUICK_RECOVERY
+        )
 
     def kill(self) -> None:
         assert self._driver is not None
@@ -94,6 +96,7 @@ class PythonMember:
 
 
 def oxcart_member(server: PrivateServer, queue: str, **settings: Any) -> PythonMember:
+    """`settings` of the worker; and `names`, if it is to handle others than "job" and "child"."""
     return PythonMember("worker_process", [server.url, queue], {"concurrency": 5, **OURS, **settings})
 
 

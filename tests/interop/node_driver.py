@@ -190,9 +190,12 @@ class NodeQueue:
         events: list[dict[str, Any]] = await self.node.call("events", queue=self.name)
         return events
 
-    async def start_worker(self, worker: str = "worker", **options: Any) -> None:
-        """Start a Node worker for this queue, known as `worker` to stop_worker; options are those of Node's Worker."""
-        await self.node.call("startWorker", worker=worker, queue=self.name, options=options)
+    async def start_worker(self, worker: str = "worker", *, names: Sequence[str] | None = None, **options: Any) -> None:
+        """Start a Node worker for this queue, known as `worker` to stop_worker; options are those of Node's Worker.
+
+        With `names` (BullMQ 6 only) it gives back jobs of any other name.
+        """
+        await self.node.call("startWorker", worker=worker, queue=self.name, names=names, options=options)
 
     async def stop_worker(self, worker: str = "worker", *, force: bool = False) -> None:
         await self.node.call("stopWorker", worker=worker, force=force)

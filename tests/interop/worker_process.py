@@ -18,7 +18,9 @@ from .behaviours import behaving_app
 async def main(url: str, queue: str, settings: str) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    async with running_worker(behaving_app(), url=url, queue=queue, **json.loads(settings)):
+    chosen = json.loads(settings)
+    app = behaving_app(*chosen.pop("names", ()))
+    async with running_worker(app, url=url, queue=queue, **chosen):
         print("ready", flush=True)
         await stopping.wait()
 

@@ -11,6 +11,7 @@
     proxy.lose_replies(b"marker")       forward the command, swallow its reply once the server has sent it, then cut
     proxy.execute_late(b"marker", 2)    cut the client now, forward the command 2 s later
     proxy.refusal = b"-ERR no"          every command is answered with this line and not forwarded; None: no more
+    proxy.refused = b"marker"           only those that match are; None: all
     proxy.commands                      how often each command passed, by its name in upper case
 
 A match is bytes that occur in a command as it is on the wire, or a function of those bytes. TLS and anything else that
@@ -34,6 +35,10 @@ Match = bytes | Callable[[bytes], bool]
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
+def matches(match: Match, command: bytes) -> bool:
+    return match in command if isinstance(match, bytes) else match(command)
+
+
 class _Fault:
     """One armed fault; `times` commands will meet it."""
 
@@ -44,8 +49,7 @@ class _Fault:
         self.then = then
 
     def takes(self, command: bytes) -> bool:
-        hit = self.match in command if isinstance(self.match, bytes) else self.match(command)
-        if not hit or self.times == 0:
+        if not matches(self.match, command) or self.times == 0:
             return False
         self.times -= 1
         return True
@@ -58,6 +62,7 @@ class FaultProxy:
         self.delay_ms = 0.0
         self.blackhole = False
         self.refusal: bytes | None = None
+        self.refused: Match | None = None
         self.commands: Counter[str] = Counter()
         self.connections_accepted = 0
         self.bytes_to_server = 0
@@ -122,6 +127,9 @@ class FaultProxy:
     def execute_late(self, match: Match, seconds: float, times: int = 1) -> None:
         """The next `times` commands that match reach the server `seconds` later; their clients are cut at once."""
         self.faults.append(_Fault(match, times, seconds, "cut"))
+
+    def refuses(self, command: bytes) -> bool:
+        return self.refusal is not None and (self.refused is None or matches(self.refused, command))
 
     async def _let_flow(self, *, flows: bool) -> None:
         self.flowing.set() if flows else self.flowing.clear()
@@ -267,8 +275,8 @@ class _Pair:
             passed: list[bytes] = []
             for command in commands:
                 self.proxy.commands[command_name(command)] += 1
-                if self.proxy.refusal is not None:
-                    self.client[1].write(self.proxy.refusal + b"\r\n")
+                if self.proxy.refuses(command):
+                    self.client[1].write((self.proxy.refusal or b"") + b"\r\n")
                     continue
                 fault = next((fault for fault in self.proxy.faults if fault.takes(command)), None)
                 if fault is not None:

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.watched import running_worker
 
 from oxcart import Job, Oxcart, Queue
 from oxcart.protocol.keys import QueueKeys
-from oxcart.testing import running_worker, wait_until
+from oxcart.testing import wait_until
 from oxcart.worker.board import OUTBOX_PER_SLOT, Board
 from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PER_SLOT, allowance
 from oxcart.worker.served_queue import ServedQueue
@@ -75,6 +76,7 @@ async def _completed(queue: Queue, number: int) -> bool:
     return (await queue.counts())["completed"] == number
 
 
+@pytest.mark.takes_seconds
 @pytest.mark.parametrize("limit", ["rate", "concurrency", "priority"])
 async def test_nothing_is_claimed_ahead_of_a_limit_or_a_priority(redis_url: str, queue_name: str, limit: str) -> None:
     app = Oxcart()

@@ -6,9 +6,10 @@ import asyncio
 import threading
 
 import pytest
+from support.watched import running_worker
 
 from oxcart import Discard, Job, JobFailed, Oxcart, Queue, Snooze, StateConflict
-from oxcart.testing import running_worker, wait_until
+from oxcart.testing import wait_until
 
 
 async def test_jobs_of_every_kind_are_run(redis_url: str, queue_name: str) -> None:

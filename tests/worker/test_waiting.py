@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from redis.asyncio import Redis
+from support.watched import running_worker
 
 from oxcart import Job, Oxcart, Queue
-from oxcart.testing import running_worker
 
 
 def echoing_app() -> Oxcart:
