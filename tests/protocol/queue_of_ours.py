@@ -26,13 +26,22 @@ class OurQueue:
         self.token = "worker:1"
 
     def add(
-        self, job_id: str, *, name: str = "job", data: str = "{}", opts: str | bytes = "{}", priority: int = 0
+        self,
+        job_id: str,
+        *,
+        name: str = "job",
+        data: str = "{}",
+        opts: str | bytes = "{}",
+        priority: int = 0,
+        lifo: bool = False,
     ) -> None:
         keys, server = self.keys, self.server
         facts = {"name": name, "data": data, "opts": opts, "timestamp": self.now_ms, "delay": 0, "priority": priority}
         server.hset(keys.job(job_id), mapping=facts)
         if priority:
             server.zadd(keys.prioritized, {job_id: (priority << 32) + server.incr(keys.pc)})
+        elif lifo:
+            server.rpush(keys.wait, job_id)
         else:
             server.lpush(keys.wait, job_id)
 

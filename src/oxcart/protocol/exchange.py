@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, NewType, cast
 
 from oxcart.protocol.codec import pack
 from oxcart.protocol.keys import QueueKeys
@@ -11,14 +13,28 @@ from oxcart.protocol.scripts import Command, eval_command, ours
 
 MAX_ITEMS = 500  # verdicts or jobs in one exchange: keeps a script in the low milliseconds
 MAX_BYTES = 1 << 20  # of job data out, or of verdicts in: managed servers refuse requests above 10 MB
+MAX_LOOKS = 500  # foreign jobs looked at by one exchange: about a millisecond
 MAX_PROMOTIONS = 100  # delayed jobs made claimable by one exchange
 
 WRITTEN, REPEATED = 0, 1
 MAXED, PAUSED = 1, 2  # why a queue gives no jobs
 NO_SUCH_JOB, NOT_THERE, PENDING_CHILDREN, CLAIMED_BY_ANOTHER, FAILED_CHILDREN = -1, -3, -4, -6, -9
 
+Cursor = NewType("Cursor", bytes)
+"""What an exchange learned of jobs of other names, for the next one of the same queue and names to go on behind."""
+
+START = Cursor(b"")
+
 Policy = tuple[int, float, int]  # how many (-1 all, 0 none), not older than seconds (-1 any age), how many to remove
 KEEP_ALL = (-1, -1, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class NameFilter:
+    """Claim jobs of these names only; with `excludes`, of all names but these."""
+
+    names: frozenset[str]
+    excludes: bool = False
 
 
 class ItemHead(NamedTuple):
@@ -69,10 +85,22 @@ class ClaimedRun(NamedTuple):
         return cast("Sequence[bytes]", self.jobs[::_VALUES_PER_JOB])
 
 
+class Foreign(NamedTuple):
+    """Jobs of one name that an exchange passed over. `since_ms` is the timestamp of the oldest of them."""
+
+    name: bytes
+    count: int
+    since_ms: int
+
+
 class Reply(NamedTuple):
     """What an exchange answered. `statuses` are in the order of the items, and none at all if all are WRITTEN; bytes
     instead of an int is an error text. `active` is how long that list is now, with everybody's jobs. `plenty`: the
     claim filled its room, or stopped at the byte limit with more behind it.
+
+    With a NameFilter: `more` if not everything was looked at, so ask again at once; `foreign` is what was passed over
+    in this look, of at most 20 names; `cursor` is for the next exchange, START if nothing foreign is known, else
+    `last_event_id` is the entry of `events` from which XREAD misses nothing that was not looked at.
     """
 
     statuses: list[int | bytes]
@@ -85,6 +113,10 @@ class Reply(NamedTuple):
     now_ms: int
     active: int
     plenty: int
+    more: int
+    foreign: list[Foreign]
+    cursor: Cursor
+    last_event_id: bytes
 
     @property
     def claimed(self) -> int:
@@ -92,8 +124,15 @@ class Reply(NamedTuple):
 
 
 def read_reply(answer: Sequence[Any]) -> Reply:
-    statuses, runs, *others = answer
-    return Reply(statuses, [ClaimedRun(*run) for run in runs], *others)
+    statuses, runs, *others, foreign, cursor, last_event_id = answer
+    claimed = [ClaimedRun(*run) for run in runs]
+    return Reply(statuses, claimed, *others, [Foreign(*seen) for seen in foreign], cursor, last_event_id)
+
+
+@lru_cache(maxsize=64)
+def _packed_names(names: NameFilter) -> bytes:
+    """In an order that is always the same; a lone surrogate matches no job, as everywhere."""
+    return pack([int(names.excludes), *sorted(name.encode("utf-8", "surrogatepass") for name in names.names)])
 
 
 def _in_runs(items: Sequence[Item]) -> list[tuple[Any, ...]]:
@@ -120,10 +159,17 @@ def exchange_command(
     policies: Sequence[Policy] = (),
     worker_name: str = "",
     allow_plain: bool = True,
+    names: NameFilter | None = None,
+    cursor: Cursor = START,
+    looks: int = MAX_LOOKS,
 ) -> Command:
     """The command of one exchange. `token` locks what it claims; `policies` are numbered from 1 by the items.
 
     `now_ms` 0 is the server's own time, for a command that it executes some time later.
+
+    With `names` only jobs of such names are claimed; the others stay where they are, untouched. `cursor` is that of the
+    last answer of this queue for the same names (one for other names does no harm); `looks` bounds how many foreign
+    jobs are looked at.
 
     `free` (default: all of `room`) are claimed whatever the queue is like; more only without limits and priorities.
     """
@@ -138,6 +184,7 @@ def exchange_command(
         int(allow_plain),
         worker_name,
         room if free is None else free,
+        looks,
     )
     return eval_command(
         ours("exchange"),
@@ -161,5 +208,6 @@ def exchange_command(
             pack(head),
             pack(_in_runs(items)),
             pack(policies),
+            *(() if names is None else (_packed_names(names), cursor)),
         ),
     )

@@ -9,7 +9,7 @@
   KEYS   1 wait  2 active  3 prioritized  4 events  5 stalled  6 limiter  7 delayed  8 paused  9 meta  10 pc
          11 marker  12 completed  13 failed  14 waiting-children
   ARGV   1 msgpack {prefix, now ms (0: the server's own time), claim token, lock ms, room, byte limit,
-                    promotion limit, plain allowed 0/1, worker name or '', free}
+                    promotion limit, plain allowed 0/1, worker name or '', free, how many foreign jobs to look at}
          2 msgpack [run …]       consecutive verdicts that differ in id and a only:
                                  {token, ats, processedOn, atm, fields, kind, policy index, b, c, [id, a, id, a …]}
              fields how many fields the job's hash had when it was claimed, if it was bare then; else 0
@@ -23,8 +23,10 @@
              d with '1', w, b and l leave the attempts as they are; each adds 1 ms to `processedOn`, so that a renewal
              or a repetition that comes later knows that the claim is over
          3 msgpack [policy …]    policy: {count, age seconds or -1, limit}; count -1 keeps all, 0 keeps none
+         4 msgpack {excludes 0/1, name …}  claim jobs of these names only, or of all but these; not given: of all names
+         5 the cursor of the last answer, for the same names; '' looks from the beginning
   Reply  {statuses, jobs, notes, next delayed ms or 0, rate limit ms or 0, blocked, claimable left 0/1, now ms,
-          how long `active` is now, plenty}
+          how long `active` is now, plenty, more, foreign, cursor, last event}
          blocked  0 no   1 maxed   2 paused
          statuses in the order of the verdicts; none at all if all of them are 0
          status   0 written   1 had been written before   -1 no such job   -3 not there to be finished
@@ -35,13 +37,20 @@
                   fields  for the verdict, as above
                   opts    without the values of jobId and tm, which are each job's own, if the list is []
          note     {id, text}     a queue entry without a readable job: taken out
+         more     1 if jobs of other names were before what is ours, so many that not all were looked at: ask again at once
+         foreign  {name, how many, timestamp ms of the oldest} of what was passed over now, at most 20 names
+         cursor   for the next exchange; '' if nothing foreign is known; as it was given, without room
+         last event  id of an entry of `events`, if something foreign is known, else '': whatever is added, or put back, and
+                  was not looked at has a later one
+         left     with names: 1 only if something that was not looked at is there
          plenty   1 if the claim filled its room, or stopped at the byte limit with more behind it; else 0
   Source: BullMQ moveToFinished-14, moveToActive-11 (the scripts that this one stands for).
 ]]
 local call, pcall_redis = redis.call, redis.pcall
 local head = cmsgpack.unpack(ARGV[1])
 local prefix, now, claim_token, lock_ms, room = head[1], head[2], head[3], head[4], head[5]
-local byte_limit, promotion_limit, plain_allowed, worker_name, free = head[6], head[7], head[8] == 1, head[9], head[10]
+local byte_limit, promotion_limit, plain_allowed, worker_name = head[6], head[7], head[8] == 1, head[9]
+local free, look_limit = head[10], head[11]
 if now == 0 then
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -77,7 +86,18 @@ local claimed = 0                           -- how many jobs
 local blocked, limit_ms, next_due = false, 0, 0
 local running                               -- how long `active` is; nil while that is not known
 local is_plenty = false
+local names, excludes = nil, false          -- which names are ours: all, if nil
+local more, foreign, cursor, last_event = 0, {}, ARGV[5] or '', ''
+local known, looked_at_all = nil, false     -- includes/exchange_names.lua
+local new_pass, write_cursor                -- includes/exchange_cursor.lua
 if room > 0 then
+  if ARGV[4] then
+    --- @include "exchange_cursor"
+    local given_names = cmsgpack.unpack(ARGV[4])
+    names, excludes = {}, given_names[1] == 1
+    for i = 2, #given_names do names[given_names[i]] = true end
+    known = read_cursor()
+  end
   local function claim_jobs()
     --- @include "exchange_claims"
   end
@@ -89,14 +109,15 @@ if not running then
   if type(running) == 'table' then running = 0 end -- a key of the wrong type: no job of ours is there
 end
 
--- Who claims less than there is wakes the next one.
+-- Who claims less than there is wakes the next one; and so does who leaves what is foreign.
 local left = 0
-if (claimed > 0 or #given > 0) and limit_ms == 0 and not (paused or (concurrency and running >= concurrency))
+if (claimed > 0 or #given > 0 or known) and limit_ms == 0 and not (paused or (concurrency and running >= concurrency))
   and call('EXISTS', wait, prioritized) > 0 then
-  left = 1
+  left = looked_at_all and 0 or 1
   call('ZADD', KEYS[11], '0', '0')
 end
+if known then write_cursor() end
 
 if paused then gather(wait, KEYS[8], KEYS[8]) end
 return { statuses, runs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left, now,
-  running, is_plenty and 1 or 0 }
+  running, is_plenty and 1 or 0, more, foreign, cursor, last_event }

@@ -69,8 +69,24 @@ local function hand_out(id, data, timestamp, name, opts, ats, atm, priority, fie
   claimed = claimed + 1
 end
 
+local function is_foreign(name)
+  return (names[name] or false) == excludes
+end
+
+local seen_at, seen = {}, 0                 -- name -> its place in `foreign`
+local function note_foreign(name, timestamp)
+  local at, since = seen_at[name], tonumber(timestamp) or 0
+  if at then
+    local entry = foreign[at]
+    entry[2], entry[3] = entry[2] + 1, math.min(entry[3], since)
+  elseif seen < 20 then
+    seen = seen + 1
+    seen_at[name], foreign[seen] = seen, { name, 1, since }
+  end
+end
+
 local bytes = 0
--- 'claimed', 'dropped' (nothing there to run), or 'stop' (no more in this exchange).
+-- 'claimed', 'foreign', 'dropped' (nothing there to run), or 'stop' (no more in this exchange).
 local function claim(id)
   local job = prefix .. id
   local facts = pcall_redis('HGETALL', job) -- in one scan; to look for the fields that a job may have takes one for each
@@ -103,6 +119,10 @@ local function claim(id)
   if not name then
     notes[#notes + 1] = { id, #facts == 0 and 'its hash is missing' or 'its hash has no name' }
     return 'dropped'
+  end
+  if names and is_foreign(name) then
+    note_foreign(name, timestamp)
+    return 'foreign'
   end
   local size = data and #data or 0
   if claimed > 0 and bytes + size > byte_limit then
@@ -215,7 +235,14 @@ if not is_plain then
 end
 if limit_ms == 0 and not blocked then
   if concurrency then room = math.min(room, concurrency - running) end
-  claim_waiting()
-  if not is_plain then claim_prioritized() end
+  if names then
+    local function claim_by_name()
+      --- @include "exchange_names"
+    end
+    claim_by_name()
+  else
+    claim_waiting()
+    if not is_plain then claim_prioritized() end
+  end
 end
 if claimed > 0 and claimed == asked_for then is_plenty = true end
