@@ -6,12 +6,14 @@ import asyncio
 import platform
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oxcart.app import Oxcart
 from oxcart.errors import Discard, SettingsError, Snooze
+from oxcart.handlers import describe
 from oxcart.job import Job
 
 if TYPE_CHECKING:
@@ -34,14 +36,17 @@ CRM_JOBS: Mapping[str, str] = {
 """Job name -> function of oxcart.kommo.jobs."""
 
 
-RETURN_SECONDS = 60.0  # as a job waits whose name nobody here handles
+AGAIN_SECONDS = 60.0  # for a job that was claimed before it was known that it cannot be done here
 
 
 class CrmSource(Protocol):
-    """Where a handler gets the CRM from. `returns_jobs`: what lacks settings here waits for another worker."""
+    """Where a handler gets the CRM from. `leaves_jobs`: what lacks settings here is left to another worker."""
 
     @property
-    def returns_jobs(self) -> bool: ...
+    def leaves_jobs(self) -> bool: ...
+
+    def why_not(self) -> str | None:
+        """What lacks here, as far as it is known without opening anything."""
 
     async def get(self) -> ServedCrm:
         """Raises SettingsError where there is no database for it."""
@@ -64,7 +69,8 @@ def built_in_app(crm: CrmSource | None = None) -> Oxcart:
         }
 
     for name, function in CRM_JOBS.items():
-        app.job(name, attempts=3, backoff="exponential:5s")(_crm_handler(function, crm))
+        spec = describe(name, _crm_handler(function, crm), attempts=3, backoff="exponential:5s")
+        app.handlers.add(replace(spec, why_not=crm.why_not) if crm is not None else spec)
     return app
 
 
@@ -77,10 +83,10 @@ def _crm_handler(function: str, crm: CrmSource | None) -> Callable[[Job[Any]], C
         try:
             found = await crm.get()
         except SettingsError as error:
-            if not crm.returns_jobs:
+            if not crm.leaves_jobs:
                 raise
             await job.log(f"{job.name} needs the CRM, which is not set up here: {error}")
-            raise Snooze(RETURN_SECONDS) from error
+            raise Snooze(AGAIN_SECONDS) from error
         jobs = await asyncio.to_thread(import_module, "oxcart.kommo.jobs")
         return await getattr(jobs, function)(found, job)
 

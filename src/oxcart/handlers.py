@@ -80,7 +80,10 @@ def check_keep(what: str, value: KeepSetting | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HandlerSpec:
-    """One handler as it was declared. A job's own options win over these (attempts >= 1, backoff, keep, timeout)."""
+    """One handler as it was declared. A job's own options win over these (attempts >= 1, backoff, keep, timeout).
+
+    `why_not` says what lacks here for such jobs, now; None: nothing.
+    """
 
     name: str
     function: Handler
@@ -91,6 +94,7 @@ class HandlerSpec:
     timeout_seconds: float | None = None
     keep_completed: KeepSetting | None = None
     keep_failed: KeepSetting | None = None
+    why_not: Callable[[], str | None] | None = None
 
 
 class Handlers:
@@ -109,6 +113,17 @@ class Handlers:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._by_name))
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """The names whose jobs cannot be done here now, and what lacks; it may change while the worker runs."""
+        asked = ((spec.name, spec.why_not()) for spec in self if spec.why_not is not None)
+        return {name: why for name, why in asked if why is not None}
+
+    @property
+    def available(self) -> frozenset[str]:
+        """The names whose jobs can be done here now."""
+        return frozenset(self._by_name) - self.unavailable.keys()
 
     def get(self, name: str) -> HandlerSpec | None:
         return self._by_name.get(name)

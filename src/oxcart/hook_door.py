@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from oxcart.connection.server import Server
 from oxcart.errors import SettingsError
 from oxcart.kommo.schedules import wake_for_hooks
-from oxcart.kommo.store.database_url import FILE_NAME
+from oxcart.kommo.store.database_url import FILE_NAME, database_of
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import Settings
@@ -83,10 +83,9 @@ class HookDoor:
         async with self._opening:
             if self._inbox is None:
                 inbox = await asyncio.to_thread(import_module, "oxcart.kommo.webhooks.inbox")
-                opening = import_module("oxcart.kommo.store.opening")
                 crypto = import_module("oxcart.kommo.crypto")
                 keyring = crypto.Keyring(self._settings.encryption_key, self._settings.old_encryption_keys)
-                made = inbox.HookInbox(opening.database_of(self._settings), keyring, self._on_stored, self._emit)
+                made = inbox.HookInbox(database_of(self._settings), keyring, self._on_stored, self._emit)
                 self._inbox = await self._stack.enter_async_context(made)
             assert self._inbox is not None
             return self._inbox

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -22,9 +22,10 @@ from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
 from oxcart.crm_side import CrmSide
 from oxcart.errors import OxcartError, SettingsError
+from oxcart.names import unhandled_names
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
-from oxcart.settings import Settings, inspect
+from oxcart.settings import Settings, WorkerSettings, inspect
 from oxcart.telemetry.bus import Bus, Emit
 from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, WarningRaised
 from oxcart.worker.runtime import Worker
@@ -111,13 +112,17 @@ class Service:
         worker_settings = settings.worker
         if worker_settings.unknown_jobs is None:
             is_embedded = planned.report.target is None
-            worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "return")
-        returns_jobs = worker_settings.unknown_jobs == "return"
-        self.crm = CrmSide(settings, self.server, self.bus.emit, returns_jobs=returns_jobs)
+            worker_settings = replace(worker_settings, unknown_jobs="fail" if is_embedded else "leave")
+        leaves_jobs = worker_settings.unknown_jobs == "leave"
+        self.crm = CrmSide(settings, self.server, self.bus.emit, leaves_jobs=leaves_jobs)
         stack.push_async_callback(self.crm.close)
+        handlers = with_built_ins(self.app, self.crm).handlers
+        if process in (None, 1):
+            for warning in misnamed(worker_settings, handlers.names):
+                self.bus.emit(WarningRaised("JOB_NAMES", warning))
         self.worker = Worker(
             self.server,
-            with_built_ins(self.app, self.crm).handlers,
+            handlers,
             worker_settings,
             self.bus.emit,
             version=version("oxcart"),
@@ -271,6 +276,14 @@ def with_built_ins(app: Oxcart | None, crm: CrmSource | None = None) -> Oxcart:
         served.include(app)
     served.include(built_in_app(crm))
     return served
+
+
+def misnamed(settings: WorkerSettings, handled: tuple[str, ...]) -> Iterator[str]:
+    """A sentence for each name of OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS that means nothing to this app."""
+    for variable, named in (("OXCART_ONLY_JOBS", settings.only_jobs), ("OXCART_EXCEPT_JOBS", settings.except_jobs)):
+        for name, guess in unhandled_names(handled, named):
+            meant = f' Did you mean "{guess}"?' if guess else ""
+            yield f'{variable} names "{name}", which has no handler here.{meant} Known here: {", ".join(handled)}.'
 
 
 async def serve(

@@ -59,7 +59,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Nobody here has a handler for this name: the job goes back with a delay, nothing is used."""
+    """It could not begin here and now: the job goes back with a delay, nothing is used."""
 
     delay_ms: int
 

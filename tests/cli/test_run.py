@@ -267,3 +267,32 @@ async def test_reload_ends_where_only_the_command_can_be_mended(oxcart: Oxcart) 
 
     assert done.code == 64
     assert "jobs:app" in done.err
+
+
+# ------------------------------------------------------------------------------------------------ names
+async def test_names_of_only_and_except_that_the_app_does_not_have_are_told_with_a_guess(oxcart: Oxcart) -> None:
+    write(oxcart, "jobs.py", APP)
+
+    async with worker(oxcart, "jobs:app", "--only", "gret,slow", "--only", "test-job") as running:
+        (told,) = [line["message"] for line in running.lines() if line["event"] == "worker.warning"]
+
+    assert told.startswith(
+        'OXCART_ONLY_JOBS names "gret", which has no handler here. Did you mean "greet"? Known here: '
+    )
+    assert "slow" in told
+
+
+async def test_except_on_the_command_line_replaces_only_of_the_environment(oxcart: Oxcart) -> None:
+    write(oxcart, "jobs.py", APP)
+
+    async with worker(oxcart, "jobs:app", "--except", "sloww", OXCART_ONLY_JOBS="greet") as running:
+        (told,) = [line["message"] for line in running.lines() if line["event"] == "worker.warning"]
+
+    assert told.startswith('OXCART_EXCEPT_JOBS names "sloww"')
+
+
+async def test_only_and_except_together_are_refused(oxcart: Oxcart) -> None:
+    done = await oxcart("run", "--only", "a", "--except", "b")
+
+    assert done.code == 78
+    assert "--only and --except" in done.err

@@ -168,3 +168,13 @@ async def test_env_shows_the_number(oxcart: Oxcart) -> None:
     done = await oxcart("env", "--json", OXCART_PROCESSES="3")
 
     assert done.json["settings"]["OXCART_PROCESSES"] == 3
+
+
+async def test_the_names_to_run_hold_for_each_process_and_a_wrong_one_is_told_once(oxcart: Oxcart) -> None:
+    async with processes(oxcart, "--only", "who,hourli") as running:
+        told = [line for line in running.lines() if line["event"] == "worker.warning"]
+
+    assert [(line["process"], line["message"].split(".")[0]) for line in told] == (
+        [(1, 'OXCART_ONLY_JOBS names "hourli", which has no handler here')]
+    )
+    assert 'Did you mean "hourly"?' in told[0]["message"]

@@ -12,6 +12,10 @@ from support.server import PrivateServer
 
 from oxcart import Queue
 from oxcart.checks import State
+from oxcart.connection.server import Server
+from oxcart.connection.target import parse_redis_url
+from oxcart.names import UnhandledJobs
+from oxcart.queue.unhandled import publish
 
 RAILWAY = {"RAILWAY_ENVIRONMENT_NAME": "production", "PORT": "3001", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "40"}
 
@@ -55,6 +59,25 @@ async def test_names_without_a_handler_are_listed(environ: dict[str, str], queue
     finding = (await examined(environ, only=["handlers"]))["handlers"].finding
 
     assert (finding.code, finding.evidence) == ("NO_HANDLER", "agent:run (2)")
+
+
+async def test_what_the_running_workers_cannot_do_is_a_warning(
+    environ: dict[str, str], queue: Queue, redis_url: str
+) -> None:
+    """The doctor was given no app, and the workers know their handlers."""
+    since_ms = round((time.time() - 600) * 1000)
+    seen = [
+        UnhandledJobs(queue.name, "agent:run", 40, since_ms),
+        UnhandledJobs(queue.name, "crm:x", 2, since_ms, "not possible here", "no DATABASE_URL"),
+    ]
+    server = Server(parse_redis_url(redis_url))
+    await publish(server.link("test"), queue.keys, seen, by="w1")
+    await server.close()
+
+    finding = (await examined(environ, only=["unhandled"]))["unhandled"].finding
+
+    assert (finding.code, finding.evidence) == ("UNHANDLED_JOBS", "agent:run (40), crm:x (2), for 10 min")
+    assert finding.summary.endswith("Not possible there: no DATABASE_URL.")
 
 
 async def test_an_active_job_without_a_lock_is_found(environ: dict[str, str], queue: Queue, redis: Redis) -> None:

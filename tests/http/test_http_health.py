@@ -9,6 +9,7 @@ import pytest
 from support.http_site import Running, serving
 
 from oxcart.errors import Failure, Kind
+from oxcart.names import MAX_NAMES, UnhandledJobs
 
 REFUSED = Failure(
     "TCP_REFUSED", Kind.TRANSIENT, True, "Nothing listens at fly-1.upstash.io:6379.", "Check the host and the port."
@@ -53,6 +54,7 @@ def test_a_healthy_worker_answers_200_with_exactly_these_fields() -> None:
                 "jobsProcessing": 3,
                 "state": "running",
                 "unknownJobs": ["agent:run"],
+                "unhandledJobs": [],
                 "refusedQueues": [],
             },
             "deadLetterQueue": {"available": True, "count": 2},
@@ -123,3 +125,60 @@ def test_an_unknown_job_name_that_is_no_utf8_spoils_nothing(worker: Running) -> 
     worker.change(unknown_jobs=("bad\ud800", "Имя"))
 
     assert worker.get("/health").content["worker"]["unknownJobs"] == ["bad\ud800", "Имя"]
+
+
+def unhandled(number: int) -> UnhandledJobs:
+    return UnhandledJobs("agent-jobs", f"name-{number}", 2, 1_764_547_200_000 + number)
+
+
+def test_jobs_that_wait_without_a_handler_are_named_and_the_worker_goes_on(worker: Running) -> None:
+    """The fetch works, so no probe may restart or hold back the worker; and yet nothing is green."""
+    lacking = UnhandledJobs("agent-jobs", "crm:x", 40, 1_764_547_200_000, "not possible here", "no DATABASE_URL")
+    worker.change(unhandled=(lacking,))
+
+    answer, ready = worker.get("/health"), worker.get("/health/ready")
+
+    assert (answer.status, answer.content["status"]) == (200, "degraded")
+    assert (ready.status, ready.content) == (200, {"status": "degraded"})
+    assert answer.content["redis"]["errorCode"] is None
+    assert answer.content["worker"]["unhandledJobs"] == [
+        {
+            "queue": "agent-jobs",
+            "name": "crm:x",
+            "waiting": 40,
+            "since": "2025-12-01T00:00:00.000Z",
+            "reason": "not possible here",
+            "detail": "no DATABASE_URL",
+        }
+    ]
+
+
+def test_names_that_others_chose_are_bounded(worker: Running) -> None:
+    worker.change(unhandled=tuple(map(unhandled, range(200))), unknown_jobs=tuple(map(str, range(200))))
+
+    told = worker.get("/health").content["worker"]
+
+    assert len(told["unhandledJobs"]) == len(told["unknownJobs"]) == MAX_NAMES + 1
+    assert told["unknownJobs"][-1] == "and 180 more"
+    assert told["unhandledJobs"][-1] == {
+        "queue": None,
+        "name": "and 180 more",
+        "waiting": 360,
+        "since": "2025-12-01T00:00:00.020Z",
+        "reason": None,
+        "detail": None,
+    }
+
+
+def test_one_refused_queue_of_several_is_named_and_is_not_the_whole_worker_s_trouble(worker: Running) -> None:
+    worker.change(refused_queues={"bad": REFUSED})
+
+    answer = worker.get("/health")
+
+    assert (answer.status, answer.content["status"]) == (200, "degraded")
+    assert answer.content["redis"]["error"] == f'Redis refuses to work on queue "bad": {REFUSED.summary}'
+    assert answer.content["redis"]["errorCode"] == REFUSED.code
+    assert answer.content["redis"]["advice"] == REFUSED.advice
+    assert answer.content["worker"]["refusedQueues"] == [
+        {"queue": "bad", "error": REFUSED.summary, "errorCode": REFUSED.code, "advice": REFUSED.advice}
+    ]

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.http_site import Running, serving
 
 from oxcart.errors import Failure, Kind
+from oxcart.names import MAX_NAMES, UnhandledJobs
 from oxcart.telemetry import events
 from oxcart.telemetry.events import FinishedJob, JobsFinished
 
@@ -21,6 +22,8 @@ PROMETHEUS = (
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+
+FAILURE = Failure("TCP_RESET", Kind.TRANSIENT, True, "The server closed the connection.", "Wait.")
 
 
 def finish(worker: Running) -> None:
@@ -80,7 +83,12 @@ def test_json_has_exactly_these_fields(worker: Running) -> None:
             },
         },
         "redis": {"connected": True, "lastError": None, "reconnectAttempts": 4},
-        "worker": {"uptime": 61.235, "concurrency": 25, "queueName": "agent-jobs,oxcart"},
+        "worker": {
+            "uptime": 61.235,
+            "concurrency": 25,
+            "queueName": "agent-jobs,oxcart",
+            "unhandledJobs": [],
+        },
         "performance": {"avgProcessingTime": 1020.0, "maxProcessingTime": 3000.0, "minProcessingTime": 20.0},
     }
 
@@ -94,9 +102,8 @@ def test_before_the_first_job_the_durations_are_zero(worker: Running) -> None:
 
 
 def test_last_error_is_the_summary_while_redis_is_away_and_null_again_after(worker: Running) -> None:
-    gone = Failure("TCP_RESET", Kind.TRANSIENT, True, "The server closed the connection.", "Wait.")
-    worker.change_redis(connected=False, failure=gone)
-    assert worker.get("/metrics").content["redis"]["lastError"] == gone.summary
+    worker.change_redis(connected=False, failure=FAILURE)
+    assert worker.get("/metrics").content["redis"]["lastError"] == FAILURE.summary
 
     worker.change_redis(connected=True)
 
@@ -125,6 +132,20 @@ def test_the_text_has_the_promised_series(worker: Running) -> None:
     assert found["worker_dead_letters"] == 2
     for incident in ("abandoned", "adopted", "stalled", "unconfirmed", "interrupted", "returned", "rate_limited"):
         assert found[f"worker_jobs_{incident}_total"] == 0
+
+
+def test_jobs_without_a_handler_are_a_series_for_each_of_the_first_names(worker: Running) -> None:
+    """A series is for ever, and others choose the names."""
+    seen = tuple(UnhandledJobs("crm", f"name-{number}", 2, number) for number in range(100))
+    worker.change(unhandled=seen, refused_queues={"bad": FAILURE})
+
+    found = series(worker.get("/metrics/prometheus").body.decode())
+
+    shown = {key: value for key, value in found.items() if key.startswith("worker_unhandled_jobs")}
+    assert len(shown) == MAX_NAMES + 1
+    assert sum(shown.values()) == 200
+    assert found["worker_refused_queues"] == 1
+    assert len(worker.get("/metrics").content["worker"]["unhandledJobs"]) == MAX_NAMES + 1
 
 
 def test_the_histogram_counts_up_to_each_bound(worker: Running) -> None:

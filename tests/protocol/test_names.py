@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from oxcart.protocol.exchange import MAX_LOOKS, START, NameFilter, Reply
+from oxcart.names import NameFilter
+from oxcart.protocol.exchange import MAX_LOOKS, START, Reply
 
 from .queue_of_ours import OurQueue
 
@@ -55,10 +56,10 @@ def marker_is_there(queue: OurQueue) -> bool:
 
 @FILTERS
 def test_a_foreign_job_stays_as_it_is(queue: OurQueue, names: NameFilter) -> None:
-    for lists in ({}, {"priority": 3}):
-        queue.add(f"a{len(lists)}", **lists)
-        queue.add(f"f{len(lists)}", name="foreign", **lists)
-        queue.add(f"b{len(lists)}", **lists)
+    for n, priority in enumerate((0, 3)):
+        queue.add(f"a{n}", priority=priority)
+        queue.add(f"f{n}", name="foreign", priority=priority)
+        queue.add(f"b{n}", priority=priority)
     before = {job_id: queue.server.hgetall(queue.keys.job(job_id)) for job_id in ("f0", "f1")}
     looker = Looker(queue, names)
 
@@ -205,7 +206,7 @@ def test_a_cursor_stays_true_while_others_use_the_queue(queue: OurQueue, change:
     looker = Looker(queue)
     assert looker.look_until_done() == []
     assert len(looker.replies) == 3
-    assert sum(seen.count for reply in looker.replies for seen in reply.foreign) == 1200
+    assert sum(seen.number for reply in looker.replies for seen in reply.foreign) == 1200
 
     CHANGES[change](queue)
     queue.add("head", lifo=True)
@@ -253,7 +254,7 @@ def test_urgent_jobs_are_found_in_every_class(queue: OurQueue) -> None:
     queue.server.hset(queue.keys.job("b"), mapping={"name": "job", "priority": 2})
     queue.server.zadd(queue.keys.prioritized, {"b": 2 << 32})  # given back
     assert looker.look() == ["a", "b", "c", "d"]
-    assert sum(seen.count for seen in looker.last.foreign) == 0
+    assert sum(seen.number for seen in looker.last.foreign) == 0
     assert queue.server.zrange(queue.keys.prioritized, 0, -1, withscores=True) == before
 
 
@@ -280,10 +281,10 @@ def test_many_foreign_jobs_given_back_hide_nothing(queue: OurQueue) -> None:
 @pytest.mark.parametrize("kind", ["wait", "prioritized"])
 def test_a_claim_within_limits_passes_over_foreign_jobs(queue: OurQueue, kind: str) -> None:
     queue.server.hset(queue.keys.meta, mapping={"max": 2, "duration": 60_000})
-    options = {"priority": 1} if kind == "prioritized" else {}
+    priority = 1 if kind == "prioritized" else 0
     for n in range(4):
-        queue.add(f"f{n}", name="foreign", **options)
-        queue.add(f"j{n}", **options)
+        queue.add(f"f{n}", name="foreign", priority=priority)
+        queue.add(f"j{n}", priority=priority)
     looker = Looker(queue)
     assert looker.look() == ["j0", "j1"]
     assert looker.last.limit_ms > 0
@@ -310,4 +311,4 @@ def test_an_hour_later_everything_is_looked_at_once_more(queue: OurQueue) -> Non
     looker.look()
     queue.now_ms += 3_600_000
     looker.look()
-    assert [seen.count for seen in looker.last.foreign] == [3]
+    assert [seen.number for seen in looker.last.foreign] == [3]

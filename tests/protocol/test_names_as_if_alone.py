@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from support.server import PrivateServer
 
-from oxcart.protocol.exchange import START, NameFilter, Reply
+from oxcart.names import NameFilter
+from oxcart.protocol.exchange import START, Reply
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.renew import HeldLock
 

@@ -123,10 +123,17 @@ async def unschedule() -> bool:
         return await queue.remove_schedule("beat")
 
 
+def _database() -> Any:
+    from oxcart.kommo.store.database_url import parse_database_url
+    from oxcart.secret import Secret
+
+    return parse_database_url(Secret(os.environ["DATABASE_URL"]))
+
+
 async def connect(domain: str) -> str:
     from oxcart.kommo.crypto import Keyring
     from oxcart.kommo.store.connections import SealedTokens, add_connection, org_of_domain
-    from oxcart.kommo.store.opening import database_of, open_database
+    from oxcart.kommo.store.opening import open_database
     from oxcart.secret import Secret
     from oxcart.settings import load
 
@@ -134,7 +141,7 @@ async def connect(domain: str) -> str:
     keys = Keyring(settings.encryption_key)
     access, refresh = (keys.seal(Secret(f"{kind} of {domain}"), keys.usual_shape) for kind in ("access", "refresh"))
     tokens = SealedTokens(access, refresh, None, domain, None)
-    async with open_database(database_of(settings)) as database:
+    async with open_database(_database()) as database:
         return await database.write(
             "Storing an account", lambda connection: add_connection(connection, org_of_domain(domain), tokens)
         )
@@ -143,12 +150,12 @@ async def connect(domain: str) -> str:
 async def accounts() -> dict[str, list[str]]:
     from oxcart.kommo.crypto import Keyring
     from oxcart.kommo.store.connections import list_connections
-    from oxcart.kommo.store.opening import database_of, open_database
+    from oxcart.kommo.store.opening import open_database
     from oxcart.settings import load
 
     settings = load(os.environ)
     keys = Keyring(settings.encryption_key)
-    async with open_database(database_of(settings)) as database, database.reading("Reading the accounts") as connection:
+    async with open_database(_database()) as database, database.reading("Reading the accounts") as connection:
         found = await list_connections(connection)
     return {
         stored.domain: [

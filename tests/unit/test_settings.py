@@ -54,6 +54,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert settings.worker.keep_completed == KeepPolicy(1000, 86_400)
     assert settings.worker.keep_failed == KeepPolicy(5000, 7 * 86_400)
     assert settings.worker.unknown_jobs is None
+    assert (settings.worker.only_jobs, settings.worker.except_jobs) == ((), ())
     assert (settings.worker.prefix, settings.worker.exchange, settings.worker.prefetch) == ("bull", "own", True)
     assert (settings.http.port, settings.http.port_is_explicit, settings.http.tokens) == (3001, False, ())
     assert (settings.log.level, settings.log.format) == ("info", None)
@@ -84,6 +85,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("OXCART_KEEP_COMPLETED", "90s, 10", "worker.keep_completed", KeepPolicy(10, 90)),
         ("OXCART_KEEP_FAILED", "7d", "worker.keep_failed", KeepPolicy(None, 604_800)),
         ("OXCART_UNKNOWN_JOBS", "FAIL", "worker.unknown_jobs", "fail"),
+        ("OXCART_UNKNOWN_JOBS", "leave", "worker.unknown_jobs", "leave"),
+        ("OXCART_UNKNOWN_JOBS", "return", "worker.unknown_jobs", "leave"),
+        ("OXCART_ONLY_JOBS", "crm:sync, greet,greet", "worker.only_jobs", ("crm:sync", "greet")),
+        ("OXCART_EXCEPT_JOBS", "crm:sync", "worker.except_jobs", ("crm:sync",)),
         ("OXCART_PREFETCH", "off", "worker.prefetch", False),
         ("OXCART_PREFIX", "{bull}", "worker.prefix", "{bull}"),
         ("OXCART_EXCHANGE", "upstream", "worker.exchange", "upstream"),
@@ -108,6 +113,18 @@ def test_a_good_value_is_understood(variable: str, text: str, path: str, expecte
     assert (problems, warnings) == ((), ())
     assert settings is not None
     assert value_at(settings, path) == expected
+
+
+def test_only_and_except_together_are_a_problem() -> None:
+    """Whichever won, someone would look for jobs that this worker leaves."""
+    assert only_problem({"OXCART_ONLY_JOBS": "a", "OXCART_EXCEPT_JOBS": "b"}) == (
+        "Both OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS (--only and --except) are set; remove one of them."
+    )
+
+
+@pytest.mark.parametrize("variable", ["OXCART_ONLY_JOBS", "OXCART_EXCEPT_JOBS"])
+def test_bullmq_s_own_scripts_cannot_choose_names(variable: str) -> None:
+    assert "OXCART_EXCHANGE=upstream" in only_problem({variable: "a", "OXCART_EXCHANGE": "upstream"})
 
 
 def test_two_http_tokens_are_allowed_while_one_is_rotated() -> None:
@@ -139,7 +156,9 @@ def test_two_http_tokens_are_allowed_while_one_is_rotated() -> None:
         ("OXCART_KEEP_COMPLETED", "7x", "a count, an age"),
         ("OXCART_KEEP_COMPLETED", "1,2", "a count, an age"),
         ("OXCART_KEEP_FAILED", "0d", "a count, an age"),
-        ("OXCART_UNKNOWN_JOBS", "drop", "return or fail"),
+        ("OXCART_UNKNOWN_JOBS", "drop", "leave or fail"),
+        ("OXCART_ONLY_JOBS", "a,,b", "One of the names is empty"),
+        ("OXCART_EXCEPT_JOBS", "a\nb", "control character"),
         ("OXCART_PREFETCH", "maybe", "true or false"),
         ("OXCART_PREFIX", "{bull", "one pair"),
         ("OXCART_PREFIX", "a b", "without spaces"),

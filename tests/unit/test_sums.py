@@ -10,6 +10,7 @@ from support.http_site import WELL
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
 from oxcart.http.metrics import metrics_json
+from oxcart.names import UnhandledJobs
 from oxcart.supervisor.channel import Report
 from oxcart.supervisor.sums import LATE_SECONDS, PROCESS_DOWN, Sums
 from oxcart.telemetry import events
@@ -116,6 +117,18 @@ def test_health_is_that_of_the_worst() -> None:
     assert whole.unknown_jobs == ("agent:run", "b")
     assert whole.dead_letters == 2, "both look at the same queues"
     assert whole.queue_names == WELL.queue_names
+
+
+def test_what_waits_without_a_handler_is_told_once_however_many_processes_see_it() -> None:
+    """They look at the same queues; one may have looked later."""
+    early = replace(WELL, unhandled=(UnhandledJobs("crm", "x", 3, 1000), UnhandledJobs("crm", "y", 1, 500)))
+    late = replace(WELL, unhandled=(UnhandledJobs("crm", "x", 5, 1000),), refused_queues={"bad": REFUSED})
+
+    whole = both(report(status=early), report(status=late)).status()
+
+    assert whole.unhandled == (UnhandledJobs("crm", "y", 1, 500), UnhandledJobs("crm", "x", 5, 1000))
+    assert whole.refused_queues == {"bad": REFUSED}
+    assert (whole.healthy, whole.is_whole) == (True, False)
 
 
 @pytest.mark.parametrize("away", [1, 2])

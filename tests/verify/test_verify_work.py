@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.http_answers import Fixed, fake_site
 
+from oxcart.doctor.report import to_json
 from oxcart.errors import JobFailed
 from oxcart.secret import Secret
 
@@ -83,6 +84,25 @@ async def test_jobs_that_nobody_handles_are_a_warning(answers: WorkerAnswers) ->
 
     assert states(diagnosis)["verify-health"] == "warning"
     assert diagnosis.verdict is None
+
+
+async def test_jobs_that_have_waited_long_without_a_handler_are_a_warning(answers: WorkerAnswers) -> None:
+    answers.health["worker"]["unhandledJobs"] = [{"queue": "agent-jobs", "name": "crm:x", "waiting": 40}]
+    with fake_site(answers.by_path()) as site:
+        diagnosis = await verified(f"http://127.0.0.1:{site.port}")
+
+    (seen,) = [check for check in to_json(diagnosis)["checks"] if check["id"] == "verify-health"]
+    assert seen["state"] == "warning"
+    assert seen["docs"].endswith("#verify_unhandled_jobs")
+    assert "crm:x (40)" in seen["evidence"]
+
+
+async def test_a_refused_queue_fails_with_its_code(answers: WorkerAnswers) -> None:
+    answers.health["redis"] |= {"error": "Redis refuses to work on queue bad.", "errorCode": "WRONGTYPE", "advice": "x"}
+    with fake_site(answers.by_path()) as site:
+        diagnosis = await verified(f"http://127.0.0.1:{site.port}")
+
+    assert told(diagnosis) == "WRONGTYPE"
 
 
 async def test_an_error_in_the_metrics_fails(answers: WorkerAnswers) -> None:

@@ -1,18 +1,22 @@
-"""How many jobs are in each state of a queue?"""
+"""How many jobs are in each state of a queue, and which of them wait without a handler?"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import say, say_json, say_pairs
+from oxcart.cli.output import say, say_json, say_pairs, say_table
+from oxcart.names import MAX_NAMES, UnhandledJobs
+from oxcart.telemetry.log_format import iso_utc
 
 
 @click.command()
 @queue_option
 @json_option
 def counts(queue: str | None, as_json: bool) -> None:
-    """Show how many jobs are in each state."""
+    """Show how many jobs are in each state, and which wait without a handler."""
     from oxcart.cli.session import run_async
 
     run_async(_counts(queue, as_json))
@@ -22,11 +26,38 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
     from oxcart.cli.session import open_queue
 
     async with open_queue(queue_name) as queue:
-        numbers, paused = await queue.counts(), await queue.is_paused()
+        numbers, paused, unhandled = await queue.counts(), await queue.is_paused(), await queue.unhandled()
     if as_json:
-        say_json({"queue": queue.name, "counts": numbers, "paused": paused})
+        told = [_as_json(jobs) for jobs in unhandled]
+        say_json({"queue": queue.name, "counts": numbers, "paused": paused, "unhandled": told})
         return
     say(f"Queue {queue.name}{' (paused)' if paused else ''}")
     say()
     digits = max(4, *(len(str(number)) for number in numbers.values()))
     say_pairs([(state, f"{number:>{digits}}") for state, number in numbers.items()])
+    if unhandled:
+        say()
+        say("The workers have no handler for these, which have waited for more than a minute:")
+        say()
+        rows = [(jobs.name, str(jobs.waiting), _since(jobs), _why(jobs)) for jobs in unhandled[:MAX_NAMES]]
+        say_table(("NAME", "WAITING", "SINCE", "WHY"), rows)
+        if len(unhandled) > MAX_NAMES:
+            say(f"and {len(unhandled) - MAX_NAMES} more names")
+
+
+def _as_json(jobs: UnhandledJobs) -> dict[str, Any]:
+    return {
+        "name": jobs.name,
+        "waiting": jobs.waiting,
+        "since": _since(jobs),
+        "reason": jobs.reason,
+        "detail": jobs.detail,
+    }
+
+
+def _since(jobs: UnhandledJobs) -> str:
+    return iso_utc(jobs.since_ms / 1000)
+
+
+def _why(jobs: UnhandledJobs) -> str:
+    return jobs.reason if jobs.detail is None else f"{jobs.reason}: {jobs.detail}"

@@ -26,7 +26,7 @@ def migrate(*, as_sql: bool, as_json: bool) -> None:
     is closed to Supabase's roles anon and authenticated.
     """
     from oxcart.cli.session import run_async
-    from oxcart.kommo.store.opening import database_of
+    from oxcart.kommo.store.database_url import database_of
 
     settings = _settings()
     shown = database_of(settings).shown
@@ -69,9 +69,10 @@ def _settings() -> Settings:
 
 
 async def _additions(settings: Settings, *, is_dry: bool) -> Additions:
+    from oxcart.kommo.store.database_url import database_of
     from oxcart.kommo.store.migrate import migrate as add
     from oxcart.kommo.store.migrate import missing
-    from oxcart.kommo.store.opening import database_of, reach_database
+    from oxcart.kommo.store.opening import reach_database
 
     async with reach_database(database_of(settings)) as database:
         return await missing(database) if is_dry else await add(database)
@@ -80,7 +81,8 @@ async def _additions(settings: Settings, *, is_dry: bool) -> Additions:
 async def _encrypted(settings: Settings, *, plain: bool) -> Reencrypted:
     from oxcart.kommo.crypto import Keyring
     from oxcart.kommo.reencrypt import decrypt_tokens, encrypt_secrets
-    from oxcart.kommo.store.opening import database_of, open_database
+    from oxcart.kommo.store.database_url import database_of
+    from oxcart.kommo.store.opening import open_database
 
     keyring = Keyring(settings.encryption_key, settings.old_encryption_keys)
     async with open_database(database_of(settings)) as database:

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 @click.option(
     "--processes", metavar="N", type=click.IntRange(1, 256), help="Worker processes to start (OXCART_PROCESSES)."
 )
+@click.option(
+    "--only", metavar="NAMES", multiple=True, help="Run jobs of these names only (OXCART_ONLY_JOBS): a,b, or repeated."
+)
+@click.option(
+    "--except", "except_", metavar="NAMES", multiple=True, help="Leave these names to others (OXCART_EXCEPT_JOBS)."
+)
 @click.option("--port", metavar="N", type=click.IntRange(0, 65_535), help="The HTTP port (PORT).")
 @click.option("--reload", is_flag=True, help="Restart when a .py file below this folder changes.")
 @click.option("--embedded", is_flag=True, help="Use the private server in .oxcart/, whatever Redis is set.")
@@ -44,6 +50,8 @@ def run(
     queue: str | None,
     concurrency: int | None,
     processes: int | None,
+    only: tuple[str, ...],
+    except_: tuple[str, ...],
     port: int | None,
     reload: bool,
     embedded: bool,
@@ -64,6 +72,8 @@ def run(
         ("PORT", port),
     )
     environ |= {name: str(value) for name, value in options if value is not None}
+    if only or except_:
+        environ |= {"OXCART_ONLY_JOBS": ",".join(only), "OXCART_EXCEPT_JOBS": ",".join(except_)}
     planned = plan(environ, embedded=embedded)
     if supervised is not None:
         raise click.exceptions.Exit(_serve_supervised(app, planned, supervised))

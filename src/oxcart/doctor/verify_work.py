@@ -32,12 +32,10 @@ async def health(deployment: Deployment) -> Finding:
 
 def _judge_health(deployment: Deployment) -> Finding:
     redis, work = deployment.part("redis"), deployment.part("worker")
-    if deployment.status == 200 and redis.get("connected") is True:
-        unknown = work.get("unknownJobs")
-        if isinstance(unknown, list) and unknown:
-            names = ", ".join(map(str, unknown[:5]))
-            hint = tr("Deploy a handler for them, or leave them to the worker that has one: they go back, unharmed.")
-            return warning("VERIFY_UNKNOWN_JOBS", tr("Jobs without a handler here: {names}.", names=names), hint)
+    if deployment.status == 200 and redis.get("connected") is True and not redis.get("errorCode"):
+        told = _without_handler(work)
+        if told is not None:
+            return told
         return ok(
             tr(
                 "200, Redis {host} connected, {jobs} jobs running",
@@ -58,6 +56,23 @@ def _judge_health(deployment: Deployment) -> Finding:
         evidence=tr("/health answers {status}: {summary}", status=deployment.status, summary=summary),
         retryable=True,
     )
+
+
+def _without_handler(work: Mapping[str, Any]) -> Finding | None:
+    unhandled, unknown = work.get("unhandledJobs"), work.get("unknownJobs")
+    if isinstance(unhandled, list) and unhandled:
+        names = ", ".join(f"{jobs.get('name')} ({jobs.get('waiting')})" for jobs in unhandled if isinstance(jobs, dict))
+        hint = tr(
+            "Deploy a handler for them, give the worker what it lacks (/health says what), or start the worker that "
+            "has one."
+        )
+        summary = tr("Jobs have waited for more than a minute without a handler: {names}.", names=names)
+        return warning("VERIFY_UNHANDLED_JOBS", summary, hint)
+    if isinstance(unknown, list) and unknown:
+        names = ", ".join(map(str, unknown[:5]))
+        hint = tr("Deploy a handler for them, or leave them to the worker that has one: they stay as they are.")
+        return warning("VERIFY_UNKNOWN_JOBS", tr("Jobs without a handler here: {names}.", names=names), hint)
+    return None
 
 
 def _told_by_worker(redis: Mapping[str, Any]) -> tuple[str, str]:

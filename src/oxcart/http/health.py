@@ -11,6 +11,7 @@ from starlette.responses import Response
 from oxcart.errors import Failure
 from oxcart.http.answers import json_answer
 from oxcart.http.site import Site
+from oxcart.names import MAX_NAMES, told
 from oxcart.telemetry.log_format import iso_utc
 from oxcart.worker.status import RedisStatus, WorkerStatus
 
@@ -43,7 +44,8 @@ async def health(site: Site, _: Request) -> Response:
             "concurrency": status.concurrency,
             "jobsProcessing": status.jobs_processing,
             "state": status.state,
-            "unknownJobs": list(status.unknown_jobs),
+            "unknownJobs": told(status.unknown_jobs),
+            "unhandledJobs": unhandled_json(status),
             "refusedQueues": [{"queue": name, **_told(failure)} for name, failure in status.refused_queues.items()],
         },
         "deadLetterQueue": {"available": status.dead_letters is not None, "count": status.dead_letters},
@@ -65,7 +67,7 @@ async def live(site: Site, _: Request) -> Response:
 
 
 def _word(status: WorkerStatus) -> str:
-    return "ok" if status.healthy and not status.refused_queues else "degraded"
+    return "ok" if status.is_whole else "degraded"
 
 
 def _code(status: WorkerStatus) -> int:
@@ -98,6 +100,27 @@ def _problem(status: WorkerStatus) -> dict[str, Any]:
 
 def _told(failure: Failure) -> dict[str, Any]:
     return {"error": failure.summary, "errorCode": failure.code, "advice": failure.advice}
+
+
+def unhandled_json(status: WorkerStatus) -> list[dict[str, Any]]:
+    """The names whose jobs have waited longest; with more than MAX_NAMES, one entry for all the others."""
+    shown, others = status.unhandled[:MAX_NAMES], status.unhandled[MAX_NAMES:]
+    found: list[dict[str, Any]] = [
+        {
+            "queue": jobs.queue,
+            "name": jobs.name,
+            "waiting": jobs.waiting,
+            "since": iso_utc(jobs.since_ms / 1000),
+            "reason": jobs.reason,
+            "detail": jobs.detail,
+        }
+        for jobs in shown
+    ]
+    if others:
+        waiting, since = sum(jobs.waiting for jobs in others), iso_utc(others[0].since_ms / 1000)
+        about = {"queue": None, "name": f"and {len(others)} more", "waiting": waiting, "since": since}
+        found.append({**about, "reason": None, "detail": None})
+    return found
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oxcart.http.answers import json_answer
-from oxcart.http.health import last_error
+from oxcart.http.health import last_error, unhandled_json
 from oxcart.http.site import Site
 from oxcart.telemetry.metrics import Counts, JobTally
 from oxcart.worker.status import WorkerStatus
@@ -44,6 +44,7 @@ def metrics_json(counts: Counts, status: WorkerStatus) -> dict[str, Any]:
             "uptime": round(status.uptime_seconds, 3),
             "concurrency": status.concurrency,
             "queueName": ",".join(status.queue_names),
+            "unhandledJobs": unhandled_json(status),
         },
         "performance": _performance(jobs),
     }

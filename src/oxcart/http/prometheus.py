@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -10,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from oxcart.telemetry.metrics import DURATION_BOUNDS, Counts
+from oxcart.names import MAX_NAMES
+from oxcart.telemetry.metrics import DURATION_BOUNDS, OTHER_NAMES, Counts
 from oxcart.worker.status import WorkerStatus
 
 _BOUND_LABELS = [*(str(bound) for bound in DURATION_BOUNDS), "+Inf"]
@@ -20,7 +22,7 @@ _OTHER_ENDS = {
     "waiting_for_children": "Jobs parked until their children have finished",
     "rate_limited_for": "Jobs that went back because their resource was exhausted",
     "interrupted": "Jobs that went back because the worker stopped",
-    "returned": "Jobs that went back because nobody here handles their name",
+    "returned": "Jobs that went back because they could not begin here",
 }
 _INCIDENTS = {
     "abandoned": "Jobs whose claim was lost to another worker: nothing was written",
@@ -97,8 +99,23 @@ class _Snapshot(Collector):
         yield _gauge(
             "worker_outbox_verdicts", "Finished jobs that Redis has not yet acknowledged", status.outbox_verdicts
         )
+        yield _gauge("worker_refused_queues", "Queues on which Redis refuses to work", len(status.refused_queues))
+        yield self._unhandled()
         if status.dead_letters is not None:
             yield _gauge("worker_dead_letters", "Jobs in the failed set, from a cache", status.dead_letters)
+
+    def _unhandled(self) -> Metric:
+        family = GaugeMetricFamily(
+            "worker_unhandled_jobs",
+            "Jobs that have waited for more than a minute without a handler here",
+            labels=["queue", "job_name"],
+        )
+        waiting: Counter[tuple[str, str]] = Counter()
+        for position, jobs in enumerate(self._status.unhandled):
+            waiting[jobs.queue, jobs.name if position < MAX_NAMES else OTHER_NAMES] += jobs.waiting
+        for labels, number in waiting.items():
+            family.add_metric(labels, number)
+        return family
 
 
 def _counter(name: str, meaning: str, value: float) -> Metric:

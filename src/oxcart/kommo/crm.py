@@ -16,7 +16,8 @@ from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Caller, Limiter, Pace
 from oxcart.kommo.store.connections import KOMMO, StoredConnection, list_connections, load_connection
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.opening import database_of, open_database, reach_database
+from oxcart.kommo.store.database_url import database_of
+from oxcart.kommo.store.opening import open_database, reach_database
 from oxcart.kommo.store.platform_tables import crm_connections
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
 from oxcart.kommo.tokens import ConnectionTokens, TokenKeeper

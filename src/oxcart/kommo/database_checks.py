@@ -54,7 +54,7 @@ def _target(visit: CrmVisit) -> DatabaseTarget:
     is_ours = settings.data_dir.absolute() / "kommo.db"
     if settings.database_url is None and settings.kommo_base_url is None and not is_ours.exists():
         raise NotApplicable(tr("Kommo is not used: no DATABASE_URL, and no account in the data folder"))
-    from oxcart.kommo.store.opening import database_of
+    from oxcart.kommo.store.database_url import database_of
 
     target = database_of(settings)
     if target.path is not None and not target.path.exists():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, NewType, cast
 
+from oxcart.names import NameFilter
 from oxcart.protocol.codec import pack
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, eval_command, ours
@@ -27,14 +27,6 @@ START = Cursor(b"")
 
 Policy = tuple[int, float, int]  # how many (-1 all, 0 none), not older than seconds (-1 any age), how many to remove
 KEEP_ALL = (-1, -1, 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class NameFilter:
-    """Claim jobs of these names only; with `excludes`, of all names but these."""
-
-    names: frozenset[str]
-    excludes: bool = False
 
 
 class ItemHead(NamedTuple):
@@ -89,7 +81,7 @@ class Foreign(NamedTuple):
     """Jobs of one name that an exchange passed over. `since_ms` is the timestamp of the oldest of them."""
 
     name: bytes
-    count: int
+    number: int
     since_ms: int
 
 
@@ -124,9 +116,9 @@ class Reply(NamedTuple):
 
 
 def read_reply(answer: Sequence[Any]) -> Reply:
-    statuses, runs, *others, foreign, cursor, last_event_id = answer
-    claimed = [ClaimedRun(*run) for run in runs]
-    return Reply(statuses, claimed, *others, [Foreign(*seen) for seen in foreign], cursor, last_event_id)
+    statuses, runs, *others = answer
+    reply = Reply(statuses, [ClaimedRun(*run) for run in runs], *others)
+    return reply._replace(foreign=[Foreign(*seen) for seen in reply.foreign]) if reply.foreign else reply
 
 
 @lru_cache(maxsize=64)

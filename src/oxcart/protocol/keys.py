@@ -56,6 +56,11 @@ class QueueKeys:
         """Ours: a set of the ids that someone asked to cancel, for the next renewal of their locks."""
         return self.base + "oxcart:cancel"
 
+    @property
+    def unhandled(self) -> str:
+        """Ours: a hash of the job names that have waited for long without a handler (queue/unhandled.py)."""
+        return self.base + "oxcart:unhandled"
+
     def job(self, job_id: str) -> str:
         return self.base + job_id
 

@@ -163,6 +163,7 @@ async def obliterate(channel: Channel, *, force: bool) -> None:
         raise StateConflict(f"{doing}: it is not paused. Pause it first.")
     if left == _MISSING_LOCK:
         raise StateConflict(f"{doing}: jobs are running. Wait for them, or use force.")
+    await channel.command(doing, "DEL", keys.cancellations, keys.unhandled)
 
 
 async def set_global_concurrency(channel: Channel, concurrency: int | None) -> None:

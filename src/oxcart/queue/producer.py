@@ -10,8 +10,9 @@ from typing import Any, Self, TypeAlias, TypeVar, Unpack
 from oxcart.clock import now_ms
 from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
+from oxcart.names import UnhandledJobs
 from oxcart.protocol.keys import QueueKeys
-from oxcart.queue import dead_letters, flows, inspect, maintenance, schedules, sending
+from oxcart.queue import dead_letters, flows, inspect, maintenance, schedules, sending, unhandled
 from oxcart.queue.adding import NO_DATA, NewJob, prepare
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.flows import AddedFlow, FlowNode
@@ -189,6 +190,10 @@ class Queue:
 
     async def workers(self) -> list[WorkerSeen]:
         return await inspect.workers(self._channel)
+
+    async def unhandled(self) -> tuple[UnhandledJobs, ...]:
+        """What has waited for more than a minute without a handler, as the running workers have told lately."""
+        return await unhandled.read(self._channel)
 
     async def is_paused(self) -> bool:
         return await maintenance.is_paused(self._channel)

@@ -43,6 +43,7 @@ def inspect(environ: Mapping[str, str]) -> SettingsReport:
     http = replace(http, port_is_explicit=_is_given(environ, "PORT"))
     settings = reader.read(Settings, worker=worker, http=http, log=log, platform=detect_platform(environ))
     settings, grace_warnings = _with_grace(settings, is_explicit=_is_given(environ, "OXCART_SHUTDOWN_GRACE_SECONDS"))
+    reader.problems += _combination_problems(settings.worker)
     warnings = (*reader.warnings, *grace_warnings, *_combination_warnings(settings), *unknown_names(environ))
     return SettingsReport(None if reader.problems else settings, tuple(reader.problems), warnings)
 
@@ -56,6 +57,16 @@ def _with_grace(settings: Settings, *, is_explicit: bool) -> tuple[Settings, tup
     grace, source, warnings = choose_grace(settings.platform, explicit_seconds, settings.railway_draining_seconds)
     worker = replace(settings.worker, shutdown_grace_seconds=grace, grace_source=source)
     return replace(settings, worker=worker), warnings
+
+
+def _combination_problems(worker: WorkerSettings) -> Iterator[str]:
+    if worker.only_jobs and worker.except_jobs:
+        yield tr("Both OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS (--only and --except) are set; remove one of them.")
+    if (worker.only_jobs or worker.except_jobs) and worker.exchange == "upstream":
+        yield tr(
+            "OXCART_EXCHANGE=upstream fetches jobs of every name, so OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS cannot be "
+            "kept with it; remove one of them."
+        )
 
 
 def _combination_warnings(settings: Settings) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from oxcart.names import UnknownJobs
 from oxcart.secret import Secret
 from oxcart.settings.knobs import knob
 from oxcart.settings.platform import Platform
@@ -23,6 +24,7 @@ from oxcart.settings.values import (
     HTTP_TOKENS,
     KEEP,
     LOOPBACK_URL,
+    NAMES,
     PATH,
     PREFIX,
     PUBLIC_URL,
@@ -157,11 +159,23 @@ class WorkerSettings:
     keep_failed: KeepPolicy = knob(
         "OXCART_KEEP_FAILED", KEEP, "The same for failed jobs, the dead letters.", default="5000,7d"
     )
-    unknown_jobs: Literal["return", "fail"] | None = knob(
+    unknown_jobs: UnknownJobs | None = knob(
         "OXCART_UNKNOWN_JOBS",
-        one_of("return", "fail"),
-        "A job without a handler: `return` puts it back for 60 s, using no attempt; `fail` makes it a dead letter. "
-        "Unset: fail on the embedded server, else return.",
+        one_of("leave", "fail", also={"return": "leave"}),
+        "Jobs whose name has no handler here: `leave` leaves them in the queue, untouched, for a worker that has one; "
+        "`fail` makes them dead letters. Unset: fail on the embedded server, else leave.",
+    )
+    only_jobs: tuple[str, ...] = knob(
+        "OXCART_ONLY_JOBS",
+        NAMES,
+        "Run jobs of these names only, and leave the others to other workers of the same queue.",
+        without=(),
+    )
+    except_jobs: tuple[str, ...] = knob(
+        "OXCART_EXCEPT_JOBS",
+        NAMES,
+        "Leave jobs of these names to other workers of the same queue. Not together with OXCART_ONLY_JOBS.",
+        without=(),
     )
     prefetch: bool = knob(
         "OXCART_PREFETCH",

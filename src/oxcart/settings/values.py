@@ -128,6 +128,15 @@ def _parse_queue(item: str) -> QueueShare:
     return QueueShare(name.strip(), int(share))
 
 
+def _parse_names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(item.strip() for item in text.split(",")))
+    if not all(names):
+        raise ValueError(tr("One of the names is empty."))
+    if not all(name.isprintable() for name in names):
+        raise ValueError(tr("One of the names has a line break or another control character in it."))
+    return names
+
+
 def _parse_keep(text: str) -> KeepPolicy:
     if text.lower() in {"all", "none"}:
         return KEEP_ALL if text.lower() == "all" else KEEP_NONE
@@ -233,6 +242,7 @@ SECRET = Form(Secret, "text")
 BOOLEAN = Form(_parse_boolean, "true or false")
 PATH = Form(Path, "the path of a folder")
 QUEUES = Form(_parse_queues, 'one or more queue names with commas between, each with an optional share ("a,b:10")')
+NAMES = Form(_parse_names, "one or more job names with commas between")
 KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma between (1000,24h), all, or none")
 PREFIX = Form(_parse_prefix, "text without spaces, as the producers have it")
 SECRET_URL = Form(lambda text: Secret(_parse_url(text)), "a URL that starts with https:// or http://")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
+from oxcart.names import merged
 from oxcart.supervisor.channel import Report
 from oxcart.telemetry.metrics import MAX_JOB_NAMES, OTHER_NAMES, Counts, JobTally, sum_tallies
 from oxcart.worker.status import RedisStatus, WorkerStatus
@@ -129,6 +130,7 @@ class Sums:
             exchanges=exchanges + sum(status.exchanges for status in found),
             outbox_verdicts=sum(status.outbox_verdicts for status in found),
             refused_queues={name: failure for status in found for name, failure in status.refused_queues.items()},
+            unhandled=merged(jobs for status in found for jobs in status.unhandled),
         )
 
     def _redis(self, found: list[RedisStatus], troubles: list[Failure], reconnects: int) -> RedisStatus:

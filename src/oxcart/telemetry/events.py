@@ -235,13 +235,27 @@ class JobUnreadable:
 
 @dataclass(frozen=True, slots=True)
 class JobNameUnknown:
-    """The first job with a name that nobody here handles; `action` is return or fail."""
+    """The first job with a name that no handler here takes; `action` is leave or fail.
+
+    `detail` is what lacks, where there is a handler that cannot do it here.
+    """
 
     queue: str
     name: str
-    job_id: str
     action: str
     known: tuple[str, ...]
+    job_id: str | None = None
+    detail: str | None = None
+
+    @property
+    def why(self) -> str:
+        return f" (not possible here: {self.detail})" if self.detail is not None else ""
+
+    @property
+    def outcome(self) -> str:
+        if self.action == "fail":
+            return "they fail (OXCART_UNKNOWN_JOBS=fail)"
+        return "they stay there for a worker that does"
 
 
 @dataclass(frozen=True, slots=True)

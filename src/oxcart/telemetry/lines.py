@@ -111,7 +111,7 @@ RULES: Mapping[type, Rule] = {
     events.JobNameUnknown: Rule(
         "job.name_unknown",
         "warn",
-        "No handler for jobs named {e.name}; OXCART_UNKNOWN_JOBS says what becomes of them: {e.action}",
+        "Jobs named {e.name} wait in queue {e.queue} and no worker here handles them{e.why}: {e.outcome}",
     ),
     events.JobsStalled: Rule("jobs.stalled", "warn", "Jobs of a vanished worker went back to the queue"),
     events.OutboxFull: Rule("outbox.full", "warn", "Claiming stopped: {e.verdicts} finished jobs wait for Redis"),
@@ -141,7 +141,7 @@ VERDICT_RULES: Mapping[str, Rule] = {
     "waiting_for_children": Rule("job.waiting", "info", "Job {e.name} {e.job_id} waits for its children"),
     "rate_limited_for": Rule("job.rate_limited", "info", "Job {e.name} {e.job_id} stopped its queue for a while"),
     "interrupted": Rule("job.interrupted", "info", "Job {e.name} {e.job_id} went back: the worker stops"),
-    "returned": Rule("job.returned", "debug", "Job {e.name} {e.job_id} went back: no handler here"),
+    "returned": Rule("job.returned", "debug", "Job {e.name} {e.job_id} went back: it could not begin here"),
 }
 SUMMARY_EVENT = "jobs.summary"
 

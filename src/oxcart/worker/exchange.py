@@ -19,7 +19,17 @@ from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
-from oxcart.protocol.exchange import MAXED, REPEATED, WRITTEN, ClaimedRun, Policy, Reply, exchange_command, read_reply
+from oxcart.protocol.exchange import (
+    MAXED,
+    REPEATED,
+    START,
+    WRITTEN,
+    ClaimedRun,
+    Policy,
+    Reply,
+    exchange_command,
+    read_reply,
+)
 from oxcart.protocol.scripts import Command, ours, run
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
@@ -27,6 +37,7 @@ from oxcart.verdicts import Completed, Failed, RetryLater
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.dispatch import Dispatch, Work
 from oxcart.worker.items import Answer, Policies, answer_of, finished_job, item_of
+from oxcart.worker.left import LeftJobs
 from oxcart.worker.phases import Answer as ClaimAnswer
 from oxcart.worker.phases import Closed, Rest
 from oxcart.worker.prefetch import smoothed
@@ -69,6 +80,7 @@ class Exchanger:
         allow_plain: bool,
         worker_name: str,
         emit: Emit,
+        left: LeftJobs,
         take: Take,
         claims_settled: Callable[[ServedQueue], None],
         give_up: GiveUp,
@@ -82,6 +94,7 @@ class Exchanger:
         self._allow_plain = allow_plain
         self._worker_name = worker_name
         self._emit = emit
+        self._left = left
         self._take = take
         self._claims_settled = claims_settled
         self.give_up = give_up
@@ -119,6 +132,8 @@ class Exchanger:
             policies=policies.in_order,
             allow_plain=self._allow_plain,
             worker_name=self._worker_name,
+            names=self._left.names_to_claim if work.room else None,
+            cursor=queue.cursor,
         )
         if work.room:
             queue.fetching.asked("claim", asked_at + ANSWER_WITHIN_SECONDS)
@@ -151,6 +166,8 @@ class Exchanger:
             free=work.free,
             allow_plain=self._allow_plain,
             worker_name=self._worker_name,
+            names=self._left.names_to_claim,
+            cursor=work.queue.cursor,
         )
 
     def read_claim(self, work: Work, token: str, answer: Sequence[Any], answered_at: float) -> int:
@@ -230,6 +247,7 @@ class Exchanger:
         if work.room:
             queue.fetching.answered("claim", answered_at)
             queue.has_limits = bool(reply.limit_ms) or reply.blocked == MAXED
+            self._note_foreign(queue, reply, answered_at)
             dispatch.answered(work, _claim_answer(reply, answered_at))
             if not is_troubled and queue.refusals:
                 dispatch.accepted(queue, "fetch", answered_at)
@@ -243,6 +261,14 @@ class Exchanger:
         queue.active_elsewhere = reply.active > len(queue.held)
         if work.room:
             self._claims_settled(queue)
+
+    def _note_foreign(self, queue: ServedQueue, reply: Reply, answered_at: float) -> None:
+        if reply.foreign:
+            queue.last_job_at = answered_at  # so that the next marker goes on to others without a round trip
+            self._left.met(queue.name, [foreign.name for foreign in reply.foreign])
+        elif queue.has_foreign and reply.cursor == START:
+            self._left.seen(queue.name, ())
+        queue.learned(reply.cursor, reply.last_event_id)
 
     def _read_notes(self, queue: ServedQueue, notes: Sequence[tuple[bytes, bytes]]) -> bool:
         """True if one says that the server is in trouble."""
@@ -321,7 +347,7 @@ class Exchanger:
 def _claim_answer(reply: Reply, now: float) -> ClaimAnswer:
     due_at = now + (reply.next_due_ms - now_ms()) / 1000 + 0.001 if reply.next_due_ms else None
     closed = Closed(now + reply.limit_ms / 1000, "limited") if reply.limit_ms > 0 else None
-    return ClaimAnswer(bool(reply.plenty), bool(reply.left), due_at, closed)
+    return ClaimAnswer(bool(reply.plenty), bool(reply.left or reply.more), due_at, closed)
 
 
 def _text(status: int | bytes) -> str:

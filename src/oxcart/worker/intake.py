@@ -16,13 +16,14 @@ from oxcart.protocol.exchange import ClaimedRun
 from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
-from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobNameUnknown, JobsStarted, WarningRaised
+from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobsStarted, WarningRaised
 from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, RateLimitedFor, Returned
 from oxcart.worker.attempt import Attempt, CancelReason, Workplace
 from oxcart.worker.claim import read_claims
 from oxcart.worker.context import QueueChannel
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.handler_task import Starter
+from oxcart.worker.left import LeftJobs
 from oxcart.worker.phases import claims_under_way
 from oxcart.worker.pools import Threads
 from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PAUSE_SECONDS, smoothed
@@ -30,8 +31,6 @@ from oxcart.worker.served_queue import ServedQueue
 
 CONFIRM_AGAIN_SECONDS = 0.2
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
-UNKNOWN_NAMES_KEPT = 100  # told in the log and in /health: others choose the names, and how many there are
-RETURN_DELAY_MS = 60_000  # for a job whose name nobody here handles
 
 
 class Intake:
@@ -49,12 +48,13 @@ class Intake:
         link: Link,
         *,
         emit: Emit,
+        left: LeftJobs,
         announces_starts: bool,
         renew_locks: Callable[[], Awaitable[bool]],
         too_many_deaf: Callable[[], None],
     ) -> None:
         self.interrupted: list[Attempt] = []
-        self.unknown: dict[str, None] = {}
+        self._left = left
         self._dispatch = dispatch
         self._handlers = handlers
         self._settings = settings
@@ -80,10 +80,6 @@ class Intake:
         self._threads.close()
         if self._starter is not None:
             self._starter.close()
-
-    @property
-    def unknown_names(self) -> Sequence[str]:
-        return tuple(self.unknown)
 
     def take(
         self, queue: ServedQueue, runs: Sequence[ClaimedRun], token: str, processed_on_ms: int, executed_ms: int
@@ -281,17 +277,10 @@ class Intake:
                 self._start(queue, attempt)
 
     def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
-        name, known = attempt.claim.name, self._handlers.names
-        action = self._settings.unknown_jobs or "return"
-        if name not in self.unknown and len(self.unknown) < UNKNOWN_NAMES_KEPT:
-            self.unknown[name] = None
-            job_id = attempt.claim.job_id.decode("utf-8", "replace")
-            self._emit(JobNameUnknown(queue.name, name, job_id, action, known))
-        if action == "fail":
-            names = ", ".join(known) or "none"
-            attempt.decide_without_running(Failed(f'No handler for the job name "{name}". Known here: {names}.', None))
-        else:
-            attempt.decide_without_running(Returned(RETURN_DELAY_MS))
+        """Only with OXCART_UNKNOWN_JOBS=fail are such jobs claimed."""
+        name, known = attempt.claim.name, ", ".join(self._handlers.names) or "none"
+        self._left.tell(queue.name, name, job_id=attempt.claim.job_id.decode("utf-8", "replace"))
+        attempt.decide_without_running(Failed(f'No handler for the job name "{name}". Known here: {known}.', None))
 
     def _verdict_reached(self, queue: ServedQueue, attempt: Attempt) -> None:
         claim = attempt.claim

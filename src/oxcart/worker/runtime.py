@@ -32,6 +32,7 @@ from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
 from oxcart.worker.items import keep_policy
+from oxcart.worker.left import LeftJobs
 from oxcart.worker.locks import LockRenewer
 from oxcart.worker.phases import CLAIMS_AT_ONCE, Closed
 from oxcart.worker.recovery import Recovery
@@ -90,6 +91,7 @@ class Worker:
     def _build_loops(self) -> None:
         settings, server, dispatch, emit = self._settings, self._server, self._dispatch, self._emit
         keep = (keep_policy(settings.keep_completed), keep_policy(settings.keep_failed))
+        self._left = LeftJobs(self._handlers, settings, emit)
         self._link = server.link("commands")
         exchange = server.link("exchange")
         self._intake = Intake(
@@ -98,6 +100,7 @@ class Worker:
             settings,
             self._link,
             emit=emit,
+            left=self._left,
             announces_starts=self._announces_starts,
             renew_locks=lambda: self._locks.renew_now(),  # noqa: PLW0108 - it is made below
             too_many_deaf=self._stop_half_deaf,
@@ -113,6 +116,7 @@ class Worker:
             allow_plain=settings.exchange == "own",
             worker_name=self.name,
             emit=emit,
+            left=self._left,
             take=self._intake.take,
             claims_settled=self._intake.claims_settled,
             give_up=self._adopter.expect,
@@ -137,6 +141,8 @@ class Worker:
             self._link,
             interval_ms=settings.stalled_interval_ms,
             max_stalled_count=settings.max_stalled_count,
+            left=self._left,
+            worker_name=self.name,
             emit=emit,
         )
         self._locks = LockRenewer(
@@ -284,7 +290,7 @@ class Worker:
             queue_names=tuple(share.name for share in self._settings.queues),
             concurrency=self._settings.concurrency,
             jobs_processing=dispatch.busy,
-            unknown_jobs=tuple(self._intake.unknown_names),
+            unknown_jobs=self._left.unknown_names,
             dead_letters=sum(known) if known else None,
             uptime_seconds=time.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,
@@ -300,6 +306,7 @@ class Worker:
             exchanges=self._exchanger.answered,
             outbox_verdicts=dispatch.undelivered,
             refused_queues=refused,
+            unhandled=self._left.unhandled,
         )
 
     def _is_fetched(self, queue: ServedQueue, now: float) -> bool:

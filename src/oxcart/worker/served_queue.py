@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from oxcart.errors import Failure
+from oxcart.protocol.exchange import START, Cursor
 from oxcart.protocol.keys import QueueKeys
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.outbox import Outbox
@@ -49,7 +50,8 @@ class ServedQueue:
     to renew. `buffer`: those of them that wait for a slot, in the order in which the server gave them out.
     `giving_back`: those that go back without having begun, together and in order; after a handler's rate limit none
     begins until `limited_here_until`. `active_elsewhere`: `active` holds jobs of others, who may have died.
-    `refusals`, by what was refused ("fetch", "watch"): why, and since when.
+    `refusals`, by what was refused ("fetch", "watch"): why, and since when. `cursor` and `last_event_id`: what the last
+    claim learned of foreign jobs, START if it met none.
     """
 
     def __init__(self, keys: QueueKeys, share: int, *, is_ours: bool = False) -> None:
@@ -73,7 +75,17 @@ class ServedQueue:
         self.active_elsewhere = False
         self.fetching = Fetching()
         self.refusals: dict[str, Refusal] = {}
+        self.cursor = START
+        self.last_event_id = b""
         self.dead_letters: int | None = None
+
+    @property
+    def has_foreign(self) -> bool:
+        """Jobs wait that this worker leaves to others, as far as its last claim saw."""
+        return self.cursor != START
+
+    def learned(self, cursor: Cursor, last_event_id: bytes) -> None:
+        self.cursor, self.last_event_id = cursor, last_event_id
 
     @property
     def refusal(self) -> Refusal | None:

@@ -1,4 +1,4 @@
-"""Who puts back the jobs of workers that died, and finds what a lost marker hid? Checks by time, and a look when idle.
+"""Who puts back the jobs of workers that died, finds what a lost marker hid, counts what is left to others? By time.
 
 The stalled script is BullMQ's, and needs two runs: one marks what is in `active`, the next one puts back what is marked
 and has no lock. It runs as long as `active` holds jobs that are not ours: each exchange's answer says so, and an idle
@@ -15,16 +15,21 @@ from oxcart.clock import now_ms
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
+from oxcart.names import ForeignJobs
 from oxcart.protocol.scripts import ours, run_script
+from oxcart.queue.unhandled import publish
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobsStalled, WarningRaised
 from oxcart.worker.dispatch import Dispatch
+from oxcart.worker.left import LeftJobs
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.waiting import note_first_due
 
 LOOK_EVERY_SECONDS = 60.0
 LOOK_AT_OUR_QUEUE_EVERY_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
 DEAD_LETTERS_EVERY_SECONDS = 600.0
+COUNT_EVERY_SECONDS = 30.0  # of what is left to others, while there is any
+COUNTED_AT_ONCE = 1000  # jobs of each list: a millisecond or two of the server's time
 PROBE_EVERY_SECONDS = 20.0  # with no room nothing else talks to the server, and /health wants to know
 
 _EARLY = 0.9
@@ -37,6 +42,7 @@ class _Done:
 
     look: float = 0.0
     dead_letters: float = 0.0
+    count: float = 0.0
     next_check: float = 0.0
 
 
@@ -46,13 +52,24 @@ class Caretaker:
     """
 
     def __init__(
-        self, dispatch: Dispatch, server: Server, link: Link, *, interval_ms: int, max_stalled_count: int, emit: Emit
+        self,
+        dispatch: Dispatch,
+        server: Server,
+        link: Link,
+        *,
+        interval_ms: int,
+        max_stalled_count: int,
+        left: LeftJobs,
+        worker_name: str,
+        emit: Emit,
     ) -> None:
         self._dispatch = dispatch
         self._server = server
         self._link = link
         self._interval_ms = round(interval_ms * _EARLY)
         self._max_stalled_count = max_stalled_count
+        self._left = left
+        self._worker_name = worker_name
         self._emit = emit
         self._done = {queue: _Done() for queue in dispatch.queues}
         self.hold_off_until = 0.0
@@ -100,8 +117,21 @@ class Caretaker:
         if not done.dead_letters or now - done.dead_letters >= DEAD_LETTERS_EVERY_SECONDS:
             done.dead_letters = now
             queue.dead_letters = await self._link.request("ZCARD", queue.keys.failed)
+        if queue.has_foreign and now - done.count >= COUNT_EVERY_SECONDS:
+            done.count = now
+            await self._count_foreign(queue)
         if queue.active_elsewhere and now >= max(done.next_check, self.hold_off_until):
             done.next_check = now + await self._check_stalled(queue)
+
+    async def _count_foreign(self, queue: ServedQueue) -> None:
+        """For /health, and for commands that load no app."""
+        keys = queue.keys
+        args = (keys.base, COUNTED_AT_ONCE)
+        found = await run_script(self._link, ours("count_names"), (keys.wait, keys.prioritized), args)
+        claimed = self._left.names_to_claim
+        waiting = [ForeignJobs(name.decode("utf-8", "replace"), number, since) for name, number, since in found]
+        self._left.seen(queue.name, [jobs for jobs in waiting if claimed is None or not claimed.claims(jobs.name)])
+        await publish(self._link, keys, self._left.unhandled, by=self._worker_name)
 
     async def _look(self, queue: ServedQueue) -> None:
         """Is there what nobody was told of? A lost marker is set again: whoever waits for it, we or others, claims."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oxcart.errors import Failure
+from oxcart.names import UnhandledJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class WorkerStatus:
 
     `dead_letters` comes from a cache that costs Redis nothing when read; None: not known yet. `exchanges` were
     answered since the start; `outbox_verdicts` wait for the server's answer now. `refused_queues`: on which queues the
-    server does not work, and why; the worker is still healthy while it works on others.
+    server does not work, and why; the worker is still healthy while it works on others. `unknown_jobs` are names that
+    came and that nobody here handles; `unhandled` is what has waited for long without a handler.
     """
 
     healthy: bool
@@ -43,3 +45,9 @@ class WorkerStatus:
     exchanges: int = 0
     outbox_verdicts: int = 0
     refused_queues: Mapping[str, Failure] = field(default_factory=dict)
+    unhandled: tuple[UnhandledJobs, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Healthy, and nothing that is to be done here stays undone."""
+        return self.healthy and not self.refused_queues and not self.unhandled

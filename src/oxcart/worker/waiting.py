@@ -2,8 +2,13 @@
 
 A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back. While jobs come, a claim
 is sent right behind the blocked pop: the server executes it as soon as a marker is there, and the job comes with the
-same answer, a round trip earlier. Each queue has a waiter and a socket of its own: nothing that one queue does (a
-broken key, a limit, a backlog) is in the way of another.
+same answer, a round trip earlier.
+
+Beside jobs that it leaves to others it does not pop the marker, which stays there for them: it blocks on the queue's
+events, behind those that its last claim has seen, and claims whenever one comes.
+
+Each queue has a waiter and a socket of its own: nothing that one queue does (a broken key, a limit, a backlog) is in
+the way of another.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ LONG_SECONDS = 20.0  # three commands a minute
 LONGEST_SECONDS = 60.0  # on further queues: that the server answers at all shows on the first one
 JOBS_COME_SECONDS = 110.0  # the third idle minute is cheap from its beginning
 ANSWER_MARGIN_SECONDS = 3.0
+EVENTS_APART_SECONDS = 0.02  # beside foreign jobs: most events are of those, and each costs a look
 
 
 class Waiter:
@@ -90,25 +96,38 @@ class Waiter:
         return now - self._queue.last_job_at < JOBS_COME_SECONDS
 
     async def _block(self, now: float) -> None:
-        queue, seconds = self._queue, self._patience(now)
-        pop: Command = ("BZPOPMIN", queue.keys.marker, seconds)
+        dispatch, queue, loop = self._dispatch, self._queue, asyncio.get_running_loop()
+        seconds = self._patience(now)
         queue.fetching.asked("wait", now + seconds)
         due_at = _due_at(queue)
         is_due_meanwhile = due_at is not None and due_at < now + seconds  # then the exchanger claims, at that time
+        by_events = queue.has_foreign
+        block = _next_event(queue, seconds) if by_events else ("BZPOPMIN", queue.keys.marker, seconds)
         if self._claims_ahead and self._jobs_come(now) and not is_due_meanwhile:
-            await self._block_and_claim(pop, seconds, now)
-            return
-        popped = await self._link.request(*pop, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
-        await self._read_pop(popped)
+            came, jobs = await self._block_and_claim(block, seconds, now)
+            if not by_events and came is not None and not jobs and came[1] == b"0" and not queue.has_foreign:
+                dispatch.hint(queue)  # what the marker promised was not there: a proxy may have run our claim before
+        else:
+            came, jobs = await self._link.request(*block, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS), 0
+            queue.fetching.answered("wait", loop.time())
+            dispatch.accepted(queue, "watch", loop.time())
+            if by_events:
+                dispatch.hint(queue)
+            else:
+                await self._read_pop(came)
+        if by_events and came and not jobs:
+            await asyncio.sleep(EVENTS_APART_SECONDS)
 
-    async def _block_and_claim(self, pop: Command, seconds: float, now: float) -> None:
-        """Block, and have jobs claimed as soon as that ends. What the claim brought is taken whatever the pop says."""
+    async def _block_and_claim(self, block: Command, seconds: float, now: float) -> tuple[Any, int]:
+        """Block, and have jobs claimed as soon as that ends. What the claim brought is taken whatever the first answer
+        says. Returns that, and how many jobs came.
+        """
         dispatch, queue, loop = self._dispatch, self._queue, asyncio.get_running_loop()
         work = dispatch.claim_behind_marker(queue, now)
         token, claim = self._exchanger.claim_command(work)
         self._sent_behind = token
         try:
-            popped, claimed = await self._link.requests((pop, claim), deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
+            came, claimed = await self._link.requests((block, claim), deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
         except BaseException as error:
             dispatch.unanswered(work)
             if not isinstance(error, Unavailable) or error.outcome_unknown:
@@ -126,18 +145,13 @@ class Waiter:
                 self._exchanger.claim_refused(work, token, failure)
         else:
             jobs = self._exchanger.read_claim(work, token, claimed, loop.time())
-        if isinstance(popped, ResponseError):
-            raise ServerRefused(classify(popped, target=self._server.target), "Waiting for jobs") from popped
+        if isinstance(came, ResponseError):
+            raise ServerRefused(classify(came, target=self._server.target), "Waiting for jobs") from came
         dispatch.accepted(queue, "watch", loop.time())
-        if popped is not None and not jobs and popped[1] == b"0":
-            dispatch.hint(
-                queue
-            )  # what the marker promised was not there: a proxy may have run our claim before the pop
+        return came, jobs
 
     async def _read_pop(self, popped: Sequence[Any] | None) -> None:
         dispatch, queue, now = self._dispatch, self._queue, asyncio.get_running_loop().time()
-        queue.fetching.answered("wait", now)
-        dispatch.accepted(queue, "watch", now)
         if popped is None:
             await self._timed_out(now)
             return
@@ -162,6 +176,12 @@ class Waiter:
         elif _due_at(queue) is not None:
             first = await self._link.request("ZRANGE", queue.keys.delayed, 0, 0, "WITHSCORES")
             note_first_due(self._dispatch, queue, first)
+
+
+def _next_event(queue: ServedQueue, seconds: float) -> Command:
+    """One is enough: the claim that follows it has seen all that came before its answer."""
+    block_ms, last = round(seconds * 1000), queue.last_event_id
+    return ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", queue.keys.events, last)
 
 
 def note_first_due(dispatch: Dispatch, queue: ServedQueue, first: list[bytes]) -> None:

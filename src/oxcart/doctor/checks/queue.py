@@ -12,6 +12,7 @@ from oxcart.doctor.scratch import StepFailed, exercise, in_one_line, scratch_que
 from oxcart.doctor.visit import Visit
 from oxcart.errors import ServerRefused
 from oxcart.language import tr
+from oxcart.names import told
 from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import pairs, text
 
@@ -144,15 +145,35 @@ async def handlers(visit: Visit) -> Finding:
         )
     shown = ", ".join(f"{name} ({number})" for name, number in sorted(unknown.items())[:10])
     cure = (
-        tr(
-            "Declare a handler for each, or leave them to another worker of the same queue: they are returned "
-            "untouched."
-        )
+        tr("Declare a handler for each, or leave them to another worker of the same queue: they stay as they are.")
         if visit.app_is_given
         else tr("Only the built-in names were looked at: name your app, as in oxcart doctor MODULE:APP.")
     )
     return warning(
         "NO_HANDLER", tr("Waiting jobs have names that no handler takes: {shown}.", shown=shown), cure, evidence=shown
+    )
+
+
+async def unhandled(visit: Visit) -> Finding:
+    """What the running workers have told: they know their handlers, and we only those of the app we were given."""
+    seen = [jobs for name in visit.queue_names for jobs in await (await visit.queue(name)).unhandled()]
+    if not seen:
+        return ok(tr("no worker has told of any"))
+    names = told([f"{jobs.name} ({jobs.waiting})" for jobs in seen])
+    oldest = min(jobs.since_ms for jobs in seen)
+    lacking = sorted({jobs.detail for jobs in seen if jobs.detail is not None})
+    shown = tr("{names}, for {span}", names=", ".join(names), span=_span(time.time() - oldest / 1000))
+    summary = tr("Jobs wait, and the workers that run have no handler for them: {shown}.", shown=shown)
+    if lacking:
+        summary += " " + tr("Not possible there: {lacking}.", lacking="; ".join(lacking))
+    return warning(
+        "UNHANDLED_JOBS",
+        summary,
+        tr(
+            "Deploy a handler for them, give the worker what it lacks, or start the worker that has them; see whether "
+            "--only or --except leaves them out everywhere. OXCART_UNKNOWN_JOBS=fail makes them dead letters."
+        ),
+        evidence=shown,
     )
 
 
@@ -291,7 +312,15 @@ CHECKS: tuple[Check[Visit], ...] = (
         GROUP,
         "each waiting job has a handler",
         handlers,
-        "A job without a handler comes back every minute, and is never done.",
+        "A job whose name has no handler waits until a worker comes that has one.",
+        ("layout",),
+    ),
+    Check(
+        "unhandled",
+        GROUP,
+        "the workers can do what waits",
+        unhandled,
+        "Jobs that nobody can do wait for ever, while everything else looks well.",
         ("layout",),
     ),
     Check(

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from oxcart.errors import SettingsError
 from oxcart.language import tr
 from oxcart.secret import Secret
-from oxcart.settings import DATABASE_URL_ADVICE, Platform
+from oxcart.settings import DATABASE_URL_ADVICE, Platform, Settings
 
 FILE_NAME = "kommo.db"
 
@@ -87,6 +87,17 @@ class DatabaseTarget:
     ssl_root_cert: str | None = None
     server_settings: Mapping[str, str] = field(default_factory=dict)
     connect_timeout_seconds: float = 15.0
+
+
+def database_of(settings: Settings) -> DatabaseTarget:
+    """Raises SettingsError, as for a hosting platform without DATABASE_URL."""
+    return choose_database(
+        settings.database_url,
+        schema=settings.database_schema,
+        data_dir=settings.data_dir,
+        platform=settings.platform,
+        has_supabase_url=bool(settings.supabase_url),
+    )
 
 
 def choose_database(

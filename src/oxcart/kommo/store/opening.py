@@ -12,10 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart.connection.embedded import prepare_folder
 from oxcart.errors import SettingsError
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.database_url import DatabaseTarget, choose_database
+from oxcart.kommo.store.database_url import DatabaseTarget
 from oxcart.kommo.store.platform_tables import METADATA
 from oxcart.language import tr
-from oxcart.settings import Settings
 
 
 class UnfitTables(SettingsError):  # noqa: N818 - says what is wrong
@@ -26,17 +25,6 @@ class UnfitTables(SettingsError):  # noqa: N818 - says what is wrong
         self.happened = happened
         self.cure = cure
         super().__init__([f"{happened} {cure}"])
-
-
-def database_of(settings: Settings) -> DatabaseTarget:
-    """Raises SettingsError, as for a hosting platform without DATABASE_URL."""
-    return choose_database(
-        settings.database_url,
-        schema=settings.database_schema,
-        data_dir=settings.data_dir,
-        platform=settings.platform,
-        has_supabase_url=bool(settings.supabase_url),
-    )
 
 
 @asynccontextmanager
