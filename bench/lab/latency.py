@@ -25,14 +25,14 @@ def latency(
         stamps.touch()
         with Workers(peer, server.url, stamps=stamps, concurrency=concurrency) as workers:
             processes.add(peer, server.url, job="stamp", how="one", count=1)
-            _wait_for(stamps, 1, workers, READY_SECONDS)
+            wait_for(stamps, 1, workers, READY_SECONDS)
             processes.add(peer, server.url, job="stamp", how="trickle", count=count, per_second=per_second)
-            _wait_for(stamps, count + 1, workers, GIVE_UP_SECONDS)
+            wait_for(stamps, count + 1, workers, GIVE_UP_SECONDS)
         waits = sorted(int(line) / 1000 for line in stamps.read_text().splitlines()[1:])
-    return {"p50Ms": _percentile(waits, 0.5), "p99Ms": _percentile(waits, 0.99), "maxMs": waits[-1]}
+    return {"p50Ms": percentile(waits, 0.5), "p99Ms": percentile(waits, 0.99), "maxMs": waits[-1]}
 
 
-def _wait_for(stamps: Path, lines: int, workers: Workers, seconds: float) -> None:
+def wait_for(stamps: Path, lines: int, workers: Workers, seconds: float) -> None:
     give_up = time.monotonic() + seconds
     while stamps.read_bytes().count(b"\n") < lines:
         workers.check()
@@ -41,5 +41,5 @@ def _wait_for(stamps: Path, lines: int, workers: Workers, seconds: float) -> Non
         time.sleep(0.02)
 
 
-def _percentile(ordered: list[float], share: float) -> float:
+def percentile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

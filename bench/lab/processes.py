@@ -8,7 +8,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +46,19 @@ def add(peer: Peer, url: str, **order: Any) -> float:
     if done.returncode != 0:
         raise RuntimeError(f"Adding {order} with {peer.title}: it ended with {done.returncode}.\n{done.stderr[-3000:]}")
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+
+@contextmanager
+def adding(peer: Peer, url: str, **order: Any) -> Iterator[None]:
+    """Have jobs added beside what the caller does, until it is done."""
+    process = subprocess.Popen(
+        [*adapter_command(peer), "add"], env=_environment(peer, url, order, None), stdout=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Workers:

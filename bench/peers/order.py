@@ -28,8 +28,8 @@ class Order:
     """`how` is "bulk" (as fast as the peer's own call for many jobs goes), "one" (one call after the other), "callers"
     (so many at once, each one call after the other) or "trickle" (`per_second`, each with the time at which it was
     added). `own_ids`, for BullMQ for Node alone: each job has an id of its own and the metadata of a trace. For Oxcart
-    alone: `supervised` processes of one supervisor, `queues` to serve, of which the first has the jobs, and whether it
-    may `prefetch`.
+    alone: `supervised` processes of one supervisor, `queues` to serve, of which the first has the jobs, whether it may
+    `prefetch`, and the `only` job name that it runs ("": all that it knows).
     """
 
     job: str = "noop"
@@ -45,6 +45,7 @@ class Order:
     supervised: int = 1
     queues: int = 1
     prefetch: bool = True
+    only: str = ""
 
     def data(self) -> dict[str, Any]:
         data: dict[str, Any] = {}

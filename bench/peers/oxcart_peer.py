@@ -65,6 +65,7 @@ def work() -> None:
         str(ORDER.supervised),
         "--port",
         "0",
+        *(("--only", ORDER.only) if ORDER.only else ()),
     )
 
 

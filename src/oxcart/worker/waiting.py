@@ -36,7 +36,8 @@ LONG_SECONDS = 20.0  # three commands a minute
 LONGEST_SECONDS = 60.0  # on further queues: that the server answers at all shows on the first one
 JOBS_COME_SECONDS = 110.0  # the third idle minute is cheap from its beginning
 ANSWER_MARGIN_SECONDS = 3.0
-EVENTS_APART_SECONDS = 0.02  # beside foreign jobs: most events are of those, and each costs a look
+EVENTS_APART_SECONDS = 0.02  # beside foreign jobs, when events come that bring us nothing: each costs a look
+IDLE_LOOKS_AT_ONCE = 3  # the end of a job of our own is an event, too
 
 
 class Waiter:
@@ -61,6 +62,7 @@ class Waiter:
         self._claims_ahead = claims_ahead
         self._longest_seconds = longest_seconds
         self._sent_behind: str | None = None
+        self._idle_looks = 0
 
     async def run(self) -> None:
         loop, dispatch, queue = asyncio.get_running_loop(), self._dispatch, self._queue
@@ -115,7 +117,8 @@ class Waiter:
                 dispatch.hint(queue)
             else:
                 await self._read_pop(came)
-        if by_events and came and not jobs:
+        self._idle_looks = self._idle_looks + 1 if by_events and came and not jobs else 0
+        if self._idle_looks > IDLE_LOOKS_AT_ONCE:
             await asyncio.sleep(EVENTS_APART_SECONDS)
 
     async def _block_and_claim(self, block: Command, seconds: float, now: float) -> tuple[Any, int]:
