@@ -50,7 +50,7 @@ def node_beside(*, first: str, busy: bool, count: int) -> dict[str, float]:
                 time.sleep(2)
             node = next(workers for workers in started if workers.peer is NODE)
             if busy:
-                load = dict(job="noop", how="trickle", count=int(1.3 * count / PER_SECOND * 400), per_second=400.0)
+                load = {"job": "noop", "how": "trickle", "count": int(520 * count / PER_SECOND), "per_second": 400.0}
                 with processes.adding(OXCART, server.url, **load):
                     return _trickle(server, stamps, node, count)
             return _trickle(server, stamps, node, count)
