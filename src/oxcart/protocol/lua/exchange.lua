@@ -88,15 +88,13 @@ local running                               -- how long `active` is; nil while t
 local is_plenty = false
 local names, excludes = nil, false          -- which names are ours: all, if nil
 local more, foreign, cursor, last_event = 0, {}, ARGV[5] or '', ''
-local known, looked_at_all = nil, false     -- includes/exchange_names.lua
-local new_pass, write_cursor                -- includes/exchange_cursor.lua
+local known, looked_at_all = nil, false     -- of foreign jobs, if any were met: includes/exchange_names.lua
+local write_cursor                          -- includes/exchange_cursor.lua
 if room > 0 then
   if ARGV[4] then
-    --- @include "exchange_cursor"
     local given_names = cmsgpack.unpack(ARGV[4])
     names, excludes = {}, given_names[1] == 1
     for i = 2, #given_names do names[given_names[i]] = true end
-    known = read_cursor()
   end
   local function claim_jobs()
     --- @include "exchange_claims"

@@ -121,7 +121,7 @@ local function claim(id)
     return 'dropped'
   end
   if names and is_foreign(name) then
-    note_foreign(name, timestamp)
+    if known then note_foreign(name, timestamp) end
     return 'foreign'
   end
   local size = data and #data or 0
@@ -159,7 +159,7 @@ local function claim(id)
   return 'claimed'
 end
 
-local stopped = false
+local stopped, has_foreign = false, names and cursor ~= ''
 
 local function claim_all(ids, take)
   local taken, taken_count, locked, locked_count = {}, 0, {}, 0
@@ -179,6 +179,10 @@ local function claim_all(ids, take)
       stopped = true
       break
     end
+    if outcome == 'foreign' then            -- what comes is claimed by name
+      has_foreign = true
+      break
+    end
     taken_count = taken_count + 1
     taken[taken_count] = id
     if outcome == 'claimed' then
@@ -192,7 +196,7 @@ local function claim_all(ids, take)
 end
 
 local function claim_waiting()
-  while not stopped and claimed < room do
+  while not (stopped or has_foreign) and claimed < room do
     local ids = call('LRANGE', wait, -(room - claimed), -1)
     if #ids == 0 then return end
     local oldest_first = {}
@@ -202,7 +206,7 @@ local function claim_waiting()
 end
 
 local function claim_prioritized()
-  while not stopped and claimed < room do
+  while not (stopped or has_foreign) and claimed < room do
     local ids = call('ZRANGE', prioritized, 0, room - claimed - 1)
     if #ids == 0 then
       -- BullMQ looks at the limit first, and a limited queue keeps its counter.
@@ -235,14 +239,16 @@ if not is_plain then
 end
 if limit_ms == 0 and not blocked then
   if concurrency then room = math.min(room, concurrency - running) end
-  if names then
-    local function claim_by_name()
-      --- @include "exchange_names"
-    end
-    claim_by_name()
-  else
-    claim_waiting()
-    if not is_plain then claim_prioritized() end
+  claim_waiting()
+  if not is_plain then claim_prioritized() end
+end
+if has_foreign then
+  local function claim_by_name()
+    --- @include "exchange_cursor"
+    known = read_cursor()
+    if limit_ms > 0 or blocked or stopped then return end
+    --- @include "exchange_names"
   end
+  claim_by_name()
 end
 if claimed > 0 and claimed == asked_for then is_plenty = true end

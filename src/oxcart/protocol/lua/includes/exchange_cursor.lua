@@ -1,6 +1,6 @@
 -- What did the exchanges before learn of foreign jobs? See exchange_names.lua. A cursor for other names says nothing, and
 -- one older than an hour neither: should a job of ours ever lie among foreign ones, it is found then at the latest.
-new_pass = function()
+local function new_pass()
   return { all = 0, before = 0, at = 0, skip = 0, goes_on = false, id = '', score = 0, event = '' }
 end
 
