@@ -16,7 +16,7 @@ from typing import Any, Final
 from oxcart.telemetry.events import JobsFinished
 from oxcart.telemetry.lines import SEVERITY, SUMMARY_EVENT, VERDICT_RULES, Level, Line, Rule, finished_line, log_key
 
-# Per process and second (docs/decisions.md, 21). Railway drops lines beyond 500 a second and replica.
+# Per process and second (docs/decisions.md, 22). Railway drops lines beyond 500 a second and replica.
 MAX_FINISHED_LINES: Final = 20
 MAX_FAILURE_LINES: Final = 50
 
