@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import psutil
 import pytest
+from support.pacing import let_pass
 from support.processes import Fleet, WorkerProcess
 from support.store import Store
 
@@ -58,6 +59,20 @@ async def test_a_killed_workers_job_starts_again_within_two_stalled_intervals(
         if pace == "a quick job every 0.3 s":
             await kill_and_expect(fleet, store, added.id, workers)
             return
+    await kill_and_expect(fleet, store, added.id, workers)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+async def test_a_worker_that_has_been_idle_for_minutes_notices_as_soon(
+    fleet: Fleet, queue: Queue, store: Store
+) -> None:
+    """The survivor has never seen a job: whoever popped the marker was the other one."""
+    workers = [fleet.start(OXCART_MAX_STALLED_COUNT="9") for _ in range(2)]
+    await wait_until(lambda: all(map(fleet.is_running, workers)), describe="both run", timeout=20)
+    await let_pass(75)
+    added = await queue.add("slow", 60)
+    await wait_until(lambda: fleet.effects()[f"started {added.id}"], describe="the long job runs")
     await kill_and_expect(fleet, store, added.id, workers)
 
 

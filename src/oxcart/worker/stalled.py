@@ -2,7 +2,7 @@
 
 The stalled script is BullMQ's, and needs two runs: one marks what is in `active`, the next one puts back what is marked
 and has no lock. It runs as long as `active` holds jobs that are not ours: each exchange's answer says so, and an idle
-worker looks once a minute.
+worker looks once an interval.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from oxcart.connection.link import Link
 from oxcart.connection.server import Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.names import ForeignJobs
+from oxcart.protocol.exchange import START, Cursor
 from oxcart.protocol.scripts import ours, run_script
 from oxcart.queue.unhandled import publish
 from oxcart.telemetry.bus import Emit
@@ -28,8 +29,8 @@ from oxcart.worker.waiting import note_first_due
 LOOK_EVERY_SECONDS = 60.0
 LOOK_AT_OUR_QUEUE_EVERY_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
 DEAD_LETTERS_EVERY_SECONDS = 600.0
-COUNT_EVERY_SECONDS = 30.0  # of what is left to others, while there is any
-COUNTED_AT_ONCE = 1000  # jobs of each list: a millisecond or two of the server's time
+COUNT_EVERY_SECONDS = 60.0  # of what is left to others, while that changes
+COUNTED_AT_ONCE = 300  # jobs of each list: some providers bill what a script does
 PROBE_EVERY_SECONDS = 20.0  # with no room nothing else talks to the server, and /health wants to know
 
 _EARLY = 0.9
@@ -41,8 +42,10 @@ class _Done:
     """When each chore of one queue was last done (0: never), and when the next stalled check may be made."""
 
     look: float = 0.0
+    active: float = 0.0
     dead_letters: float = 0.0
     count: float = 0.0
+    counted: Cursor = START
     next_check: float = 0.0
 
 
@@ -67,6 +70,7 @@ class Caretaker:
         self._server = server
         self._link = link
         self._interval_ms = round(interval_ms * _EARLY)
+        self._look_at_active_every = interval_ms / 1000
         self._max_stalled_count = max_stalled_count
         self._left = left
         self._worker_name = worker_name
@@ -112,8 +116,11 @@ class Caretaker:
         is_quiet = now - queue.last_job_at >= LOOK_EVERY_SECONDS
         look_every = LOOK_AT_OUR_QUEUE_EVERY_SECONDS if queue.is_ours else LOOK_EVERY_SECONDS
         if not done.look or (is_quiet and now - done.look >= look_every):
-            done.look = now
+            done.look = done.active = now
             await self._look(queue)
+        elif is_quiet and not queue.is_ours and now - done.active >= self._look_at_active_every:
+            done.active = now
+            queue.active_elsewhere = await self._link.request("LLEN", queue.keys.active) > len(queue.held)
         if not done.dead_letters or now - done.dead_letters >= DEAD_LETTERS_EVERY_SECONDS:
             done.dead_letters = now
             queue.dead_letters = await self._link.request("ZCARD", queue.keys.failed)
@@ -124,13 +131,15 @@ class Caretaker:
             done.next_check = now + await self._check_stalled(queue)
 
     async def _count_foreign(self, queue: ServedQueue) -> None:
-        """For /health, and for commands that load no app."""
-        keys = queue.keys
-        args = (keys.base, COUNTED_AT_ONCE)
-        found = await run_script(self._link, ours("count_names"), (keys.wait, keys.prioritized), args)
-        claimed = self._left.names_to_claim
-        waiting = [ForeignJobs(name.decode("utf-8", "replace"), number, since) for name, number, since in found]
-        self._left.seen(queue.name, [jobs for jobs in waiting if claimed is None or not claimed.claims(jobs.name)])
+        """For /health, and for commands that load no app. The same cursor: the same jobs wait."""
+        keys, done = queue.keys, self._done[queue]
+        if queue.cursor != done.counted:
+            done.counted = queue.cursor
+            args = (keys.base, COUNTED_AT_ONCE)
+            found = await run_script(self._link, ours("count_names"), (keys.wait, keys.prioritized), args)
+            claimed = self._left.names_to_claim
+            waiting = [ForeignJobs(name.decode("utf-8", "replace"), number, since) for name, number, since in found]
+            self._left.seen(queue.name, [jobs for jobs in waiting if claimed is None or not claimed.claims(jobs.name)])
         await publish(self._link, keys, self._left.unhandled, by=self._worker_name)
 
     async def _look(self, queue: ServedQueue) -> None:
@@ -145,6 +154,8 @@ class Caretaker:
         )
         if _count(waiting):
             await self._link.request("ZADD", keys.marker, 0, "0")
+        if queue.has_foreign:
+            self._dispatch.hint(queue)  # we do not watch the marker
         if isinstance(first, list):
             note_first_due(self._dispatch, queue, first)
         queue.active_elsewhere = _count(active) > len(queue.held)

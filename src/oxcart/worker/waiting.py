@@ -113,7 +113,9 @@ class Waiter:
             came, jobs = await self._link.request(*block, deadline_seconds=seconds + ANSWER_MARGIN_SECONDS), 0
             queue.fetching.answered("wait", loop.time())
             dispatch.accepted(queue, "watch", loop.time())
-            if by_events:
+            if came is None:
+                await self._timed_out(loop.time())
+            elif by_events:
                 dispatch.hint(queue)
             else:
                 await self._read_pop(came)
@@ -153,11 +155,8 @@ class Waiter:
         dispatch.accepted(queue, "watch", loop.time())
         return came, jobs
 
-    async def _read_pop(self, popped: Sequence[Any] | None) -> None:
+    async def _read_pop(self, popped: Sequence[Any]) -> None:
         dispatch, queue, now = self._dispatch, self._queue, asyncio.get_running_loop().time()
-        if popped is None:
-            await self._timed_out(now)
-            return
         _, member, score = popped
         due_in_ms = float(score) - now_ms()
         if member != b"0" and due_in_ms > 0:

@@ -1,5 +1,6 @@
 -- What did the exchanges before learn of foreign jobs? See exchange_names.lua. A cursor for other names says nothing, and
 -- one older than an hour neither: should a job of ours ever lie among foreign ones, it is found then at the latest.
+local PASS = { 'all', 'before', 'at', 'skip', 'goes_on', 'id', 'score', 'event' }
 local function new_pass()
   return { all = 0, before = 0, at = 0, skip = 0, goes_on = false, id = '', score = 0, event = '' }
 end
@@ -12,7 +13,9 @@ local function read_cursor()
   if ARGV[5] ~= '' then
     local ok, read = pcall(cmsgpack.unpack, ARGV[5])
     if ok and type(read) == 'table' and read[1] == sign_of_names() and now - read[2] < 3600000 then
-      return { since = read[2], wait = read[3], prioritized = read[4] }
+      local pass = new_pass()
+      for i, field in ipairs(PASS) do pass[field] = read[4][i] end
+      return { since = read[2], wait = read[3], prioritized = pass }
     end
   end
   return { since = now, wait = {}, prioritized = new_pass() }
@@ -36,6 +39,8 @@ write_cursor = function()
   end
   last_event = newest_event()
   if known.begins_pass then pass.event = last_event end
-  cursor = cmsgpack.pack({ sign_of_names(), known.since, known.wait, pass })
+  local facts = {}                          -- in one order: who has learned nothing new has the same cursor
+  for i, field in ipairs(PASS) do facts[i] = pass[field] end
+  cursor = cmsgpack.pack({ sign_of_names(), known.since, known.wait, facts })
   last_event = known.listens_from or last_event
 end
