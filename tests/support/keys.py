@@ -14,7 +14,7 @@ KNOWN_KEYS = {
     "string": rf"id|pc|limiter|stalled-check|de:.+|{JOB}:lock",
     "hash": rf"meta|metrics:(?:completed|failed)|dn:.+|repeat:.+|{JOB}|{JOB}:processed|{JOB}:failed",
     "set": rf"stalled|{JOB}:dependencies",
-    "stream": "events",
+    "stream": "events|delay",  # the second is of BullMQ 1
 }
 # Names that are no job ids: a hash under one of them is a key of the wrong type.
 RESERVED = re.compile(

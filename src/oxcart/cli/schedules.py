@@ -1,4 +1,4 @@
-"""How does an operator look at recurring jobs? schedules list, remove, run-now."""
+"""How does an operator look at recurring jobs? schedules list, remove, run-now, migrate."""
 
 from __future__ import annotations
 
@@ -52,6 +52,20 @@ def run_schedule_now(schedule_id: str, queue: str | None, as_json: bool) -> None
     from oxcart.cli.session import run_async
 
     run_async(_run_now(schedule_id, queue, as_json))
+
+
+@schedules.command("migrate")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done; change nothing.")
+@queue_option
+@json_option
+def migrate_schedules(*, dry_run: bool, queue: str | None, as_json: bool) -> None:
+    """Make job schedulers of what BullMQ before 5.26, or Bull, has set up.
+
+    Times, data and options stay. What cannot be done is said, and the exit code is 1.
+    """
+    from oxcart.cli.session import run_async
+
+    run_async(_migrate(queue, as_json, dry_run=dry_run))
 
 
 @asynccontextmanager
@@ -111,6 +125,23 @@ async def _run_now(schedule_id: str, queue_name: str | None, as_json: bool) -> N
         say(added.id)
 
 
+async def _migrate(queue_name: str | None, as_json: bool, *, dry_run: bool) -> None:
+    async with _served(queue_name) as queues:
+        done = [(queue.name, each) for queue in queues for each in await queue.migrate_schedules(dry_run=dry_run)]
+    if as_json:
+        told = [{"queue": name, "id": one.id, "newId": one.new_id, "problem": one.problem} for name, one in done]
+        say_json({"dryRun": dry_run, "schedules": told})
+    elif not done:
+        say("All schedules are job schedulers with a template: nothing to do.")
+    else:
+        verb = "would become" if dry_run else "is now"
+        for name, one in done:
+            outcome = f"{verb} {one.new_id}" if one.problem is None else f"stays: {one.problem}"
+            say(f"{name}  {one.id}  {outcome}")
+    if any(one.problem for _, one in done):
+        raise SystemExit(FAILED)
+
+
 def _unknown(schedule_id: str, queue_name: str | None) -> Refused:
     where = f"queue {queue_name}" if queue_name else "the queues served"
     return Refused(
@@ -140,6 +171,7 @@ def _as_json(queue_name: str, schedule: Schedule) -> dict[str, Any]:
         "end": utc_time(schedule.end_ms),
         "data": _json_or_text(schedule.data),
         "legacy": schedule.legacy,
+        "template": schedule.has_template,
     }
 
 

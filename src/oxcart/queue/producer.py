@@ -12,12 +12,13 @@ from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
 from oxcart.names import UnhandledJobs
 from oxcart.protocol.keys import QueueKeys
-from oxcart.queue import dead_letters, flows, inspect, maintenance, schedules, sending, unhandled
+from oxcart.queue import dead_letters, flows, inspect, maintenance, migrate_schedules, schedules, sending, unhandled
 from oxcart.queue.adding import NO_DATA, NewJob, prepare
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.flows import AddedFlow, FlowNode
 from oxcart.queue.gathering import Gathering
 from oxcart.queue.inspect import StoredJob, WorkerSeen
+from oxcart.queue.migrate_schedules import Migrated
 from oxcart.queue.opening import open_server
 from oxcart.queue.options import JobArguments
 from oxcart.queue.repair import Repair, RepairPlan, repair
@@ -298,6 +299,10 @@ class Queue:
     async def schedules(self) -> list[Schedule]:
         """All job schedulers, the one that is due next first."""
         return await schedules.find_all(self._channel)
+
+    async def migrate_schedules(self, *, dry_run: bool = False) -> list[Migrated]:
+        """Make job schedulers with a template of what older versions of BullMQ, or Bull, have set up."""
+        return await migrate_schedules.migrate(self._channel, dry_run=dry_run)
 
     async def run_schedule_now(self, schedule_id: str) -> AddedJob:
         """Add one job from a schedule's template; its own times stay as they are. Raises JobNotFound."""

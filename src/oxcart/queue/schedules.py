@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,19 @@ from oxcart.protocol import codec
 from oxcart.protocol.job_options import from_wire
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Argument, Command, Requester, ScriptCall, ours, run_script, upstream
+from oxcart.queue import maintenance
 from oxcart.queue.adding import NewJob, make_job_id
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import pairs, text
 from oxcart.queue.options import build_options
+from oxcart.queue.repeatables import (
+    advance_repeatable,
+    is_repeatable,
+    next_jobs,
+    next_repeat,
+    recorded_repeat,
+    template_opts,
+)
 from oxcart.queue.repeats import Repeat, epoch_ms, is_legacy_key, next_millis
 
 OWN_QUEUE = "oxcart"
@@ -35,7 +45,9 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A job scheduler as it is stored. `legacy`: a repeatable job of BullMQ 5, which only its own workers serve."""
+    """A job scheduler as it is stored. `legacy`: a repeatable job of Bull, or of BullMQ before 5.10, which BullMQ 6
+    refuses. Without a template (those, and schedulers of BullMQ 5.10 to 5.25) it shows the data of its next job.
+    """
 
     id: str
     name: str
@@ -50,6 +62,7 @@ class Schedule:
     iterations: int
     data: str
     legacy: bool
+    has_template: bool
 
 
 def template_of(name: str, data: Any, given: Mapping[str, Any]) -> Template:
@@ -130,18 +143,12 @@ def advance_call(
     `opts` is the claimed job's decoded `opts`. The script does nothing when someone has advanced the schedule already.
     Raises InvalidInput for a cron pattern or a time zone that cannot be used here.
     """
-    repeat = dict(opts.get("repeat") or {})
-    count = int(repeat.get("count") or 0) + 1
-    end = epoch_ms(repeat.get("endDate"))
-    if (repeat.get("limit") is not None and count > repeat["limit"]) or (end is not None and now_ms > end):
+    repeat = next_repeat(opts, now_ms)
+    if repeat is None:
         return None
-    for name in ("startDate", "endDate"):
-        if repeat.get(name) is not None:
-            repeat[name] = epoch_ms(repeat[name])
-    repeat["count"] = count
     due: int | None = None
     if repeat.get("pattern"):
-        after = max(now_ms, int(opts.get("prevMillis") or 0))
+        after = max(now_ms, epoch_ms(opts.get("prevMillis")) or 0)
         due = max(next_millis(repeat, after), after)
     elif not repeat.get("every"):
         return None
@@ -188,7 +195,10 @@ async def advance_schedule(
     if not isinstance(opts, dict) or not isinstance(opts.get("repeat"), dict):
         key = keys.scheduler(schedule_id)
         opts = _recorded_opts(pairs(await link.request("HGETALL", key, deadline_seconds=deadline_seconds)))
-    call = advance_call(keys, schedule_id, job_id, opts, now_ms)
+    if is_repeatable(job_id, opts) and not await link.request("HEXISTS", keys.scheduler(schedule_id), "ic"):
+        call = advance_repeatable(keys, schedule_id, job_id, opts, now_ms)
+    else:
+        call = advance_call(keys, schedule_id, job_id, opts, now_ms)
     if call is None:
         return None
     answer = await run_script(link, call.script, call.keys, call.args, deadline_seconds=deadline_seconds)
@@ -213,9 +223,20 @@ async def remove(channel: Channel, schedule_id: str) -> bool:
     """Remove a scheduler and its next job; false if there is none."""
     keys = channel.keys
     doing = f"Removing schedule {schedule_id[:80]} of queue {keys.name}"
+    upcoming = await _next_job(channel, doing, schedule_id)
     named = (keys.repeat, keys.delayed, keys.events)
     code = await channel.run(doing, upstream("removeJobScheduler"), named, (schedule_id, keys.base), repeatable=True)
+    if upcoming is not None:  # of a repeatable job: the script knows only the ids of schedulers' jobs
+        with suppress(JobNotFound):
+            await maintenance.remove(channel, upcoming[0], children=False)
     return bool(code == 0)
+
+
+async def _next_job(channel: Channel, doing: str, schedule_id: str) -> tuple[str, Mapping[str, str]] | None:
+    due = await channel.command(doing, "ZSCORE", channel.keys.repeat, schedule_id)
+    if due is None:
+        return None
+    return (await next_jobs(channel, doing, {schedule_id: int(float(due))})).get(schedule_id)
 
 
 async def find_all(channel: Channel) -> list[Schedule]:
@@ -227,14 +248,28 @@ async def find_all(channel: Channel) -> list[Schedule]:
     if not found:
         return []
     commands: list[Command] = [("HGETALL", keys.scheduler(schedule_id)) for schedule_id in found]
-    records = await channel.commands(doing, commands)
+    records = dict(zip(found, map(pairs, await channel.commands(doing, commands)), strict=True))
+    bare = {schedule_id: due for schedule_id, due in found.items() if "data" not in records[schedule_id]}
+    upcoming = await next_jobs(channel, doing, bare)
+    legacy = {schedule_id for schedule_id, record in records.items() if not record}
+    for schedule_id in bare:
+        job = upcoming[schedule_id][1] if schedule_id in upcoming else {}
+        told = recorded_repeat(schedule_id) if schedule_id in legacy else {}
+        records[schedule_id] = {**told, **_shown(job), **records[schedule_id]}
+    lacking = legacy | {each for each, (_, job) in upcoming.items() if job.get("data", "{}") != "{}"}
     return [
-        _schedule(schedule_id, due, pairs(record))
-        for (schedule_id, due), record in zip(found.items(), records, strict=True)
+        _schedule(each, due, records[each], legacy=each in legacy, has_template=each not in lacking)
+        for each, due in found.items()
     ]
 
 
-def _schedule(schedule_id: str, next_ms: int, record: Mapping[str, str]) -> Schedule:
+def _shown(job: Mapping[str, str]) -> dict[str, str]:
+    return {name: job[name] for name in ("name", "data") if name in job}
+
+
+def _schedule(
+    schedule_id: str, next_ms: int, record: Mapping[str, str], *, legacy: bool, has_template: bool
+) -> Schedule:
     return Schedule(
         id=schedule_id,
         name=record.get("name", schedule_id.partition(":")[0]),
@@ -248,7 +283,8 @@ def _schedule(schedule_id: str, next_ms: int, record: Mapping[str, str]) -> Sche
         offset_ms=epoch_ms(record.get("offset")),
         iterations=epoch_ms(record.get("ic")) or 0,
         data=record.get("data", "{}"),
-        legacy="ic" not in record and is_legacy_key(schedule_id),
+        legacy=legacy,
+        has_template=has_template,
     )
 
 
@@ -256,6 +292,11 @@ async def job_now(channel: Channel, schedule_id: str, now_ms: int) -> NewJob:
     """One more job from a schedule's template, outside its times. Raises JobNotFound."""
     doing = f"Running schedule {schedule_id[:80]} of queue {channel.keys.name} now"
     record = pairs(await channel.command(doing, "HGETALL", channel.keys.scheduler(schedule_id)))
+    if "data" not in record:
+        upcoming = await _next_job(channel, doing, schedule_id)
+        if upcoming is not None:
+            template = codec.encode(template_opts(upcoming[1]), "options").decode()
+            record = {**_shown(upcoming[1]), "opts": template, **record}
     if not record:
         raise JobNotFound(f"{doing}: there is no such schedule. List the schedules to see their ids.")
     data = record.get("data", "{}").encode()

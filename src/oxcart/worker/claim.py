@@ -51,17 +51,18 @@ class Claim:
 def read_claims(run: ClaimedRun, token: str, processed_on_ms: int) -> list[Claim]:
     """The jobs of one run. A field that cannot be read counts as absent: the job must stay finishable."""
     scheduler, parent, deferred, stacktrace = run.rest or (None, None, None, None)
+    options = read_options(run.opts or b"")
     shared = Shared(
         token,
         run.ats,
         processed_on_ms,
         run.name.decode("utf-8", "replace"),
-        read_options(run.opts or b""),
+        options,
         run.opts or b"{}",
         _int(run.atm),
         _int(run.priority),
         run.fields,
-        _text(scheduler),
+        _text(scheduler) or _key_of_bull(options),
         _text(parent),
         _text(deferred),
         stacktrace,
@@ -71,6 +72,13 @@ def read_claims(run: ClaimedRun, token: str, processed_on_ms: int) -> list[Claim
         Claim(job_id, data or b"{}", _int(timestamp), shared)  # type: ignore[arg-type]  # a job without an id is none
         for job_id, data, timestamp in zip(values, values, values, strict=True)
     ]
+
+
+def _key_of_bull(options: JobOptions) -> str | None:
+    """Which repeatable job of Bull a job belongs to; it has no field of its own."""
+    repeat = options.other.get("repeat")
+    key = repeat.get("key") if isinstance(repeat, dict) else None
+    return key if isinstance(key, str) else None
 
 
 def _int(value: bytes | None) -> int:

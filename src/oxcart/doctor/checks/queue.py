@@ -207,17 +207,17 @@ async def legacy_repeat(visit: Visit) -> Finding:
         schedule.name
         for name in visit.queue_names
         for schedule in await (await visit.queue(name)).schedules()
-        if schedule.legacy
+        if schedule.legacy or not schedule.has_template
     ]
     if not found:
         return ok(tr("none"))
     return warning(
         "REPEAT_LEGACY",
         tr(
-            "{count} repeatable jobs were made by BullMQ 5's old API, which BullMQ 6 and Oxcart do not serve.",
+            "{count} recurring jobs are of an older kind, which BullMQ 6 refuses, or runs without their data.",
             count=len(found),
         ),
-        tr("Create each again with upsertJobScheduler (Node) or upsert_schedule, then remove the old one."),
+        tr("Make job schedulers of them: oxcart schedules migrate --dry-run, then without it."),
         evidence=", ".join(found[:5]),
     )
 
