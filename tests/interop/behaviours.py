@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import Any
 
 from oxcart import Job, Oxcart, RateLimited, Snooze, UnrecoverableError
@@ -40,6 +42,8 @@ def behaving_app(*names: str) -> Oxcart:
                 if first_start:
                     raise RateLimited(data["ms"] / 1000)
                 return result
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
             case "progress":
                 for step in data["steps"]:
                     await job.progress(step)

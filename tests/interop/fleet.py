@@ -78,6 +78,10 @@ class PythonMember:
         first_line = await asyncio.to_thread(process.stdout.readline)
         assert first_line == "ready\n", f"{self._command[2]} did not start: {first_line!r}, exit {process.poll()}"
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 

@@ -6,13 +6,13 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import pytest
 from support.http_site import ask
-from support.processes import Fleet, WorkerProcess
+from support.processes import Fleet
+from support.several import PATIENCE_SECONDS, Several, started
 from support.store import Store
 
 from oxcart import Queue
@@ -22,43 +22,6 @@ from oxcart.supervisor.fleet import Fleet as FleetOfProcesses
 from oxcart.supervisor.sums import Sums
 from oxcart.telemetry.events import Event, WarningRaised
 from oxcart.testing import wait_until
-
-PATIENCE_SECONDS = 20.0  # what has to be gone 2 s after its grace is, also on a machine that is busy with other tests
-
-
-@dataclass
-class Several:
-    """A running supervisor as its operator sees it."""
-
-    supervisor: WorkerProcess
-
-    @property
-    def port(self) -> int:
-        return int(self.supervisor.events("http.started")[0]["port"])
-
-    def health(self) -> dict[str, Any]:
-        return dict(ask(self.port, "/health").content)
-
-    def metrics(self) -> dict[str, Any]:
-        return dict(ask(self.port, "/metrics").content)
-
-    def completed(self) -> int:
-        return int(self.metrics()["jobs"]["completed"])
-
-    def members(self) -> list[psutil.Process]:
-        """Its worker processes, oldest first."""
-        found = psutil.Process(self.supervisor.process.pid).children()
-        return sorted(found, key=lambda process: process.create_time())
-
-    def is_well(self) -> bool:
-        events = self.supervisor.events("http.started")
-        return bool(events) and self.health()["status"] == "ok"
-
-
-async def started(fleet: Fleet, processes: int = 2, **environ: str) -> Several:
-    several = Several(fleet.start_several(processes, **environ))
-    await wait_until(several.is_well, describe="all processes are well", timeout=40)
-    return several
 
 
 @pytest.fixture
@@ -333,12 +296,18 @@ async def test_a_process_that_goes_on_dying_is_replaced_ever_later_and_reported_
     ]
 
 
+async def _forget(worker: str, how: str) -> None:
+    """What the supervisor would leave word of."""
+
+
 async def test_a_machine_that_starts_no_process_is_told_why() -> None:
     told: list[Event] = []
     sums = Sums(2, RedisTarget("redis.example"), ("crm",))
     command = Command(["/nowhere/python"], {}, os.open(os.devnull, os.O_RDWR))
 
-    code = await FleetOfProcesses(command, sums, told.append, grace_seconds=0, hear=lambda *_: None).run()
+    code = await FleetOfProcesses(
+        command, sums, told.append, grace_seconds=0, hear=lambda *_: None, remember=_forget
+    ).run()
 
     os.close(command.turns)
     assert code == CANNOT_START

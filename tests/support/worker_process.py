@@ -8,9 +8,13 @@ Effects go to the list `effects:<queue>`, past the worker's own connections: "st
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
+import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -65,6 +69,45 @@ async def deaf(job: Job) -> None:
 def deaf_thread(job: Job) -> None:
     note("started", job)
     time.sleep(600)
+
+
+@app.job("dies")
+async def dies(job: Job[str]) -> None:
+    """Takes its whole process with it."""
+    note("started", job)
+    match job.data.split():
+        case ["exit", code]:
+            os._exit(int(code))
+        case [name] if name.startswith("SIG"):
+            os.kill(os.getpid(), signal.Signals[name])
+
+
+@app.job("babbles")
+async def babbles(job: Job[int]) -> None:
+    """Writes what is no message, and one of so many bytes, to every socket pair: to the supervisor, too."""
+    note("started", job)
+    told = b'{"type":"stranger"}\n\xff\n' + b"x" * job.data + b"\n"
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as found:
+            if found.family == socket.AF_UNIX:
+                await _push(found, told)
+
+
+async def _push(found: socket.socket, told: bytes) -> None:
+    """As much as is read at the other end; a pipe of the event loop's own is read by nobody but us."""
+    rest, until = memoryview(told), time.monotonic() + 5
+    while rest and time.monotonic() < until:
+        try:
+            rest = rest[found.send(rest, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            await asyncio.sleep(0.001)
+
+
+@app.job("fails")
+async def fails(job: Job[float]) -> None:
+    note("started", job)
+    await asyncio.sleep(job.data)
+    raise RuntimeError("as it was told")
 
 
 @app.job("to thread")

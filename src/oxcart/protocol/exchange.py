@@ -58,9 +58,9 @@ _VALUES_PER_JOB = 3
 
 class ClaimedRun(NamedTuple):
     """Jobs on their way out that have this much in common. `ats` is how often each was started (this claim included);
-    `fields` belongs into the verdict's head. `rest` is empty, or rjk, parentKey, defa and stacktrace of a single job,
-    whose `opts` is as it was written; else the values of its members jobId and tm are "", for these are each job's own.
-    `jobs` has three values a job: id, data, timestamp.
+    `fields` belongs into the verdict's head. `rest` is empty, or rjk, parentKey, defa, stacktrace, stc and the trial
+    (suspects.py) of a single job, whose `opts` is as it was written; else the values of its members jobId and tm are
+    "", for these are each job's own. `jobs` has three values a job: id, data, timestamp.
     """
 
     name: bytes

@@ -137,7 +137,7 @@ class WorkerSettings:
     max_stalled_count: int = knob(
         "OXCART_MAX_STALLED_COUNT",
         whole(0, 1000),
-        "How often a job may lose its worker before it fails.",
+        "How often a job may lose its worker. One more time, and if it was alone in that process, it fails.",
         default="3",
         unit="times",
     )

@@ -1,4 +1,7 @@
-"""How are N worker processes kept running? Each has a place: what ends in it without being told to is replaced."""
+"""How are N worker processes kept running? Each has a place: what ends in it is replaced, whatever its exit code.
+
+Two ends are clean: one that we asked for, and one whose worker has said over its channel that it has stopped.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from oxcart.supervisor.channel import LONGEST_LINE_BYTES, Message, Report, decode
+from oxcart.supervisor.channel import Lines, Message, Report, decode
 from oxcart.supervisor.member import Place
 from oxcart.supervisor.sums import Sums
 from oxcart.telemetry.bus import Emit
@@ -25,6 +28,7 @@ STEADY_SECONDS = 60.0  # a process that has lived for so long is not part of a c
 KILL_AFTER_SECONDS = 1.8
 LAST_WORDS_SECONDS = 1.0  # for what a process said last; something that it started may hold its end of the socket
 KILLED = 1
+_PIECE_BYTES = 64 * 1024
 CANNOT_START = 71  # sysexits.h: the system refused
 
 
@@ -46,7 +50,10 @@ class _Loss:
 
 
 class Fleet:
-    """Runs `processes` of a command until `stop`. Reports go into `sums`, everything else they say to `hear`."""
+    """Runs `processes` of a command until `stop`. Reports go into `sums`, everything else they say to `hear`.
+
+    `remember` is told of a worker that was lost: its name, and how it ended.
+    """
 
     def __init__(
         self,
@@ -56,12 +63,15 @@ class Fleet:
         *,
         grace_seconds: float,
         hear: Callable[[int, Message], None],
+        remember: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._command = command
         self._sums = sums
         self._emit = emit
         self._grace_seconds = grace_seconds
         self._hear = hear
+        self._remember = remember
+        self._workers: dict[int, str] = {}
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._lost: dict[int, _Loss] = {}
         self._first_works = asyncio.Event()
@@ -103,12 +113,15 @@ class Fleet:
         while not self._ending.is_set():
             began = time.monotonic()
             pid, code = await self._live(number)
-            if self._is_the_end(code):
+            worker = self._workers.pop(number, None)
+            if self._is_the_end(number, code):
                 self._end_with(number, code)
                 return
             if time.monotonic() - began >= STEADY_SECONDS:
                 backoff = FIRST_RESTART_SECONDS
             self._note_loss(number, pid, code, backoff)
+            if worker is not None:
+                await self._remember(worker, how_it_ended(code))
             await self._pause(backoff)
             backoff = min(backoff * 2, LONGEST_RESTART_SECONDS)
 
@@ -119,9 +132,13 @@ class Fleet:
         for wait in waits:
             wait.cancel()
 
-    def _is_the_end(self, code: int) -> bool:
-        """A process ends all when it was told to end, or when none has ever worked and it has said why itself."""
-        return self._ending.is_set() or code == 0 or (code > 0 and not self._first_works.is_set())
+    def _is_the_end(self, number: int, code: int) -> bool:
+        """A process ends all when it was told to end, or when none has ever worked and it has said why itself.
+
+        A code of 0 alone says nothing: a handler may have called os._exit().
+        """
+        has_stopped = code == 0 and self._sums.has_stopped(number)
+        return self._ending.is_set() or has_stopped or (code > 0 and not self._first_works.is_set())
 
     def _end_with(self, number: int, code: int) -> None:
         if code == -signal.SIGTERM or self._sums.has_stopped(number):
@@ -142,6 +159,7 @@ class Fleet:
 
     def _note_report(self, number: int, pid: int, report: Report) -> None:
         self._sums.reported(number, report)
+        self._workers[number] = report.worker
         self._first_works.set()
         loss = self._lost.pop(number, None)
         if loss is not None:
@@ -199,24 +217,44 @@ class Fleet:
             self._emit(WarningRaised("PROCESS_NOT_STARTED", sentence))
 
     async def _listen(self, number: int, pid: int, channel: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=channel, limit=LONGEST_LINE_BYTES)
+        reader, writer = await asyncio.open_connection(sock=channel)
+        lines = Lines()
+        dropped, told = 0, 0
         try:
-            while line := await _next_line(reader):
-                message = decode(line)
-                if isinstance(message, Report):
-                    self._note_report(number, pid, message)
-                else:
-                    self._hear(number, message)
+            while piece := await _next_piece(reader):
+                dropped += sum(not self._understand(number, pid, line) for line in lines.feed(piece))
+                if dropped + lines.left_out >= max(1, 10 * told):
+                    told = dropped + lines.left_out
+                    self._note_dropped(number, told)
         finally:
             writer.close()
 
+    def _understand(self, number: int, pid: int, line: bytes) -> bool:
+        """False for what is no message: whatever is written to that socket, the supervisor lives."""
+        try:
+            message = decode(line)
+        except ValueError:
+            return False
+        if isinstance(message, Report):
+            self._note_report(number, pid, message)
+        else:
+            self._hear(number, message)
+        return True
 
-async def _next_line(reader: asyncio.StreamReader) -> bytes | None:
-    """None at the end, also at one in the middle of a line: the process was killed."""
+    def _note_dropped(self, number: int, dropped: int) -> None:
+        sentence = (
+            f"Worker process {number} has told its supervisor what is no message, or too long, and it was left out "
+            f"({dropped} so far). Its jobs are not concerned, its counters may be late. Please report it."
+        )
+        self._emit(WarningRaised("MESSAGE_DROPPED", sentence))
+
+
+async def _next_piece(reader: asyncio.StreamReader) -> bytes:
+    """Empty at the end, also at one in the middle of a line: the process was killed."""
     try:
-        return await reader.readuntil(b"\n")
-    except (asyncio.IncompleteReadError, OSError):
-        return None
+        return await reader.read(_PIECE_BYTES)
+    except OSError:
+        return b""
 
 
 def _tell(process: asyncio.subprocess.Process, number: int) -> None:

@@ -64,15 +64,16 @@ class Member:
         self._rules = AlertRules(AlertLimits(), 0.0) if watches_alerts else None
         self._news: deque[Noticed | JobsEnded] = deque(maxlen=_MOST_NEWS)
         self._status: Callable[[], WorkerStatus] | None = None
+        self._worker = ""
         self._sending = threading.Lock()
 
     def start(self) -> None:
         """Watch the supervisor from now on; before there is a worker, its end is ours at once."""
         threading.Thread(target=self._run, name="supervisor", daemon=True).start()
 
-    def report_on(self, status: Callable[[], WorkerStatus]) -> None:
-        """There is a worker: the first report goes out now, the others by the thread."""
-        self._status = status
+    def report_on(self, worker: str, status: Callable[[], WorkerStatus]) -> None:
+        """There is a worker of this name: the first report goes out now, the others by the thread."""
+        self._worker, self._status = worker, status
         self.report()
 
     def __call__(self, event: Event) -> None:
@@ -86,7 +87,7 @@ class Member:
             return
         try:
             news = [self._news.popleft() for _ in range(len(self._news))]
-            report = Report(self._status(), self._metrics.counts())
+            report = Report(self._status(), self._metrics.counts(), self._worker)
             self._socket.sendall(b"".join(map(encode, (*news, report))))
         except OSError:  # the supervisor has ended: the thread sees to it
             return

@@ -11,12 +11,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from oxcart.connection.server import Server
+from oxcart.connection.target import RedisTarget
+from oxcart.errors import OxcartError
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.suspects import remember_end
 from oxcart.serving import Plan, catch_signals, open_target, start_alerts, start_http
+from oxcart.settings import WorkerSettings
 from oxcart.supervisor.channel import Message, Report, event_of
 from oxcart.supervisor.fleet import Command, Fleet
 from oxcart.supervisor.sums import Sums
 from oxcart.telemetry.bus import Bus, Subscriber
 from oxcart.telemetry.events import Event, ProcessesStarted, RedisLost, RedisReady, WarningRaised
+
+REMEMBER_WITHIN_SECONDS = 1.0  # a place stays empty for as long
 
 
 async def supervise(planned: Plan, bus: Bus, arguments: Sequence[str], environ: Mapping[str, str], turns: int) -> int:
@@ -38,7 +45,14 @@ async def supervise(planned: Plan, bus: Bus, arguments: Sequence[str], environ: 
         start_http(stack, planned, bus.emit, server, status=sums.status, metrics=sums)
         bus.emit(ProcessesStarted(settings.processes, settings.worker.concurrency))
         command = Command([sys.executable, "-m", "oxcart", *arguments], environ, turns)
-        fleet = Fleet(command, sums, bus.emit, grace_seconds=settings.worker.shutdown_grace_seconds, hear=alerts.hear)
+        fleet = Fleet(
+            command,
+            sums,
+            bus.emit,
+            grace_seconds=settings.worker.shutdown_grace_seconds,
+            hear=alerts.hear,
+            remember=lambda worker, how: _remember(target, settings.worker, worker, how),
+        )
         passing_on = asyncio.create_task(_pass_on(signals, fleet), name="signals")
         stack.callback(passing_on.cancel)
         return await fleet.run()
@@ -48,6 +62,19 @@ def open_turns() -> int:
     """A file without a name, whose lock the processes take to write to the log. Closes with this process."""
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+async def _remember(target: RedisTarget, settings: WorkerSettings, worker: str, how: str) -> None:
+    """Leave word of how a worker ended, for who blames a job for it. Nobody misses it where Redis is away, too."""
+    server = Server(target, lambda _: None)
+    try:
+        keys = [QueueKeys(queue.name, settings.prefix) for queue in settings.queues]
+        async with asyncio.timeout(REMEMBER_WITHIN_SECONDS):
+            await server.link("commands").requests([remember_end(each, worker, how) for each in keys])
+    except (OxcartError, TimeoutError):
+        return
+    finally:
+        await server.close()
 
 
 async def _pass_on(signals: asyncio.Queue[str], fleet: Fleet) -> None:

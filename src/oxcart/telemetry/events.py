@@ -267,6 +267,15 @@ class JobsStalled:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspectsStarted:
+    """Jobs that had lost their worker began, with nothing else beside them. `alone`: a single one, on trial."""
+
+    queue: str
+    job_ids: tuple[str, ...]
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxFull:
     """Claiming stopped: too many finished jobs wait for the server to come back."""
 
@@ -345,6 +354,7 @@ Event: TypeAlias = (
     | JobUnreadable
     | JobNameUnknown
     | JobsStalled
+    | SuspectsStarted
     | OutboxFull
     | HandlerDeaf
     | KommoTokenRefreshed

@@ -114,6 +114,7 @@ RULES: Mapping[type, Rule] = {
         "Jobs named {e.name} wait in queue {e.queue} and no worker here handles them{e.why}: {e.outcome}",
     ),
     events.JobsStalled: Rule("jobs.stalled", "warn", "Jobs of a vanished worker went back to the queue"),
+    events.SuspectsStarted: Rule("suspects.started", "info", "Jobs that had lost their worker begin apart from others"),
     events.OutboxFull: Rule("outbox.full", "warn", "Claiming stopped: {e.verdicts} finished jobs wait for Redis"),
     events.HandlerDeaf: Rule(
         "job.handler_deaf", "warn", "The handler of {e.name} {e.job_id} goes on after it was told to stop", per_job=True

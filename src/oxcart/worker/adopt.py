@@ -24,7 +24,7 @@ from oxcart.worker.served_queue import ServedQueue
 
 _LOCKS_PER_REQUEST = 1000
 _FACTS = ("name", "opts", "ats", "atm", "priority", "data", "timestamp", "processedOn")
-_RARE_FACTS = ("rjk", "parentKey", "defa", "stacktrace")  # the order of ClaimedRun.rest
+_RARE_FACTS = ("rjk", "parentKey", "defa", "stacktrace", "stc")  # the order of ClaimedRun.rest
 
 
 @dataclass(slots=True)
@@ -114,6 +114,7 @@ class Adopter:
             if isinstance(facts, Exception) or job_id in queue.held:
                 continue
             name, opts, ats, atm, priority, data, timestamp, processed_on, *rest = facts
+            rest.append(None)  # its trial, if any, is not known here: it gets another
             run = ClaimedRun(name or b"", opts, int(ats or 0), atm, priority, 0, rest, (job_id, data, timestamp))
             self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
             self._take(queue, [run], lock.decode(), int(processed_on or 0), int(processed_on or 0))

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from oxcart.handlers import HandlerSpec
 from oxcart.protocol.exchange import ClaimedRun
 from oxcart.protocol.job_options import JobOptions, read_options
+from oxcart.protocol.suspects import STALLED_TOO_OFTEN, Trial, read_trial
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What jobs that were claimed alike have in common; most of what a claim is."""
+    """What jobs that were claimed alike have in common; most of what a claim is.
+
+    `stalls`: how often this one has lost its worker since a handler of it last ended. `given_up`: a stalled check says
+    that it shall fail for that. Such a job is a suspect, and apart.py decides.
+    """
 
     token: str
     ats: int
@@ -26,6 +31,13 @@ class Shared:
     parent_key: str | None = None
     deferred_failure: str | None = None
     stacktrace: bytes | None = None
+    stalls: int = 0
+    trial: Trial | None = None
+    given_up: bool = False
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.deferred_failure is None and (self.stalls > 0 or self.given_up)
 
 
 class Claim:
@@ -48,10 +60,15 @@ class Claim:
         return self.shared.options
 
 
+_NO_REST = (None, None, None, None, None, None)
+
+
 def read_claims(run: ClaimedRun, token: str, processed_on_ms: int) -> list[Claim]:
     """The jobs of one run. A field that cannot be read counts as absent: the job must stay finishable."""
-    scheduler, parent, deferred, stacktrace = run.rest or (None, None, None, None)
+    scheduler, parent, deferred, stacktrace, stalls, trial = run.rest or _NO_REST
     options = read_options(run.opts or b"")
+    deferred_failure = _text(deferred)
+    given_up = deferred_failure == STALLED_TOO_OFTEN
     shared = Shared(
         token,
         run.ats,
@@ -64,8 +81,11 @@ def read_claims(run: ClaimedRun, token: str, processed_on_ms: int) -> list[Claim
         run.fields,
         _text(scheduler) or _key_of_bull(options),
         _text(parent),
-        _text(deferred),
+        None if given_up else deferred_failure,
         stacktrace,
+        _int(stalls),
+        read_trial(_text(trial)),
+        given_up,
     )
     values = iter(run.jobs)
     return [

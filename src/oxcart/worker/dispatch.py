@@ -54,6 +54,7 @@ class Dispatch:
         self.busy = 0
         self.full_until = 0.0
         self.stopping = False
+        self.holds_back = False  # nothing is claimed and nothing begins: suspects run apart (apart.py)
         self.finished = 0
         self.round_trip_seconds = 0.0
         self._prefetches = prefetches
@@ -138,7 +139,7 @@ class Dispatch:
     # -------------------------------------------------------------------------------------------- room
     def room(self, queue: ServedQueue, now: float) -> tuple[int, int]:
         """How many jobs a claim may ask for, and how many of them have a slot. While there is plenty, half: two ask."""
-        if self.stopping or queue.recovering or queue.giving_back:
+        if self.stopping or self.holds_back or queue.recovering or queue.giving_back:
             return 0, 0
         free = self.free_slots(queue)
         phase = queue.phase

@@ -18,6 +18,7 @@ from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobsStarted, WarningRaised
 from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, RateLimitedFor, Returned
+from oxcart.worker.apart import Apart
 from oxcart.worker.attempt import Attempt, CancelReason, Workplace
 from oxcart.worker.claim import read_claims
 from oxcart.worker.context import QueueChannel
@@ -47,6 +48,7 @@ class Intake:
         settings: WorkerSettings,
         link: Link,
         *,
+        worker_name: str,
         emit: Emit,
         left: LeftJobs,
         announces_starts: bool,
@@ -72,6 +74,16 @@ class Intake:
         self._starter: Starter | None = None
         self._workplaces: dict[ServedQueue, Workplace] = {}
         self._is_starting = False
+        self._apart = Apart(
+            dispatch,
+            settings,
+            link,
+            worker_name=worker_name,
+            emit=emit,
+            begin=self._begin,
+            prepare=self._prepare,
+            give_back=self.claims_settled,
+        )
 
     def close(self) -> None:
         """Let go of idle threads and of schedules being advanced."""
@@ -91,8 +103,10 @@ class Intake:
         workplace = self._workplaces.get(queue) or self._set_up(queue)
         now = time.monotonic()
         attempts: list[Attempt] = []
+        has_suspects = False
         for run in runs:
             claims = read_claims(run, token, processed_on_ms)
+            has_suspects = has_suspects or claims[0].shared.is_suspect
             spec = self._handlers.get(claims[0].name)
             attempts += [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
         is_late = now_ms() - executed_ms > self._settings.lock_duration_ms / 3
@@ -103,7 +117,7 @@ class Intake:
             self._unconfirmed[queue] = attempts
             self._prepare(self._confirm_then_begin(queue), f"confirm:{token}")
         else:
-            self._begin_all(queue, attempts)
+            self._begin_all(queue, attempts, has_suspects=has_suspects)
 
     def _set_up(self, queue: ServedQueue) -> Workplace:
         """Not before the first job: what it needs belongs to the event loop."""
@@ -134,22 +148,38 @@ class Intake:
         """The answer was read late (the loop was blocked): the locks may have ended, and others have the jobs."""
         while not await self._renew_locks() and not self._dispatch.stopping:  # noqa: ASYNC110 - it asks anew each time
             await asyncio.sleep(CONFIRM_AGAIN_SECONDS)
-        self._begin_all(queue, self._unconfirmed.pop(queue))
+        attempts = [attempt for attempt in self._unconfirmed.pop(queue) if attempt.verdict is None]
+        has_suspects = any(attempt.claim.shared.is_suspect for attempt in attempts)
+        self._begin_all(queue, attempts, has_suspects=has_suspects)
 
-    def _begin_all(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> None:
-        """In their order, and behind those that wait for a slot already."""
+    def _begin_all(self, queue: ServedQueue, attempts: Sequence[Attempt], *, has_suspects: bool) -> None:
+        """In their order, and behind those that wait for a slot already. Suspects go apart, and the others back."""
         dispatch = self._dispatch
+        apart = self._set_apart(queue, attempts) if has_suspects else ()
         for attempt in attempts:
-            if attempt.verdict is not None:
+            if attempt.verdict is not None or attempt in apart:
                 continue
             if self._has_given_back_all:
                 attempt.decide_without_running(Interrupted())
-            elif dispatch.stopping or queue.giving_back or self._is_limited_here(queue):
+            elif dispatch.stopping or dispatch.holds_back or queue.giving_back or self._is_limited_here(queue):
                 queue.giving_back.append(attempt)
             elif not queue.buffer and dispatch.has_slot(queue):
                 self._begin(queue, attempt)
             else:
                 self._buffer(queue, attempt)
+        if dispatch.holds_back:
+            self.claims_settled(queue)
+
+    def _set_apart(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+        dispatch = self._dispatch
+        if dispatch.stopping or queue.giving_back or self._is_limited_here(queue):
+            return ()
+        apart = self._apart.take(queue, attempts)
+        if dispatch.holds_back:
+            for other in dispatch.queues:
+                self._hold_back(other)
+                self.claims_settled(other)
+        return apart
 
     def _begin(self, queue: ServedQueue, attempt: Attempt) -> None:
         attempt.has_slot = True
@@ -198,6 +228,7 @@ class Intake:
         """The worker stops: nothing that has not begun begins."""
         for queue in self._dispatch.queues:
             self._hold_back(queue)
+            queue.giving_back += self._apart.leave(queue)
 
     def give_back_all(self) -> None:
         """What was held back goes back in its order; what comes after this, at once."""
@@ -302,6 +333,8 @@ class Intake:
             self._limited(queue, attempt, attempt.verdict.delay_ms)
         else:
             queue.outbox.put(attempt)
+            if claim.shared.stalls:
+                self._apart.acquit(queue, attempt)
         self._dispatch.tell()
 
     def _slot_freed(self, queue: ServedQueue, attempt: Attempt) -> None:

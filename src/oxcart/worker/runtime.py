@@ -99,6 +99,7 @@ class Worker:
             self._handlers,
             settings,
             self._link,
+            worker_name=self.name,
             emit=emit,
             left=self._left,
             announces_starts=self._announces_starts,
@@ -316,7 +317,8 @@ class Worker:
         dispatch, fetching, phase = self._dispatch, queue.fetching, queue.phase
         if isinstance(phase, Closed) and now < phase.until + HEALTH_MARGIN_SECONDS:
             return True
-        if dispatch.busy >= dispatch.concurrency or queue.busy >= queue.share or dispatch.stopping:
+        has_none_to_fetch_for = dispatch.busy >= dispatch.concurrency or queue.busy >= queue.share
+        if has_none_to_fetch_for or dispatch.stopping or dispatch.holds_back:
             heard_at = max(self._locks.answered_at, self._caretaker.probed_at, dispatch.last_answer_at)
             return now - heard_at <= PROBE_EVERY_SECONDS + HEALTH_MARGIN_SECONDS
         since = fetching.due_by or max(fetching.answered_at, dispatch.full_until, queue.full_until)

@@ -32,9 +32,10 @@
          status   0 written   1 had been written before   -1 no such job   -3 not there to be finished
                   -4 pending children   -6 claimed by another   -9 failed children   'text' an error, nothing written
          jobs     runs of jobs that differ in id, data and timestamp only:
-                  {name, opts, ats, atm, priority, fields, [rjk, parentKey, defa, stacktrace] or [],
+                  {name, opts, ats, atm, priority, fields, [rjk, parentKey, defa, stacktrace, stc, trial] or [],
                    [id, data, timestamp, id, data, timestamp …]}
                   fields  for the verdict, as above
+                  stc     how often it lost its worker, if no handler of it has ended since; trial: protocol/suspects.py
                   opts    without the values of jobId and tm, which are each job's own, if the list is []
          note     {id, text}     a queue entry without a readable job: taken out
          more     1 if jobs of other names were before what is ours, so many that not all were looked at: ask again at once

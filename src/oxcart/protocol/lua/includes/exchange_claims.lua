@@ -95,7 +95,7 @@ local function claim(id)
     return 'dropped'
   end
   local name, data, opts, timestamp, priority, ats, atm = false, false, false, false, false, false, false
-  local rjk, parent_key, defa, stacktrace = false, false, false, false
+  local rjk, parent_key, defa, stacktrace, stc, trial = false, false, false, false, false, false
   local is_bare, fields = true, #facts / 2 + (worker_name ~= '' and 3 or 2)
   for i = 1, #facts, 2 do
     local field, value = facts[i], facts[i + 1]
@@ -114,6 +114,7 @@ local function claim(id)
     elseif field == 'parent' or field == 'deid' then is_bare = false
     elseif field == 'defa' then defa, is_bare = value, false
     elseif field == 'stacktrace' then stacktrace = value
+    elseif field == 'stc' then stc = value
     end
   end
   if not name then
@@ -147,7 +148,12 @@ local function claim(id)
   if limiter_max and not defa and call('INCR', KEYS[6]) == 1 then
     call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))
   end
-  local rest = (rjk or parent_key or defa or stacktrace) and { rjk, parent_key, defa, stacktrace } or nil
+  if stc then
+    trial = pcall_redis('GET', prefix .. 'oxcart:suspect:' .. id)
+    if type(trial) == 'table' then trial = false end
+    if trial == stc then stc, trial = false, false end -- its handler has ended since: it is as any other
+  end
+  local rest = (rjk or parent_key or defa or stacktrace or stc) and { rjk, parent_key, defa, stacktrace, stc, trial } or nil
   if opts and not rest then
     if opts ~= last_opts then
       last_opts = opts
