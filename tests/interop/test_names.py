@@ -17,7 +17,7 @@ from oxcart.testing import running_worker, wait_until
 
 from .behaviours import behaving_app
 from .fleet import Member, NodeMember, oxcart_member
-from .node_driver import NodeDriver
+from .node_driver import NodeDriver, NodeQueue
 
 STARTS_WITHIN_MS = 300  # promised are 50 ms in 99 of 100
 JOBS = 600
@@ -64,6 +64,19 @@ async def test_each_job_runs_where_its_name_is_known_at_once(
     assert (seen["delayed"], seen["failed"], seen["completed"]) == (0, 0, 60)
 
 
+async def test_own_jobs_start_though_the_queue_keeps_no_events(
+    node6: NodeDriver, redis: Any, redis_url: str, queue_name: str
+) -> None:
+    """Node's add trims its own event away; on some servers nobody who waits for one is woken then."""
+    theirs = node6.queue(queue_name)
+    await theirs.add("foreign")
+    await redis.hset(f"bull:{queue_name}:meta", "opts.maxLenEvents", 0)
+    async with running_worker(behaving_app("python"), url=redis_url, queue=queue_name):
+        for _ in range(3):
+            job_id = await theirs.add("python", {"do": "ok"})
+            await wait_until(partial(is_in, theirs, job_id, "completed"), describe="it has run", timeout=3)
+
+
 @pytest.mark.timeout(110)
 async def test_three_kinds_of_workers_that_are_killed_run_each_job_where_it_belongs(
     server: PrivateServer, redis: Any, redis_url: str, queue_name: str
@@ -103,3 +116,7 @@ async def test_three_kinds_of_workers_that_are_killed_run_each_job_where_it_belo
 async def finished(queue: Queue, at_least: float) -> bool:
     counts = await queue.counts()
     return counts["completed"] + counts["failed"] >= at_least
+
+
+async def is_in(queue: NodeQueue, job_id: str, state: str) -> bool:
+    return await queue.state(job_id) == state

@@ -1,7 +1,7 @@
 """Are jobs of our names claimed as if no others were there? Random histories beside the same without foreign jobs.
 
-In one database foreign jobs wait among ours, are run and given back by somebody else; in the other they do not exist,
-and the exchange claims every name. Both must hand out the same jobs in the same order.
+In one database foreign jobs wait among ours, are run, given back, moved and added anew by somebody else; in the other
+they do not exist, and the exchange claims every name. Both must hand out the same jobs in the same order.
 """
 
 from __future__ import annotations
@@ -46,8 +46,33 @@ class RunForeign:
 
 
 @dataclass(frozen=True)
-class RemoveForeign:
+class AddAgain:
+    """Foreign jobs that have run come again with the same ids."""
+
+    place: str | int
+    number: int
+
+
+@dataclass(frozen=True)
+class MoveForeign:
+    """Another priority (0: none), at the front or at the back; BullMQ tells nobody."""
+
     position: int
+    priority: int
+    lifo: bool
+
+
+@dataclass(frozen=True)
+class Remove:
+    """A waiting job, ours or a foreign one."""
+
+    is_ours: bool
+    position: int
+
+
+@dataclass(frozen=True)
+class Pause:
+    """BullMQ 5 pauses the queue, we look, and it resumes."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +82,17 @@ class Exchange:
     given_back: int
 
 
-Step: TypeAlias = Add | RunForeign | RemoveForeign | Exchange
+Step: TypeAlias = Add | RunForeign | AddAgain | MoveForeign | Remove | Pause | Exchange
 
 _places = st.sampled_from(["fifo", "fifo", "lifo", "delayed", 1, 2, 3])
 _steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(Add, st.booleans(), _places, st.integers(1, 6)),
     st.builds(Add, st.just(False), _places, st.sampled_from([1, 20, 130])),
     st.builds(RunForeign, st.sampled_from(_LISTS), st.sampled_from([1, 2, 5, 40]), st.integers(0, 4)),
-    st.builds(RemoveForeign, st.integers(0, 200)),
+    st.builds(AddAgain, _places, st.integers(1, 6)),
+    st.builds(MoveForeign, st.integers(0, 200), st.integers(0, 3), st.booleans()),
+    st.builds(Remove, st.booleans(), st.integers(0, 200)),
+    st.builds(Pause),
     st.builds(Exchange, st.sampled_from([1, 2, 5, 20]), st.sampled_from([1, 3, 10, 500]), st.integers(0, 3)),
     st.builds(Exchange, st.sampled_from([1, 2, 5, 20]), st.sampled_from([1, 3, 10, 500]), st.integers(0, 3)),
 )
@@ -80,6 +108,7 @@ class World:
         self.added = 0
         self.tokens = 0
         self.foreign: set[bytes] = set()
+        self.gone: list[bytes] = []
 
     def apply(self, step: Step) -> None:
         match step:
@@ -88,10 +117,20 @@ class World:
                     self._add(step)
             case RunForeign():
                 self._run_foreign(step)
-            case RemoveForeign(position):
-                waiting = self._foreign_in("wait")
-                if waiting:
-                    self.beside.server.lrem(self.beside.keys.wait, 1, waiting[position % len(waiting)])
+            case AddAgain():
+                again, self.gone = self.gone[: step.number], self.gone[step.number :]
+                for queue in (self.beside, self.alone):
+                    queue.now_ms += 1
+                for job_id in again:
+                    self.beside.server.delete(self.beside.keys.job(job_id.decode()))
+                    self._place(self.beside, job_id.decode(), "foreign", step.place)
+                    self._tell(job_id)
+            case MoveForeign():
+                self._move_foreign(step)
+            case Remove():
+                self._remove(step)
+            case Pause():
+                self._pause()
             case Exchange():
                 self._exchange(step)
 
@@ -101,15 +140,18 @@ class World:
         if not step.is_ours:
             self.foreign.add(job_id.encode())
         for queue in (self.beside, self.alone) if step.is_ours else (self.beside,):
-            if step.place == "delayed":
-                queue.add(job_id, name=name)
-                queue.server.lrem(queue.keys.wait, 1, job_id)
-                queue.server.zadd(queue.keys.delayed, {job_id: (queue.now_ms + 5) * 0x1000 + self.added})
-            elif isinstance(step.place, int):
-                queue.add(job_id, name=name, priority=step.place)
-            else:
-                queue.add(job_id, name=name, lifo=step.place == "lifo")
+            self._place(queue, job_id, name, step.place)
         self._tell(job_id)
+
+    def _place(self, queue: OurQueue, job_id: str, name: str, place: str | int) -> None:
+        if place == "delayed":
+            queue.add(job_id, name=name)
+            queue.server.lrem(queue.keys.wait, 1, job_id)
+            queue.server.zadd(queue.keys.delayed, {job_id: (queue.now_ms + 5) * 0x1000 + self.added})
+        elif isinstance(place, int):
+            queue.add(job_id, name=name, priority=place)
+        else:
+            queue.add(job_id, name=name, lifo=place == "lifo")
 
     def _foreign_in(self, state: str) -> list[bytes]:
         """The next one first."""
@@ -120,9 +162,9 @@ class World:
     def _run_foreign(self, step: RunForeign) -> None:
         server, keys = self.beside.server, self.beside.keys
         taken = self._foreign_in(step.state)[: step.number]
+        self.gone += taken[: len(taken) - step.given_back]
         for job_id in taken:
-            server.lrem(keys.wait, 1, job_id)
-            server.zrem(keys.prioritized, job_id)
+            self._take_out(self.beside, job_id)
         if step.state == "prioritized" and not server.exists(keys.prioritized):
             server.delete(keys.pc)  # as every worker does that finds nothing more
         for job_id in taken[len(taken) - step.given_back :]:
@@ -133,6 +175,49 @@ class World:
             else:
                 server.rpush(keys.wait, job_id)
             self._tell(job_id)
+
+    def _take_out(self, queue: OurQueue, job_id: bytes) -> None:
+        queue.server.lrem(queue.keys.wait, 1, job_id)
+        queue.server.zrem(queue.keys.prioritized, job_id)
+
+    def _move_foreign(self, step: MoveForeign) -> None:
+        server, keys = self.beside.server, self.beside.keys
+        foreign = [job_id for state in _LISTS for job_id in self._foreign_in(state)]
+        if not foreign:
+            return
+        job_id = foreign[step.position % len(foreign)]
+        self._take_out(self.beside, job_id)
+        server.hset(keys.job(job_id.decode()), "priority", step.priority)
+        if step.priority:
+            score = (step.priority << 32) + (0 if step.lifo else server.incr(keys.pc))
+            server.zadd(keys.prioritized, {job_id: score})
+        elif step.lifo:
+            server.rpush(keys.wait, job_id)
+        else:
+            server.lpush(keys.wait, job_id)
+
+    def _remove(self, step: Remove) -> None:
+        waiting = [job_id for state in _LISTS for job_id in self._foreign_in(state)]
+        if step.is_ours:
+            server, keys = self.alone.server, self.alone.keys
+            waiting = server.lrange(keys.wait, 0, -1) + server.zrange(keys.prioritized, 0, -1)
+        if waiting:
+            for queue in (self.beside, self.alone):
+                self._take_out(queue, waiting[step.position % len(waiting)])
+
+    def _pause(self) -> None:
+        queue = self.beside
+        server, keys = queue.server, queue.keys
+        server.hset(keys.meta, "paused", 1)
+        if server.exists(keys.wait):
+            server.rename(keys.wait, keys.paused)
+        reply = queue.exchange(5, names=OURS, cursor=self.cursor)
+        self.cursor = reply.cursor
+        assert not reply.runs
+        server.hdel(keys.meta, "paused")
+        if server.exists(keys.paused):
+            server.rename(keys.paused, keys.wait)
+        server.xadd(keys.events, {"event": "resumed"})
 
     def _exchange(self, step: Exchange) -> None:
         for queue in (self.beside, self.alone):

@@ -92,7 +92,8 @@ class Reply(NamedTuple):
 
     With a NameFilter: `more` if not everything was looked at, so ask again at once; `foreign` is what was passed over
     in this look, of at most 20 names; `cursor` is for the next exchange, START if nothing foreign is known, else
-    `last_event_id` is the entry of `events` from which XREAD misses nothing that was not looked at.
+    `last_event_id` is the entry of `events` from which XREAD misses nothing that was not looked at; b"" if the queue
+    keeps no events.
     """
 
     statuses: list[int | bytes]

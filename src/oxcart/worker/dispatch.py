@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from oxcart.connection.failures import closes_connection
 from oxcart.connection.recovery import backoff_seconds
 from oxcart.errors import Failure, Kind
-from oxcart.protocol.exchange import MAX_ITEMS
+from oxcart.protocol.exchange import MAX_ITEMS, START, Cursor
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import OutboxFull, RedisAccepts, RedisRefuses
 from oxcart.worker import phases, prefetch
@@ -34,13 +34,15 @@ _OF_ONE_QUEUE = frozenset({"WRONGTYPE", "PERM", "CROSSSLOT", "UNKNOWN"})
 class Work:
     """What one exchange carries: verdicts of one queue, and a claim of at most `room` of its jobs (0: none).
 
-    `free` of them have a slot; the others are claimed ahead, which limits and prioritized jobs forbid.
+    `free` of them have a slot; the others are claimed ahead, which limits and prioritized jobs forbid. `cursor` says
+    which foreign jobs need no look.
     """
 
     queue: ServedQueue
     batch: list[Attempt]
     room: int = 0
     free: int = 0
+    cursor: Cursor = START
 
 
 class Dispatch:
@@ -101,13 +103,13 @@ class Dispatch:
             return Work(queue, batch)
         room, free = self.room(queue, now)
         queue.phase = phases.claim_sent(queue.phase, room)
-        return Work(queue, batch, room, free)
+        return Work(queue, batch, room, free, queue.cursor)
 
     def claim_behind_marker(self, queue: ServedQueue, now: float) -> Work:
         """The claim that is sent behind a blocked pop; `next_wait` must have said Block."""
         room, free = self.room(queue, now)
         queue.phase = phases.claim_sent(queue.phase, room, behind_marker=True)
-        return Work(queue, [], room, free)
+        return Work(queue, [], room, free, queue.cursor)
 
     def next_wait(self, queue: ServedQueue, now: float) -> Block | Rest:
         return phases.plan_wait(View(queue.phase, self.room(queue, now)[0]), now)

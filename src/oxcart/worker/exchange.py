@@ -133,7 +133,7 @@ class Exchanger:
             allow_plain=self._allow_plain,
             worker_name=self._worker_name,
             names=self._left.names_to_claim if work.room else None,
-            cursor=queue.cursor,
+            cursor=work.cursor,
         )
         if work.room:
             queue.fetching.asked("claim", asked_at + ANSWER_WITHIN_SECONDS)
@@ -167,7 +167,7 @@ class Exchanger:
             allow_plain=self._allow_plain,
             worker_name=self._worker_name,
             names=self._left.names_to_claim,
-            cursor=work.queue.cursor,
+            cursor=work.cursor,
         )
 
     def read_claim(self, work: Work, token: str, answer: Sequence[Any], answered_at: float) -> int:
@@ -205,7 +205,7 @@ class Exchanger:
         if work.room:
             queue.fetching.answered("claim", asyncio.get_running_loop().time())
         queue.outbox.put_back(work.batch)
-        may_have_run = failure.kind in {Kind.PERMANENT, Kind.UNKNOWN}
+        may_have_run = failure.kind in {Kind.PERMANENT, Kind.UNKNOWN} or failure.code == "PERM"
         if not may_have_run:
             for attempt in work.batch:
                 attempt.times_sent -= 1
@@ -247,7 +247,7 @@ class Exchanger:
         if work.room:
             queue.fetching.answered("claim", answered_at)
             queue.has_limits = bool(reply.limit_ms) or reply.blocked == MAXED
-            self._note_foreign(queue, reply, answered_at)
+            self._note_foreign(work, reply, answered_at)
             dispatch.answered(work, _claim_answer(reply, answered_at))
             if not is_troubled and queue.refusals:
                 dispatch.accepted(queue, "fetch", answered_at)
@@ -262,11 +262,15 @@ class Exchanger:
         if work.room:
             self._claims_settled(queue)
 
-    def _note_foreign(self, queue: ServedQueue, reply: Reply, answered_at: float) -> None:
+    def _note_foreign(self, work: Work, reply: Reply, answered_at: float) -> None:
+        """Of two that set out with the same cursor the first one counts; and none that set out before an outage."""
+        queue = work.queue
         if reply.foreign:
             queue.last_job_at = answered_at  # so that the next marker goes on to others without a round trip
             self._left.met(queue.name, [foreign.name for foreign in reply.foreign])
-        elif queue.has_foreign and reply.cursor == START:
+        if work.cursor != queue.cursor:
+            return
+        if queue.has_foreign and reply.cursor == START:
             self._left.seen(queue.name, ())
         queue.learned(reply.cursor, reply.last_event_id)
 

@@ -64,6 +64,7 @@ class Recovery:
             outages = self._outages
             await self._recover(queue)
             if server.connected and self._outages == outages:
+                queue.forget_foreign()
                 queue.recovering = False
                 dispatch.hint(queue)
 

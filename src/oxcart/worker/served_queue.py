@@ -51,7 +51,7 @@ class ServedQueue:
     `giving_back`: those that go back without having begun, together and in order; after a handler's rate limit none
     begins until `limited_here_until`. `active_elsewhere`: `active` holds jobs of others, who may have died.
     `refusals`, by what was refused ("fetch", "watch"): why, and since when. `cursor` and `last_event_id`: what the last
-    claim learned of foreign jobs, START if it met none.
+    claim learned of foreign jobs, START if it met none; without an event the queue keeps none.
     """
 
     def __init__(self, keys: QueueKeys, share: int, *, is_ours: bool = False) -> None:
@@ -86,6 +86,10 @@ class ServedQueue:
 
     def learned(self, cursor: Cursor, last_event_id: bytes) -> None:
         self.cursor, self.last_event_id = cursor, last_event_id
+
+    def forget_foreign(self) -> None:
+        """The server may be another one now, or have older data: what was learned hides nothing then."""
+        self.learned(START, b"")
 
     @property
     def refusal(self) -> Refusal | None:

@@ -5,7 +5,8 @@ is sent right behind the blocked pop: the server executes it as soon as a marker
 same answer, a round trip earlier.
 
 Beside jobs that it leaves to others it does not pop the marker, which stays there for them: it blocks on the queue's
-events, behind those that its last claim has seen, and claims whenever one comes.
+events, behind those that its last claim has seen, and claims whenever one comes. Of a queue that keeps no events
+(`opts.maxLenEvents` 0) nothing can be heard: there it claims once a second.
 
 Each queue has a waiter and a socket of its own: nothing that one queue does (a broken key, a limit, a backlog) is in
 the way of another.
@@ -36,6 +37,7 @@ LONG_SECONDS = 20.0  # three commands a minute
 LONGEST_SECONDS = 60.0  # on further queues: that the server answers at all shows on the first one
 JOBS_COME_SECONDS = 110.0  # the third idle minute is cheap from its beginning
 ANSWER_MARGIN_SECONDS = 3.0
+WITHOUT_EVENTS_SECONDS = 1.0
 EVENTS_APART_SECONDS = 0.02  # beside foreign jobs, when events come that bring us nothing: each costs a look
 IDLE_LOOKS_AT_ONCE = 3  # the end of a job of our own is an event, too
 
@@ -90,6 +92,8 @@ class Waiter:
 
     def _patience(self, now: float) -> float:
         queue = self._queue
+        if queue.has_foreign and not queue.last_event_id:
+            return WITHOUT_EVENTS_SECONDS
         if queue.has_limits or self._jobs_come(now):
             return SHORT_SECONDS
         return WITH_DELAYED_SECONDS if _due_at(queue) is not None else self._longest_seconds
@@ -173,7 +177,8 @@ class Waiter:
         While jobs come we ask as BullMQ for Node does, after each wait; later the caretaker looks once a minute.
         """
         queue = self._queue
-        if queue.has_limits or self._jobs_come(now):
+        is_deaf = queue.has_foreign and not queue.last_event_id
+        if queue.has_limits or is_deaf or self._jobs_come(now):
             self._dispatch.hint(queue)
         elif _due_at(queue) is not None:
             first = await self._link.request("ZRANGE", queue.keys.delayed, 0, 0, "WITHSCORES")
@@ -182,7 +187,7 @@ class Waiter:
 
 def _next_event(queue: ServedQueue, seconds: float) -> Command:
     """One is enough: the claim that follows it has seen all that came before its answer."""
-    block_ms, last = round(seconds * 1000), queue.last_event_id
+    block_ms, last = round(seconds * 1000), queue.last_event_id or "$"
     return ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", queue.keys.events, last)
 
 

@@ -42,7 +42,7 @@
          foreign  {name, how many, timestamp ms of the oldest} of what was passed over now, at most 20 names
          cursor   for the next exchange; '' if nothing foreign is known; as it was given, without room
          last event  id of an entry of `events`, if something foreign is known, else '': whatever is added, or put back, and
-                  was not looked at has a later one
+                  was not looked at has a later one. '' also if the queue keeps no events: that of an add is gone at once
          left     with names: 1 only if something that was not looked at is there
          plenty   1 if the claim filled its room, or stopped at the byte limit with more behind it; else 0
   Source: BullMQ moveToFinished-14, moveToActive-11 (the scripts that this one stands for).

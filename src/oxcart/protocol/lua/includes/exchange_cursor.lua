@@ -1,8 +1,8 @@
 -- What did the exchanges before learn of foreign jobs? See exchange_names.lua. A cursor for other names says nothing, and
 -- one older than an hour neither: should a job of ours ever lie among foreign ones, it is found then at the latest.
-local PASS = { 'all', 'before', 'at', 'skip', 'goes_on', 'id', 'score', 'event' }
+local PASS = { 'all', 'before', 'at', 'skip', 'goes_on', 'id', 'score', 'stamp', 'event' }
 local function new_pass()
-  return { all = 0, before = 0, at = 0, skip = 0, goes_on = false, id = '', score = 0, event = '' }
+  return { all = 0, before = 0, at = 0, skip = 0, goes_on = false, id = '', score = 0, stamp = '', event = '' }
 end
 
 local function sign_of_names()
@@ -42,5 +42,5 @@ write_cursor = function()
   local facts = {}                          -- in one order: who has learned nothing new has the same cursor
   for i, field in ipairs(PASS) do facts[i] = pass[field] end
   cursor = cmsgpack.pack({ sign_of_names(), known.since, known.wait, facts })
-  last_event = known.listens_from or last_event
+  last_event = tonumber(meta[5]) == 0 and '' or known.listens_from or last_event
 end

@@ -4,12 +4,12 @@
 --
 -- Of `wait` it knows a region: all from the first to the last of it are foreign. It is held by the depths (1 is the head,
 -- the next to be claimed), ids and stamps of some of them, each twice as far from the first as the one before. Lists change
--- at their ends, or by a removal: below one that was not claimed since and is as far from the last as it was, lies what
--- lay there before.
+-- at their ends, or by a removal: between two that were neither claimed nor added since, and are as far from each other as
+-- they were, lies what lay there before.
 --
 -- Of `prioritized` it knows a counter, part of the score of each job that is added: what has one up to `all` was looked
--- at, before the score `at` up to `before`. This holds as long as one of the foreign jobs has its score: `pc` starts anew
--- only when the set is empty. What was given back to the front of its class has the counter 0, and is looked at each time.
+-- at, before the score `at` up to `before`. This holds as long as one of the foreign jobs is the same and has its score:
+-- `pc` starts anew only when the set is empty. What was given back to the front of its class has the counter 0, and is looked at each time.
 local CHUNK, HOPS, CLASS = 100, 100, 0x100000000
 local ALL, TOMB = 0x7fffffff, '0:claimed'   -- BullMQ passes over an id like this one, should it ever see it
 local looks, is_ours_likely = look_limit, true
@@ -112,7 +112,7 @@ local function lies_at(depth, id)
   return depth >= 1 and call('LINDEX', wait, -depth) == id
 end
 
--- Changes when a job is claimed: one that was given back lies above what it lay below.
+-- Changes when a job is claimed, or added anew with the same id: it lies elsewhere then.
 local function stamp_of(id)
   local facts = pcall_redis('HMGET', prefix .. id, 'ats', 'timestamp')
   return facts.err or (facts[1] or '') .. ':' .. (facts[2] or '')
@@ -124,6 +124,7 @@ local function find_region()
   local n = #region
   if n == 0 then return 0, 0, false end
   local first, last, last_id = region[1], region[n - 2], region[n - 1]
+  if stamp_of(last_id) ~= region[n] then return 0, 0, false end
   if lies_at(last, last_id) and (n == 3 or lies_at(first, region[2]) and stamp_of(region[2]) == region[3]) then
     return first - 1, last - first + 1, true
   end
@@ -212,7 +213,8 @@ end
 local function claim_prioritized_by_name()
   local counter = tonumber(call('GET', KEYS[10])) or 0
   local pass = known.prioritized
-  if pass.id == '' or pass.before > counter or tonumber(call('ZSCORE', prioritized, pass.id)) ~= pass.score then
+  if pass.id == '' or pass.before > counter or tonumber(call('ZSCORE', prioritized, pass.id)) ~= pass.score
+    or stamp_of(pass.id) ~= pass.stamp then
     pass = new_pass()
     known.prioritized = pass
   end
@@ -250,6 +252,7 @@ end
 local is_all = claim_waiting_by_name()
 if is_all and not stopped and claimed < room and not is_plain then
   is_all = claim_prioritized_by_name()
+  if known.prioritized.id ~= '' then known.prioritized.stamp = stamp_of(known.prioritized.id) end
   if is_all and known.prioritized.id == '' and call('EXISTS', prioritized) == 0 then call('DEL', KEYS[10]) end
 elseif is_all and not is_plain then
   is_all = call('EXISTS', prioritized) == 0
