@@ -17,6 +17,7 @@ KeepSetting = bool | int | Mapping[str, int]
 CustomBackoff = Callable[[int, str, BaseException, Job[Any]], float]
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_LARGEST = 2**53 - 1  # what a script's number can hold
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -49,8 +50,10 @@ def parse_duration_ms(text: str) -> float:
 
 def parse_backoff(value: str | Backoff | None) -> Backoff | None:
     """`exponential:5s`, `fixed:30s`, `exponential:5s:0.5` with jitter, `my-strategy`. Raises InvalidInput."""
-    if value is None or isinstance(value, Backoff):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, Backoff):
+        return _checked(value)
     kind, _, rest = value.partition(":")
     delay, _, jitter = rest.partition(":")
     try:
@@ -65,17 +68,35 @@ def parse_backoff(value: str | Backoff | None) -> Backoff | None:
         )
     if is_built_in and not delay:
         raise InvalidInput(f'the backoff "{value}" needs a delay, as in "{kind}:5s".')
-    return Backoff(kind, parse_duration_ms(delay) if delay else 0.0, share)
+    return _checked(Backoff(kind, parse_duration_ms(delay) if delay else 0.0, share))
 
 
-def check_keep(what: str, value: KeepSetting | None) -> None:
-    """True keeps all finished jobs, False none, a number that many, or {"age": seconds, "count": n}."""
-    numbers = value.values() if isinstance(value, Mapping) else () if value is None else (value,)
-    known = not isinstance(value, Mapping) or (value and not set(value) - {"age", "count", "limit"})
-    if not known or not all(isinstance(number, int) and number >= 0 for number in numbers):
+def _checked(backoff: Backoff) -> Backoff:
+    """With numbers that attempts can reckon with later, when there is nobody left to tell."""
+    try:
+        kind, delay_ms, jitter = str(backoff.kind), float(backoff.delay_ms), float(backoff.jitter)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"the backoff {backoff!r} has something that is no number: {error}.") from error
+    if not 0 <= delay_ms <= _LARGEST or not 0 <= jitter <= 1:
+        raise InvalidInput(f"the backoff {backoff!r} needs a delay from 0 on and a jitter from 0 to 1.")
+    return Backoff(kind, delay_ms, jitter)
+
+
+def parse_keep_setting(what: str, value: KeepSetting | None) -> KeepSetting | None:
+    """True keeps all finished jobs, False none, a number that many, or {"age": seconds, "count": n}.
+
+    What it returns is made of Python's own types. Raises InvalidInput.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    parts: Mapping[str, int] = value if isinstance(value, Mapping) else {"count": value}
+    known = parts and not set(parts) - {"age", "count", "limit"}
+    if not known or not all(isinstance(number, int) and 0 <= number <= _LARGEST for number in parts.values()):
         raise InvalidInput(
             f'{what}={value!r}: give True (all), False (none), a number of jobs, or {{"age": seconds, "count": n}}.'
         )
+    plain = {str(name): int(number) for name, number in parts.items()}
+    return plain if isinstance(value, Mapping) else plain["count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +172,16 @@ def describe(  # the arguments are those of @app.job
     where = f'@app.job("{name}")'
     if not isinstance(name, str) or not name:
         raise InvalidInput("@app.job needs the job's name: a string that is not empty.")
-    if attempts is not None and (not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1):
+    if attempts is not None and (
+        not isinstance(attempts, int) or isinstance(attempts, bool) or not 1 <= attempts <= _LARGEST
+    ):
         raise InvalidInput(f"{where}: attempts={attempts!r} must be a whole number from 1 on.")
-    if timeout_seconds is not None and not timeout_seconds > 0:
+    if timeout_seconds is not None and (
+        not isinstance(timeout_seconds, int | float) or not 0 < timeout_seconds <= _LARGEST
+    ):
         raise InvalidInput(f"{where}: timeout_seconds={timeout_seconds!r} must be above 0.")
-    for option, keep in (("keep_completed", keep_completed), ("keep_failed", keep_failed)):
-        check_keep(f"{where}: {option}", keep)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidInput(f"{where}: the handler has a yield in it, so nobody would run it. Return its value instead.")
     try:
         parsed_backoff = parse_backoff(backoff)
     except InvalidInput as error:
@@ -166,11 +191,11 @@ def describe(  # the arguments are those of @app.job
         function=function,
         is_async=is_async_callable(function),
         parse=_parser_of(function, where),
-        attempts=attempts,
+        attempts=int(attempts) if attempts is not None else None,
         backoff=parsed_backoff,
-        timeout_seconds=timeout_seconds,
-        keep_completed=keep_completed,
-        keep_failed=keep_failed,
+        timeout_seconds=float(timeout_seconds) if timeout_seconds is not None else None,
+        keep_completed=parse_keep_setting(f"{where}: keep_completed", keep_completed),
+        keep_failed=parse_keep_setting(f"{where}: keep_failed", keep_failed),
     )
 
 

@@ -20,9 +20,9 @@ Reply = TypeVar("Reply")
 class Reports(Protocol):
     """What one job reports while it runs."""
 
-    async def report_progress(self, progress: Any) -> None: ...
+    def report_progress(self, progress: Any) -> Coroutine[Any, Any, None]: ...
 
-    async def append_log(self, line: str, keep: int | None) -> None: ...
+    def append_log(self, line: str, keep: int | None) -> Coroutine[Any, Any, None]: ...
 
     def flush(self, then: Callable[[], None]) -> bool:
         """The handler has ended. True if reports are still under way: `then` is called once, when they are not."""
@@ -113,8 +113,8 @@ class Job(Generic[Data]):
     def progress(self, value: Any) -> Awaitable[None]:
         """Report progress, any JSON value (Node's updateProgress). In a sync handler: without await.
 
-        Raises InvalidInput, JobNotFound, Unavailable or ServerRefused. A report within 50 ms of the last one is sent
-        behind it and not waited for; what the server says to it is raised by the next one.
+        Raises InvalidInput at once; JobNotFound, Unavailable or ServerRefused when awaited. A report within 50 ms of
+        the last one is sent behind it and not waited for; what the server says to it is raised by the next one.
         """
         return self._send(self._open_reports().report_progress(value))
 
@@ -132,9 +132,15 @@ class Job(Generic[Data]):
         return self._reports
 
     def _send(self, call: Coroutine[Any, Any, Reply]) -> Awaitable[Reply]:
-        """On the event loop hand the coroutine to the caller; in a handler's thread run it and wait for it."""
+        """On the event loop hand the coroutine to the caller; in a handler's thread run it and wait for it.
+
+        Raises RuntimeError where waiting would stop the loop that is waited for.
+        """
         if self._blocking_loop is None:
             return call
+        if asyncio._get_running_loop() is self._blocking_loop:  # noqa: SLF001 - the public one raises without a loop
+            call.close()
+            raise RuntimeError("The job of a plain function was used on the worker's event loop: use it in its thread.")
         return cast("Awaitable[Reply]", asyncio.run_coroutine_threadsafe(call, self._blocking_loop).result())
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,13 @@ from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
 from oxcart.crm_side import CrmSide
 from oxcart.errors import OxcartError, SettingsError
+from oxcart.forks import STRAYED, end_stray_child, in_children
 from oxcart.names import unhandled_names
+from oxcart.own_tasks import start_own_task
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
 from oxcart.settings import Settings, WorkerSettings, inspect
+from oxcart.steady_loop import run_to_the_end
 from oxcart.telemetry.bus import Bus, Emit
 from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, WarningRaised
 from oxcart.worker.runtime import Worker
@@ -134,7 +138,7 @@ class Service:
         stack.push_async_callback(self.worker.stop, "the end")
         if process in (None, 1) and (self.app.schedules or self.crm.may_be_used):
             self.bus.subscribe(self._notice_reconnect)
-            self._schedules_task = asyncio.create_task(self._keep_schedules(), name="schedules")
+            self._schedules_task = start_own_task(self._keep_schedules(), "schedules")
             stack.callback(self._schedules_task.cancel)
 
     def _report_to_sentry(self, dsn: Secret) -> None:
@@ -302,7 +306,7 @@ async def serve(
         await service.start(stack, loopback_only=loopback_only, process=process)
         if on_started is not None:
             on_started(service)
-        obeying = asyncio.create_task(_obey(signals, service.worker), name="signals")
+        obeying = start_own_task(_obey(signals, service.worker), "signals")
         stack.callback(obeying.cancel)
         await service.worker.wait()
     return 1 if service.worker.failed else 0
@@ -325,9 +329,22 @@ def run(
     platform kills it: the process then ends itself, a moment after `before_exit` was called.
     """
     _collect_garbage_seldom()
+    started: list[Service] = []
+    told: set[str] = set()
+
+    def note_start(service: Service) -> None:
+        started.append(service)
+        if on_started is not None:
+            on_started(service)
+
+    def tell(what: str) -> None:
+        if what not in told:
+            told.add(what)
+            bus.emit(WarningRaised("USER_CODE", f"A handler {what}. That ends no worker, and is told once."))
+
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        serving = serve(app, planned, bus, loopback_only=loopback_only, process=process, on_started=on_started)
-        code = runner.run(serving)
+        serving = serve(app, planned, bus, loopback_only=loopback_only, process=process, on_started=note_start)
+        code = run_to_the_end(runner.get_loop(), serving, may_go_on=lambda: bool(started), stopped=tell)
         before_exit()
         _exit_within(LINGER_SECONDS, code)
     return code
@@ -358,10 +375,23 @@ def catch_signals(stack: AsyncExitStack) -> asyncio.Queue[str]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, caught.put_nowait, number.name)
         stack.callback(loop.remove_signal_handler, number)
+    STRAYED.clear()
+    stack.enter_context(in_children(partial(_leave_to_child, loop, threading.get_ident())))
     return caught
 
 
+def _leave_to_child(loop: asyncio.AbstractEventLoop, loop_thread_id: int) -> None:
+    """In a child that a handler has forked: signals to it are not ours, and it must not go on as a worker."""
+    STRAYED.append(os.getpid())
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if threading.get_ident() == loop_thread_id:
+        loop.call_soon(end_stray_child)
+
+
 async def _obey(signals: asyncio.Queue[str], worker: Worker) -> None:
-    async with asyncio.TaskGroup() as group:
-        while True:
-            group.create_task(worker.stop(await signals.get()))
+    stopping: list[asyncio.Task[None]] = []
+    while True:
+        name = await signals.get()
+        stopping.append(start_own_task(worker.stop(name), f"signals:{name}"))

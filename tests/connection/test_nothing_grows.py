@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sized
 from typing import Any
 
 import pytest
+from support.invariants import unfinished_tasks
 from support.scripted import Scripted, scripted_server
 from support.valkey import Connect, Valkey, in_flight, unavailable
 from support.waiting import wait_until
@@ -91,7 +92,7 @@ async def test_two_thousand_outages_leave_nothing(connect: Connect, scripted: Sc
     for link in links:
         await link.open()
     await asyncio.sleep(0)  # so that the tasks that opened them are forgotten
-    before, tasks = sizes(server), len(asyncio.all_tasks())
+    before, tasks = sizes(server), len(unfinished_tasks())
 
     for outage in range(2000):
         server._ready_at = 0.0  # long ago: the next attempt is made at once
@@ -104,7 +105,7 @@ async def test_two_thousand_outages_leave_nothing(connect: Connect, scripted: Sc
         scripted.heard.clear()
 
     assert len(told) == 2000
-    await wait_until(lambda: len(asyncio.all_tasks()) == tasks, describe="no task is left")
+    await wait_until(lambda: len(unfinished_tasks()) == tasks, describe="no task is left")
     assert sizes(server) == before
     assert server.link_count == 2
     assert await links[0].request("ECHO", "again") == b"again"

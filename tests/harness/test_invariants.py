@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.http_site import WELL
-from support.invariants import look_after_stop, look_at_quiet, look_at_sockets, look_at_tasks
+from support.invariants import look_after_stop, look_at_quiet, look_at_sockets, look_at_tasks, unfinished_tasks
 from support.server import PrivateServer
 
 from oxcart import Queue
@@ -77,7 +77,7 @@ async def test_a_socket_that_is_left_open_is_noticed(redis: Any, server: Private
 
 
 async def test_a_task_that_goes_on_is_noticed() -> None:
-    before = asyncio.all_tasks()
+    before = unfinished_tasks()
     task = asyncio.create_task(asyncio.sleep(60), name="forgotten")
 
     with pytest.raises(AssertionError, match="forgotten"):

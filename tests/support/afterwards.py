@@ -5,13 +5,12 @@ A fixture that is asked for by itself comes first, and so is left last: when it 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
-from support.invariants import look_at_sockets, look_at_tasks
+from support.invariants import look_at_sockets, look_at_tasks, unfinished_tasks
 from support.server import PrivateServer
 
 
@@ -20,7 +19,7 @@ async def nothing_left_over(request: pytest.FixtureRequest) -> AsyncIterator[Non
     servers: list[PrivateServer] = [
         request.getfixturevalue(name) for name in ("server", "fresh_server") if name in request.fixturenames
     ]
-    before = asyncio.all_tasks()
+    before = unfinished_tasks()
     yield
     await look_at_tasks(before)
     for server in servers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
@@ -147,12 +148,19 @@ def is_ours(client: dict[str, str]) -> bool:
     return client.get("lib-name") == "oxcart" or ":w:oxcart-" in client["name"]
 
 
+def unfinished_tasks() -> set[asyncio.Task[Any]]:
+    """Of the running loop; also those that asyncio.all_tasks() does not list, as most of Oxcart's own."""
+    loop = asyncio.get_running_loop()
+    found: list[asyncio.Task[Any]] = [one for one in gc.get_objects() if type(one) is asyncio.Task]
+    return {task for task in found if task.get_loop() is loop and not task.done()}
+
+
 async def look_at_tasks(before: set[asyncio.Task[Any]]) -> None:
     """Every task that was started has ended."""
     give_up = time.monotonic() + SECONDS
     left = set[asyncio.Task[Any]]()
     while time.monotonic() < give_up:
-        left = {task for task in asyncio.all_tasks() if task not in before and task is not asyncio.current_task()}
+        left = {task for task in unfinished_tasks() if task not in before and task is not asyncio.current_task()}
         if not left:
             return
         await asyncio.sleep(0.01)

@@ -72,6 +72,7 @@ class Fleet:
         self.queue_name = queue_name
         self._folder = folder
         self._started: list[WorkerProcess] = []
+        self._hostile: dict[str, WorkerProcess] = {}
         self._environ = {
             "REDIS_URL": url,
             "EFFECTS_URL": url,
@@ -92,6 +93,14 @@ class Fleet:
         supervisor = WorkerProcess(self._folder, len(self._started), environ, (*SEVERAL, str(processes)))
         self._started.append(supervisor)
         return supervisor
+
+    def hostile(self, loop: str) -> WorkerProcess:
+        """The one that runs support.hostile_process on this kind of event loop."""
+        if loop not in self._hostile:
+            environ = {**self._environ, "PORT": "0", "HOSTILE_LOOP": loop, "JOB_CONCURRENCY": "5"}
+            self._hostile[loop] = WorkerProcess(self._folder, len(self._started), environ, ("support.hostile_process",))
+            self._started.append(self._hostile[loop])
+        return self._hostile[loop]
 
     def effects(self) -> Counter[str]:
         """How often each was noted: "started <id>", "done <id>"."""

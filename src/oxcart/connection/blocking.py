@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError, ResponseError
@@ -21,6 +21,7 @@ from oxcart.connection.resp import Conversation, Request, useless_socket
 from oxcart.connection.sockets import FAMILIES, close_hard, set_tcp_options, tls_context
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, ServerRefused, Unavailable
+from oxcart.forks import keep_from_children
 
 _READ_SIZE_BYTES = 1 << 16
 
@@ -42,6 +43,7 @@ class BlockingLink:
         self._is_greeted = False
         self._was_closed = False
         self._in_use = threading.Lock()
+        keep_from_children(self)
 
     @property
     def is_open(self) -> bool:
@@ -73,6 +75,9 @@ class BlockingLink:
         if self._in_use.acquire(blocking=False):  # else the request that has just been woken hangs up
             self._hang_up()
             self._in_use.release()
+
+    def descriptors(self) -> Iterable[int]:
+        return () if self._sock is None else (self._sock.fileno(),)
 
     def _round_trip(self, request: Request, ends_at: float) -> list[Any]:
         self._was_closed = False

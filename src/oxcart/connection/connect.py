@@ -11,7 +11,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
 
 from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError
@@ -23,6 +23,7 @@ from oxcart.connection.resp import Conversation, Request
 from oxcart.connection.sockets import close_hard, open_transport
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure
+from oxcart.forks import keep_from_children
 
 _CLOSED = "Connection closed by server."
 
@@ -133,6 +134,10 @@ class RespConnection(asyncio.Protocol):
             transport.abort()
         return self._end()
 
+    def descriptors(self) -> Iterable[int]:
+        sock = self._transport.get_extra_info("socket") if self._transport is not None else None
+        return () if sock is None else (sock.fileno(),)
+
     # -------------------------------------------------------------------------------------------- writing
     def _write(self, ask: Ask) -> None:
         transport = self._transport
@@ -167,6 +172,7 @@ class RespConnection(asyncio.Protocol):
     # -------------------------------------------------------------------------------------------- reading
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        keep_from_children(self)
         if self.context is None:
             self._transport.set_write_buffer_limits(0)  # pause as soon as the kernel leaves us a byte
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from oxcart.errors import Failure, Kind
+from oxcart.own_tasks import start_own_task
 
 # Full jitter: a random wait below a bound that doubles, so that a fleet does not return in step.
 _FIRST_BOUND_SECONDS = 0.1
@@ -56,7 +57,7 @@ async def first_success(
             if loop.time() >= next_start:
                 if len(running) == _ATTEMPTS_AT_ONCE:
                     await _end([running.pop()])
-                running.append(asyncio.create_task(_run(attempt), name="redis:connect"))
+                running.append(start_own_task(_run(attempt), "redis:connect"))
                 next_start = loop.time() + beside_after_seconds
             for task in await _ended(running, max(0.0, next_start - loop.time())):
                 running.remove(task)

@@ -18,6 +18,7 @@ from oxcart.connection.recovery import first_success
 from oxcart.connection.sockets import tls_context
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Unavailable
+from oxcart.own_tasks import start_own_task
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, RedisReady
 
@@ -140,7 +141,7 @@ class Server:
 
     def start(self, opening: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A link's attempt to connect; close() sees it end."""
-        task = asyncio.create_task(opening, name=name)
+        task = start_own_task(opening, name)
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         return task
@@ -159,7 +160,7 @@ class Server:
         if self.is_closed:
             raise Unavailable(CLOSED, self._doing())
         if self._recovery is None or self._recovery.done():
-            self._recovery = asyncio.create_task(self._find(), name="redis:recovery")
+            self._recovery = start_own_task(self._find(), "redis:recovery")
         return self._recovery
 
     async def _find(self) -> None:

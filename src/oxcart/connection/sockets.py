@@ -8,11 +8,15 @@ import re
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import aiohappyeyeballs
 
 from oxcart.connection.target import RedisTarget
+from oxcart.own_tasks import start_own_task
 
 FAMILIES = {"auto": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 
@@ -95,17 +99,46 @@ def close_hard(sock: socket.socket) -> None:
 
 async def _connect_tcp(target: RedisTarget) -> socket.socket:
     loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(
-        target.host, target.port, family=FAMILIES[target.family], type=socket.SOCK_STREAM
-    )
+    addresses = await _resolve(target, loop)
     try:
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, loop=loop)
     except RuntimeError as error:  # uvloop's form of some socket errors
         raise OSError(str(error)) from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise OSError("the connect was cancelled by other code of this process") from error
     except OSError as error:
         raise _most_telling(error) from error
     set_tcp_options(sock)
     return sock
+
+
+async def _resolve(target: RedisTarget, loop: asyncio.AbstractEventLoop) -> Any:
+    """In a thread of its own: handlers may keep all of the loop's default executor busy, or shut it down."""
+    found: asyncio.Future[Any] = loop.create_future()
+
+    def settle(settle_it: Callable[[Any], None], answer: Any) -> None:
+        if not found.done():
+            settle_it(answer)
+
+    def work() -> None:
+        try:
+            family = FAMILIES[target.family]
+            answer = socket.getaddrinfo(target.host, target.port, family=family, type=socket.SOCK_STREAM)
+        except (OSError, ValueError, OverflowError) as error:
+            tell = partial(settle, found.set_exception, error)
+        else:
+            tell = partial(settle, found.set_result, answer)
+        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(tell)
+
+    try:
+        threading.Thread(target=work, name="oxcart-resolver", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(f"no thread can be started to look the name up: {error}") from error
+    return await found
 
 
 def _most_telling(error: OSError) -> OSError:
@@ -135,7 +168,7 @@ async def _start_tls(target: RedisTarget, sock: socket.socket, context: ssl.SSLC
     question: asyncio.Task[None] | None = None
     try:
         async with asyncio.timeout(None) as handshake:
-            question = asyncio.create_task(ask_in_plain_text(), name="redis:plain-text-question")
+            question = start_own_task(ask_in_plain_text(), "redis:plain-text-question")
             await asyncio.get_running_loop().create_connection(
                 protocol,
                 sock=sock,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvicorn
 from starlette.applications import Starlette
 
 from oxcart.errors import OxcartError
+from oxcart.forks import keep_from_children
 from oxcart.http.assemble import build_app
 from oxcart.http.listen import EVERYWHERE, LOOPBACK, open_sockets
 from oxcart.http.routes import Route
@@ -48,10 +49,12 @@ class HttpServer:
         self._beside = beside or nullcontext()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
+        self._listening: Sequence[socket.socket] = ()
+        keep_from_children(self)
 
     def start(self) -> int:
         """Returns the port once requests are answered. Raises PortUnavailable."""
-        sockets = open_sockets(self._wanted_port, self._hosts, may_move=self._may_move)
+        self._listening = sockets = open_sockets(self._wanted_port, self._hosts, may_move=self._may_move)
         port: int = sockets[0].getsockname()[1]
         hosts = tuple(str(listener.getsockname()[0]) for listener in sockets)
         self._server = _Server(_config(self._app), self._beside)
@@ -62,6 +65,9 @@ class HttpServer:
             raise OxcartError(f"HTTP did not start on port {port}. The log says why.")
         self._emit(HttpStarted(port, self._wanted_port, hosts))
         return port
+
+    def descriptors(self) -> Iterable[int]:
+        return [listener.fileno() for listener in self._listening]
 
     def stop(self) -> None:
         """Ends within a second: answers being written go out, what takes longer is cut off. May be called twice."""

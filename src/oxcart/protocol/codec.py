@@ -60,9 +60,18 @@ def decode(text: bytes | str, what: str = "data") -> Any:
 
 
 def pack(value: Any) -> bytes:
-    """MessagePack for scripts that unpack it; the servers' cmsgpack does not know the type for bytes."""
-    packed: bytes = msgpack.packb(value, use_bin_type=False)  # type: ignore[no-untyped-call]
+    """MessagePack for scripts that unpack it; the servers' cmsgpack does not know the type for bytes.
+
+    An integer beyond 64 bits becomes the double that Node and Lua make of it, half a surrogate a question mark.
+    """
+    packed: bytes = msgpack.packb(value, use_bin_type=False, unicode_errors="replace", default=_as_double)  # type: ignore[no-untyped-call]
     return packed
+
+
+def _as_double(value: Any) -> float:
+    if isinstance(value, int):
+        return float(value)
+    raise TypeError(f"a {type(value).__name__} cannot be packed")
 
 
 def _decode_loosely(text: bytes | str, what: str, reason: Exception) -> Any:
@@ -156,7 +165,7 @@ def _plain_object(value: Any, path: str, depth: int) -> Any:
     for base in (str, int, float, list, tuple):
         if isinstance(value, base):
             narrow: Callable[[Any], Any] = base
-            return _plain(narrow(value), path, depth)
+            return _plain(narrow(value), path, depth + 1)
     raise InvalidInput(
         f"{path}: a {type(value).__name__} is no JSON value. Send a dict, list, string, number, boolean or None, "
         "a pydantic model or a dataclass."

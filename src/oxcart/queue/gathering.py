@@ -18,6 +18,7 @@ from itertools import chain
 from oxcart.connection.failures import classify
 from oxcart.connection.link import CLOSED
 from oxcart.errors import Failure, ServerRefused, Unavailable
+from oxcart.own_tasks import start_own_task
 from oxcart.queue.adding import CHUNK_BYTES, CHUNK_JOBS, NewJob
 from oxcart.queue.channel import GRACE_SECONDS, Channel
 from oxcart.queue.sending import Delivery, add_job, adding
@@ -93,7 +94,7 @@ class Gathering:
         while self._calls_under_way < _CALLS_UNDER_WAY and (group := self._take_group()):
             self._calls_under_way += 1
             name = f"add:{self._channel.keys.name}"
-            call = asyncio.get_running_loop().create_task(self._deliver(group), name=name)
+            call = start_own_task(self._deliver(group), name)
             self._calls[call] = group
             call.add_done_callback(partial(self._delivered, group))
 

@@ -40,13 +40,25 @@ def next_repeat(opts: Mapping[str, Any], now_ms: int) -> dict[str, Any] | None:
     repeat = dict(given) if isinstance(given, dict) else {}
     for name in ("startDate", "endDate", "limit", "every", "offset", "count"):
         if repeat.get(name) is not None:
-            repeat[name] = epoch_ms(repeat[name])
-            if repeat[name] is None:
-                del repeat[name]
+            number = epoch_ms(repeat.pop(name))
+            if number is not None:
+                repeat[name] = number
     repeat["count"] = repeat.get("count", 0) + 1
     limit, end = repeat.get("limit"), repeat.get("endDate")
     is_over = (limit is not None and repeat["count"] > limit) or (end is not None and now_ms > end)
     return None if is_over else repeat
+
+
+def interval_of(opts: Mapping[str, Any]) -> int | None:
+    """`every`, in ms; None if it is not given. Raises InvalidInput."""
+    given = opts.get("repeat")
+    every = given.get("every") if isinstance(given, dict) else None
+    if not every:
+        return None
+    number = epoch_ms(every) or 0
+    if number < 1:
+        raise InvalidInput(f"its interval {str(every)[:40]!r} is no number of milliseconds from 1 on")
+    return number
 
 
 def advance_repeatable(
@@ -60,10 +72,10 @@ def advance_repeatable(
     if repeat is None:
         return None
     after = max(now_ms, epoch_ms(opts.get("prevMillis")) or 0)
-    pattern, every = repeat.get("pattern") or repeat.get("cron"), repeat.get("every")
+    pattern, every = repeat.get("pattern") or repeat.get("cron"), interval_of(opts)
     if pattern:
         due = next_millis({**repeat, "pattern": pattern}, after)
-    elif every:
+    elif every is not None:
         due = after // every * every + every
     else:
         return None

@@ -74,8 +74,9 @@ def next_millis(repeat: Mapping[str, Any], now_ms: int) -> int:
     zone = _zone(repeat.get("tz"))
     try:
         found = _next_time(pattern, dt.datetime.fromtimestamp(base_ms / 1000, zone), zone)
-    except (ValueError, KeyError) as error:
-        raise InvalidInput(f'The cron pattern "{pattern[:80]}" cannot be used: {error}. See crontab.guru.') from error
+    except (ValueError, KeyError, OverflowError, OSError, AttributeError, TypeError) as error:
+        reason = f"{str(error)[:200]}. See crontab.guru."
+        raise InvalidInput(f'The cron pattern "{pattern[:80]}" cannot be used: {reason}') from error
     return int(found.timestamp() * 1000)
 
 
@@ -122,7 +123,7 @@ def epoch_ms(value: Any) -> int | None:
         pass
     try:
         return int(dt.datetime.fromisoformat(str(value)).timestamp() * 1000)
-    except ValueError:
+    except (ValueError, OverflowError, OSError, RecursionError):
         return None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, JobFailed, OxcartError, ResultGone, ResultTimeout, Unavailable
 from oxcart.language import tr
+from oxcart.own_tasks import start_own_task
 from oxcart.protocol import codec
 from oxcart.protocol.scripts import upstream
 from oxcart.queue.channel import Channel
@@ -141,9 +142,7 @@ class Results:
     def _start_reading(self) -> None:
         if self._reader is None or self._reader.done():
             self._reading.clear()
-            self._reader = asyncio.get_running_loop().create_task(
-                self._read_events(), name=f"results:{self._channel.keys.name}"
-            )
+            self._reader = start_own_task(self._read_events(), f"results:{self._channel.keys.name}")
             # Whoever waits for the reading to begin must also learn that it never will.
             self._reader.add_done_callback(self._reader_ended)
 

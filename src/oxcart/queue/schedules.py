@@ -19,6 +19,7 @@ from oxcart.queue.inspect import pairs, text
 from oxcart.queue.options import build_options
 from oxcart.queue.repeatables import (
     advance_repeatable,
+    interval_of,
     is_repeatable,
     next_jobs,
     next_repeat,
@@ -141,6 +142,7 @@ def advance_call(
     """What makes the next job of a schedule when `job_id`, its current one, is claimed; None if it was the last.
 
     `opts` is the claimed job's decoded `opts`. The script does nothing when someone has advanced the schedule already.
+    Numbers may be texts, as Node's workers take them; what is no number counts as not given.
     Raises InvalidInput for a cron pattern or a time zone that cannot be used here.
     """
     repeat = next_repeat(opts, now_ms)
@@ -150,9 +152,9 @@ def advance_call(
     if repeat.get("pattern"):
         after = max(now_ms, epoch_ms(opts.get("prevMillis")) or 0)
         due = max(next_millis(repeat, after), after)
-    elif not repeat.get("every"):
+    elif interval_of(opts) is None:
         return None
-    merged = _next_opts(opts, schedule_id, repeat, due, now_ms)
+    merged = _next_opts(_usable(opts), schedule_id, repeat, due, now_ms)
     named: tuple[Argument, ...] = (
         keys.repeat,
         keys.delayed,
@@ -171,6 +173,16 @@ def advance_call(
     packed = codec.pack(merged)
     args: tuple[Argument, ...] = (when, schedule_id, "{}", packed, now_ms, keys.base, job_id)
     return ScriptCall(ours("advance_schedule"), named, args)
+
+
+def _usable(opts: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what the script would stumble on half way."""
+    usable = dict(opts)
+    if not isinstance(opts.get("priority", 0), int | float):
+        del usable["priority"]
+    if not isinstance(opts.get("de", {}), dict):
+        del usable["de"]
+    return usable
 
 
 async def advance_schedule(

@@ -13,10 +13,11 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from oxcart.errors import InvalidInput
+from oxcart.forks import keep_from_children
 from oxcart.supervisor.channel import REPORT_SECONDS, JobsEnded, Noticed, Report, encode, message_of
 from oxcart.telemetry.alerts import AlertLimits, AlertRules
 from oxcart.telemetry.events import Event
@@ -66,6 +67,7 @@ class Member:
         self._status: Callable[[], WorkerStatus] | None = None
         self._worker = ""
         self._sending = threading.Lock()
+        keep_from_children(self)
 
     def start(self) -> None:
         """Watch the supervisor from now on; before there is a worker, its end is ours at once."""
@@ -93,6 +95,9 @@ class Member:
             return
         finally:
             self._sending.release()
+
+    def descriptors(self) -> Iterable[int]:
+        return (self._socket.fileno(),)
 
     def _run(self) -> None:
         while not self._supervisor_has_ended(REPORT_SECONDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -27,4 +28,5 @@ class Bus:
             try:
                 subscriber(event)
             except Exception:  # noqa: BLE001 - the border around a subscriber
-                _log.exception("A subscriber failed on %s; the job is unaffected.", type(event).__name__)
+                with contextlib.suppress(Exception):  # a logging handler of the program's may raise, too
+                    _log.exception("A subscriber failed on %s; the job is unaffected.", type(event).__name__)

@@ -2,17 +2,21 @@
 
 We cancel handlers, never attempts: whoever wants an attempt to end calls `cancel(reason)`, and the verdict is read
 from how the handler then ended. A handler that does not listen is decided without it and keeps its slot until it ends.
+
+All code of a job's user (validators, the handler, what it returned or raised, backoff strategies) runs inside one
+border: `_run_async` in the handler's task and context, `_run_in_thread` in its thread. Out of it comes a verdict, never
+an error.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from types import CoroutineType
 from typing import Any
 
 from oxcart.clock import now_ms
@@ -26,21 +30,20 @@ from oxcart.verdicts import (
     Failed,
     Interrupted,
     RateLimitedFor,
-    RetryLater,
+    Returned,
     Snoozed,
     Verdict,
     WaitingForChildren,
 )
-from oxcart.worker.backoff import delay_ms
-from oxcart.worker.claim import Claim, attempts_allowed
+from oxcart.worker.backoff import LONGEST_MS
+from oxcart.worker.claim import Claim
+from oxcart.worker.error_text import account_of, message_of
+from oxcart.worker.failing import AGAIN_MS, failed, failed_for_good
 from oxcart.worker.handler_task import Run, Starter
-from oxcart.worker.pools import Threads
+from oxcart.worker.pools import NoMoreThreads, Threads
 
 LARGEST_RESULT_BYTES = 9 * 1024 * 1024
 """A return value above this is refused: managed servers take 10 MB in one request (docs/doctor.md, Q_REQ)."""
-
-STACK_TRACES_KEPT = 10
-"""Of a job whose options do not say: a job retried for a month would grow without end."""
 
 DEAF_AFTER_SECONDS = 5.0
 """How long a handler may take to end after it was told to, before the attempt is decided without it."""
@@ -48,6 +51,17 @@ DEAF_AFTER_SECONDS = 5.0
 
 RETURNED_NOTHING = Completed(encode(None))
 """What most handlers come to."""
+
+
+class Stage(Enum):
+    """Where an attempt was when its code raised; the words that the reason begins with."""
+
+    DATA = "The job's data cannot be used"
+    HANDLER = "The handler failed"
+    RETURN = "The handler's return value cannot be stored"
+
+
+_DATA, _HANDLER, _RETURN = Stage  # each look into an Enum costs as much as a tenth of a job
 
 
 class CancelReason(Enum):
@@ -134,33 +148,60 @@ class Attempt:
             return
         assert spec is not None
         try:
-            value = decode(claim.data, "the job's data")
-            data = spec.parse(value) if spec.parse is not None else value
-        except (InvalidInput, ValueError) as error:
-            self.decide_without_running(self._failed_for_good(f"The job's data cannot be used: {error}", error))
-            return
-        self.job = job = Job(
-            claim.job_id.decode("utf-8", "replace"),
-            shared.name,
-            data,
-            queue_name=queue_name,
-            attempts_made=shared.atm,
-            channel=workplace.channel,
-            timestamp_ms=claim.timestamp_ms,
-            priority=shared.priority,
-            parent_key=shared.parent_key,
-            keep_logs=shared.options.keep_logs,
-        )
-        job._attempt = self  # noqa: SLF001 - the attempt is the job's other half
-        seconds = self.timeout_seconds
-        if seconds is not None:
-            job.deadline = time.monotonic() + seconds
-            self._timeout_timer = workplace.loop.call_later(seconds, self._time_is_up)
-        if spec.is_async:
-            self._run = workplace.starter.start(spec.function(job), self._handler_ended, claim)
-        else:
-            job._blocking_loop = workplace.loop  # noqa: SLF001
-            workplace.threads.run(spec.function, job, self._thread_ended)
+            self.job = job = Job(
+                claim.job_id.decode("utf-8", "replace"),
+                shared.name,
+                None,
+                queue_name=queue_name,
+                attempts_made=shared.atm,
+                channel=workplace.channel,
+                timestamp_ms=claim.timestamp_ms,
+                priority=shared.priority,
+                parent_key=shared.parent_key,
+                keep_logs=shared.options.keep_logs,
+            )
+            job._attempt = self  # noqa: SLF001 - the attempt is the job's other half
+            seconds = self.timeout_seconds
+            if seconds is not None:
+                job.deadline = time.monotonic() + seconds
+                self._timeout_timer = workplace.loop.call_later(seconds, self._time_is_up)
+            if spec.is_async:
+                self._run = workplace.starter.start(self._run_async(spec, job), self._handler_ended, claim)
+            else:
+                job._blocking_loop = workplace.loop  # noqa: SLF001
+                workplace.threads.run(self._run_in_thread, job, self._thread_ended)
+        except NoMoreThreads:  # nothing that the job can help
+            self._handler_ended(Returned(AGAIN_MS), None)
+        except Exception as error:  # the border around the preparation of a job
+            if self.verdict is not None or self._kept_back is not None:
+                raise
+            self._handler_ended(self.failed(f"The job cannot be started: {account_of(error)}", error), None)
+
+    # -------------------------------------------------------------------------------------------- the user's code
+    async def _run_async(self, spec: HandlerSpec, job: Job[Any]) -> Verdict:
+        stage = _DATA
+        try:
+            value = decode(self.claim.data, "the job's data")
+            job.data = spec.parse(value) if spec.parse is not None else value
+            stage = _HANDLER
+            value = await spec.function(job)
+            stage = _RETURN
+            return RETURNED_NOTHING if value is None else _completed(value)
+        except BaseException as error:  # noqa: BLE001 - the border around a handler; cancellation is an outcome too
+            return self._verdict_of(error, stage)
+
+    def _run_in_thread(self, job: Job[Any]) -> Verdict:
+        spec, stage = self.spec, _DATA
+        assert spec is not None
+        try:
+            value = decode(self.claim.data, "the job's data")
+            job.data = spec.parse(value) if spec.parse is not None else value
+            stage = _HANDLER
+            value = spec.function(job)
+            stage = _RETURN
+            return RETURNED_NOTHING if value is None else _completed(value)
+        except BaseException as error:  # noqa: BLE001 - the border around a handler; sys.exit() ends only its job
+            return self._verdict_of(error, stage)
 
     @property
     def timeout_seconds(self) -> float | None:
@@ -183,8 +224,9 @@ class Attempt:
         if not first:
             return
         if self._run is not None:
-            self._run.cancel()
             self._deaf_timer = self._workplace.loop.call_later(DEAF_AFTER_SECONDS, self.decide_deaf)
+            with contextlib.suppress(BaseException):  # what it waits for may be an object of the user's
+                self._run.cancel()
         elif self.job is None:  # not begun: its schedule is being advanced, or its claim confirmed
             self.decide_without_running(self._verdict_of_cancelled())
         elif reason is not CancelReason.SHUTDOWN:
@@ -206,12 +248,18 @@ class Attempt:
         return self.cancel_reason is not None
 
     # -------------------------------------------------------------------------------------------- ending
-    def _thread_ended(self, value: Any, error: BaseException | None) -> None:
-        self._workplace.loop.call_soon_threadsafe(self._handler_ended, value, error)
+    def _thread_ended(self, verdict: Verdict | None, error: BaseException | None) -> None:
+        self._workplace.loop.call_soon_threadsafe(self._handler_ended, verdict, error)
 
-    def _handler_ended(self, value: Any, error: BaseException | None) -> None:
+    def _handler_ended(self, verdict: Verdict | None, error: BaseException | None) -> None:
+        """`error` is there if not even the border was reached, as when a handler cancels its task and then returns."""
         if self.verdict is None:
-            self._decide(self._verdict_of(value, error))
+            if self.cancel_reason is CancelReason.CLAIM_LOST:
+                verdict = Abandoned()
+            elif error is not None:
+                verdict = self._verdict_of(error, Stage.HANDLER)
+            assert verdict is not None
+            self._decide(verdict)
         self._end()
 
     def _decide(self, verdict: Verdict) -> None:
@@ -220,8 +268,11 @@ class Attempt:
             self._timeout_timer.cancel()
         if self._deaf_timer is not None:
             self._deaf_timer.cancel()
-        job = self.job
-        if job is not None and job._reports is not None and self._reports_come_first(job._reports):  # noqa: SLF001
+        try:
+            reports = self.job._reports if self.job is not None else None  # noqa: SLF001
+        except AttributeError:  # its handler has taken the job apart
+            reports = None
+        if reports is not None and self._reports_come_first(reports):
             self._kept_back = verdict
         else:
             self.verdict = verdict
@@ -242,40 +293,25 @@ class Attempt:
         self._workplace.on_ended(self)
 
     # -------------------------------------------------------------------------------------------- the verdict
-    def _verdict_of(self, value: Any, error: BaseException | None) -> Verdict:
+    def _verdict_of(self, error: BaseException, stage: Stage) -> Verdict:
+        """In the handler's task or thread: the error's own methods are user code. Asks for its real type only."""
+        kind = type(error)
         if self.cancel_reason is CancelReason.CLAIM_LOST:
             return Abandoned()
-        if error is None:
-            return self._completed(value)
-        if isinstance(error, asyncio.CancelledError):
+        if stage is Stage.RETURN or (stage is Stage.DATA and issubclass(kind, InvalidInput)):
+            told = message_of(error) if issubclass(kind, InvalidInput) else account_of(error)
+            return self._failed_for_good(f"{stage.value}: {told}", error)
+        if issubclass(kind, asyncio.CancelledError):
             return self._verdict_of_cancelled()
-        match error:
-            case Snooze():
-                return Snoozed(round(error.delay_seconds * 1000))
-            case RateLimited():
-                return RateLimitedFor(max(1, round(error.delay_seconds * 1000)))
-            case WaitForChildren():
-                return WaitingForChildren()
-            case Discard():
-                return self._failed_for_good(_reason(error), error)
+        asked = _asked_for(error)
+        if asked is not None:
+            return asked
+        reason = message_of(error) if stage is Stage.HANDLER else f"{stage.value}: {account_of(error)}"
+        if issubclass(kind, Discard):
+            return self._failed_for_good(reason, error)
         if self.cancel_reason is not None:
             return self._verdict_of_cancelled()
-        return self.failed(_reason(error), error)
-
-    def _completed(self, value: Any) -> Verdict:
-        if value is None:
-            return RETURNED_NOTHING
-        try:
-            text = encode(value, "the return value")
-        except InvalidInput as error:
-            return self._failed_for_good(f"The handler's return value cannot be stored: {error}", error)
-        if len(text) > LARGEST_RESULT_BYTES:
-            return self._failed_for_good(
-                f"The handler's return value has {len(text)} bytes, the limit is {LARGEST_RESULT_BYTES}: "
-                "store it elsewhere and return where it is.",
-                None,
-            )
-        return Completed(text)
+        return self.failed(reason, error)
 
     def _verdict_of_cancelled(self) -> Verdict:
         match self.cancel_reason:
@@ -291,51 +327,10 @@ class Attempt:
                 return self.failed("the handler was cancelled from inside: it cancelled its own task", None)
 
     def failed(self, reason: str, error: BaseException | None) -> Verdict:
-        """One attempt has failed: try again if the job has attempts left, else it is a dead letter.
-
-        Source: BullMQ job.ts, shouldRetryJob; a strategy's -1 means no more attempts.
-        """
-        claim = self.claim
-        if claim.shared.atm + 1 >= attempts_allowed(claim, self.spec):
-            return self._failed_for_good(reason, error)
-        backoff = claim.options.backoff or (self.spec.backoff if self.spec is not None else None)
-        delay = delay_ms(backoff, claim.shared.atm + 1)
-        if delay is None and backoff is not None:
-            delay = self._custom_delay(backoff.kind, error)
-            if delay is None:
-                reason += (
-                    f' (the backoff strategy "{backoff.kind}" is not known here, so it is tried again after 1 s: '
-                    "register it with @app.backoff)"
-                )
-                delay = 1000
-        if delay is not None and delay < 0:
-            return self._failed_for_good(reason, error)
-        return RetryLater(reason, self._stacktrace(error, reason), delay or 0)
-
-    def _custom_delay(self, kind: str, error: BaseException | None) -> int | None:
-        strategy = self._workplace.backoffs.get(kind)
-        if strategy is None:
-            return None
-        cause = error if error is not None else TimeoutError("timed out")
-        try:
-            return round(strategy(self.claim.shared.atm + 1, kind, cause, self.job))  # type: ignore[arg-type]
-        except Exception:  # noqa: BLE001 - a user's function, at the border around a handler
-            return None
+        return failed(self.claim, self.spec, reason, error, strategies=self._workplace.backoffs, job=self.job)
 
     def _failed_for_good(self, reason: str, error: BaseException | None) -> Failed:
-        return Failed(reason, self._stacktrace(error, reason))
-
-    def _stacktrace(self, error: BaseException | None, reason: str) -> bytes:
-        """The job's stack traces with this one appended, a JSON array of strings as Node keeps it."""
-        try:
-            traces = json.loads(self.claim.shared.stacktrace) if self.claim.shared.stacktrace else []
-        except ValueError:
-            traces = []
-        limit = self.claim.options.stack_trace_limit
-        keep = STACK_TRACES_KEPT if limit is None else limit
-        traces = traces if isinstance(traces, list) else []
-        traces.append(_trace(error) if error is not None else reason)
-        return json.dumps(traces[-keep:] if keep else []).encode()
+        return failed_for_good(self.claim, reason, error)
 
     @property
     def run_ms(self) -> float:
@@ -347,11 +342,28 @@ class Attempt:
         return max(0.0, self.claim.shared.processed_on_ms - (self.claim.timestamp_ms or now_ms()))
 
 
-def _reason(error: BaseException) -> str:
-    """BullMQ's failedReason is the error's message; an error without one is named by its type."""
-    text = str(error)
-    return text or type(error).__name__
+def _completed(value: Any) -> Verdict:
+    """Raises InvalidInput, and whatever the value's own methods raise."""
+    if type(value) is CoroutineType:
+        value.close()
+        raise InvalidInput('it is a coroutine that nobody has awaited. Declare the handler with "async def".')
+    text = encode(value, "the return value")
+    if len(text) > LARGEST_RESULT_BYTES:
+        raise InvalidInput(
+            f"it has {len(text)} bytes, the limit is {LARGEST_RESULT_BYTES}. Store it elsewhere and return where it is."
+        )
+    return Completed(text)
 
 
-def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error, limit=-30))
+def _asked_for(error: BaseException) -> Verdict | None:
+    """What a handler asked for by raising it; None for an error, and for a request that makes no sense."""
+    kind = type(error)
+    if issubclass(kind, WaitForChildren):
+        return WaitingForChildren()
+    if not issubclass(kind, Snooze | RateLimited):
+        return None
+    try:
+        delay = min(max(0, round(float(error.delay_seconds) * 1000)), LONGEST_MS)  # type: ignore[attr-defined]
+    except BaseException:  # noqa: BLE001 - the border around user code: its class may be the user's
+        return None
+    return Snoozed(delay) if issubclass(kind, Snooze) else RateLimitedFor(max(1, delay))

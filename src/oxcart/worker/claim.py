@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oxcart.handlers import HandlerSpec
+from oxcart.protocol.codec import LARGEST_INTEGER
 from oxcart.protocol.exchange import ClaimedRun
 from oxcart.protocol.job_options import JobOptions, read_options
 from oxcart.protocol.suspects import STALLED_TOO_OFTEN, Trial, read_trial
@@ -102,8 +103,9 @@ def _key_of_bull(options: JobOptions) -> str | None:
 
 
 def _int(value: bytes | None) -> int:
+    """Bounded, for it goes back with the verdict: MessagePack ends at 64 bits, Lua's integers at 53."""
     try:
-        return int(value) if value else 0
+        return max(-LARGEST_INTEGER, min(LARGEST_INTEGER, int(value))) if value else 0
     except ValueError:
         return 0
 

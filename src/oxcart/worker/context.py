@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ from redis.exceptions import ResponseError
 
 from oxcart.connection.failures import classify
 from oxcart.connection.link import Link
-from oxcart.errors import JobNotFound, OxcartError, ServerRefused, Unavailable
+from oxcart.errors import JobNotFound, OxcartError, PayloadTooLarge, ServerRefused, Unavailable
+from oxcart.own_tasks import start_own_task
 from oxcart.protocol.codec import decode, encode
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ScriptCall, run_all, upstream
@@ -31,6 +32,9 @@ _FOLLOWS_WITHIN_SECONDS = 0.05
 
 _MOST_UNDER_WAY, _MOST_BYTES = 64, 256 * 1024
 """Of one job: about 2 ms of the server's time, and nobody behind them on the link waits longer for their bytes."""
+
+LARGEST_REPORT_BYTES = 9 * 1024 * 1024
+"""Of one progress or log line: managed servers take 10 MB in one request (docs/doctor.md, Q_REQ)."""
 
 _ANSWER_WITHIN_SECONDS = 10.0
 _FLUSH_SECONDS = 5.0
@@ -45,11 +49,19 @@ class QueueChannel:
         self.keys = keys
         self.emit = emit
         self.known_scripts: set[str] = set()
+        self._loop = asyncio.get_running_loop()
 
     def open_reports(self, job_id: str) -> JobReports:
-        return JobReports(self, job_id)
+        return JobReports(self, str.__str__(job_id))
+
+    def check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "A job was used on another event loop than the worker's: await its methods in its handler."
+            )
 
     async def children_values(self, job_id: str) -> dict[str, Any]:
+        self.check_loop()
         flat = await self.link.request("HGETALL", self.keys.processed(job_id))
         return {
             flat[i].decode("utf-8", "replace"): decode(flat[i + 1], "a child's return value")
@@ -84,19 +96,22 @@ class JobReports:
         self._then: Callable[[], None] | None = None
         self._patience: asyncio.TimerHandle | None = None
 
-    async def report_progress(self, progress: Any) -> None:
-        """Raises InvalidInput for what is no JSON; JobNotFound if the job was removed; Unavailable; ServerRefused."""
+    # Both make bytes of what they are given where they are called, in the handler: its methods are user code. What the
+    # coroutine is run by, in the event loop, is ours alone.
+    def report_progress(self, progress: Any) -> Coroutine[Any, Any, None]:
+        """Raises InvalidInput for what is no JSON, or too large. Its coroutine raises JobNotFound if the job was
+        removed; Unavailable; ServerRefused; RuntimeError on another event loop than the worker's.
+        """
         keys, text = self._channel.keys, encode(progress, "the progress")
         named = (keys.job(self._job_id), keys.events, keys.meta)
-        call = ScriptCall(upstream("updateProgress"), named, (self._job_id, text))
-        await self._report(call, "reporting progress", len(text))
+        call = ScriptCall(upstream("updateProgress"), named, (self._job_id, _bounded(text, "progress")))
+        return self._report(call, "reporting progress", len(text))
 
-    async def append_log(self, line: str, keep: int | None) -> None:
-        keys, text = self._channel.keys, str(line)
-        call = ScriptCall(
-            upstream("addLog"), (keys.job(self._job_id), keys.logs(self._job_id)), (self._job_id, text, keep or "")
-        )
-        await self._report(call, "appending to its log", len(text))
+    def append_log(self, line: str, keep: int | None) -> Coroutine[Any, Any, None]:
+        keys, text = self._channel.keys, str.__str__(str(line)).encode("utf-8", "replace")
+        named = (keys.job(self._job_id), keys.logs(self._job_id))
+        call = ScriptCall(upstream("addLog"), named, (self._job_id, _bounded(text, "log line"), int(keep or 0) or ""))
+        return self._report(call, "appending to its log", len(text))
 
     def flush(self, then: Callable[[], None]) -> bool:
         """The handler has ended. True if reports are under way: `then` is called once, when they are answered."""
@@ -109,6 +124,7 @@ class JobReports:
 
     # -------------------------------------------------------------------------------------------- sending
     async def _report(self, call: ScriptCall, doing: str, size: int) -> None:
+        self._channel.check_loop()
         problem, self._problem = self._problem, None
         if problem is not None:
             raise problem
@@ -119,7 +135,7 @@ class JobReports:
         else:
             self._take(report)
         if self._sender is None:
-            self._sender = asyncio.create_task(self._send(), name=f"reports:{self._channel.keys.name}:{self._job_id}")
+            self._sender = start_own_task(self._send(), f"reports:{self._channel.keys.name}:{self._job_id}")
         if is_alone or (self._beyond and self._beyond[-1] is report):
             report.ready = asyncio.get_running_loop().create_future()
             await report.ready
@@ -213,6 +229,12 @@ class JobReports:
             where = f"job {self._job_id} of queue {self._channel.keys.name}"
             sentence = f"The last progress or log lines of {where} may be missing: {problem}"
             self._channel.emit(WarningRaised("REPORTS_LOST", sentence))
+
+
+def _bounded(text: bytes, what: str) -> bytes:
+    if len(text) > LARGEST_REPORT_BYTES:
+        raise PayloadTooLarge(f"The {what} has {len(text)} bytes, the limit is {LARGEST_REPORT_BYTES}. Report less.")
+    return text
 
 
 def _let_go_on(report: _Report) -> bool:

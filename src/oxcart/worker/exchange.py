@@ -36,7 +36,7 @@ from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, Job
 from oxcart.verdicts import Completed, Failed, RetryLater
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.dispatch import Dispatch, Work
-from oxcart.worker.items import Answer, Policies, answer_of, finished_job, item_of
+from oxcart.worker.items import Answer, Policies, answer_of, fail_unpackable, finished_job, item_of
 from oxcart.worker.left import LeftJobs
 from oxcart.worker.phases import Answer as ClaimAnswer
 from oxcart.worker.phases import Closed, Rest
@@ -112,6 +112,23 @@ class Exchanger:
             else:
                 await self._exchange(step, loop.time())
 
+    def _command(self, work: Work, token: str, now: int, policies: Policies) -> Command:
+        items = [item_of(attempt, policies) for attempt in work.batch]
+        return exchange_command(
+            work.queue.keys,
+            now_ms=now,
+            token=token,
+            lock_ms=self._lock_ms,
+            room=work.room,
+            free=work.free,
+            items=items,
+            policies=policies.in_order,
+            allow_plain=self._allow_plain,
+            worker_name=self._worker_name,
+            names=self._left.names_to_claim if work.room else None,
+            cursor=work.cursor,
+        )
+
     def _next_token(self) -> str:
         self._number += 1
         return f"{self._worker_id}:{self._number}"
@@ -121,20 +138,12 @@ class Exchanger:
         policies = Policies(*self._keep)
         for attempt in work.batch:
             attempt.times_sent += 1
-        command = exchange_command(
-            queue.keys,
-            now_ms=now,
-            token=token,
-            lock_ms=self._lock_ms,
-            room=work.room,
-            free=work.free,
-            items=[item_of(attempt, policies) for attempt in work.batch],
-            policies=policies.in_order,
-            allow_plain=self._allow_plain,
-            worker_name=self._worker_name,
-            names=self._left.names_to_claim if work.room else None,
-            cursor=work.cursor,
-        )
+        try:
+            command = self._command(work, token, now, policies)
+        except Exception:  # noqa: BLE001 - the border around the packing of verdicts
+            fail_unpackable(work.batch, policies)
+            policies = Policies(*self._keep)
+            command = self._command(work, token, now, policies)
         if work.room:
             queue.fetching.asked("claim", asked_at + ANSWER_WITHIN_SECONDS)
         try:

@@ -14,13 +14,11 @@ from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any
 
+from oxcart.forks import STRAYED, end_stray_child
+from oxcart.own_tasks import unlist
 from oxcart.worker.claim import Claim
 
 Ended = Callable[[Any, BaseException | None], None]
-
-
-class HandlerExited(Exception):  # noqa: N818
-    """A handler called sys.exit(), or raised KeyboardInterrupt: that ends its job, not the worker."""
 
 
 class Run:
@@ -46,7 +44,10 @@ def _report(task: asyncio.Task[Any], ended: Ended) -> None:
 
 
 class Starter:
-    """Starts handlers on one event loop. `start` returns None when the handler has ended already, `ended` called."""
+    """Starts handlers on one event loop. `start` returns None when the handler has ended already, `ended` called.
+
+    They raise neither SystemExit nor KeyboardInterrupt: a task lets those two out into the event loop.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -61,8 +62,12 @@ class Starter:
     if sys.version_info >= (3, 12):
 
         def start(self, handler: Coroutine[Any, Any, Any], ended: Ended, claim: Claim) -> Run | None:
-            task = asyncio.Task(_guarded(handler), loop=self._loop, eager_start=True)  # type: ignore[call-arg]
+            drive = _as_coroutine(_drive(_call, handler, _NOT_BEGUN, None))
+            task = asyncio.Task(drive, loop=self._loop, eager_start=True)  # type: ignore[call-arg]
+            if STRAYED:
+                end_stray_child()
             if not task.done():
+                unlist(task)
                 return Run(task, claim, ended, task.cancel)
             _report(task, ended)
             return None
@@ -77,15 +82,15 @@ class Starter:
                 suspended_on = carrier.first_step(self._loop, handler)
             except StopIteration as done:
                 value = done.value
-            except (SystemExit, KeyboardInterrupt) as caught:
-                error = _exited(caught)
-            except BaseException as caught:  # noqa: BLE001 - the border around a handler; cancellation is an outcome too
+            except BaseException as caught:  # noqa: BLE001 - to be handed over
                 error = caught
             else:
-                task = carrier.carry_on(handler, suspended_on)
-                return Run(task, claim, ended, carrier.cancel)
-            if carrier.task.cancelling():  # the handler has cancelled its own task in its first step
-                carrier.task.cancel()
+                return Run(carrier.carry_on(handler, suspended_on), claim, ended, carrier.cancel)
+            # It may have done something to its task that would meet the next one: cancelled it (and uncancelled it),
+            # or put a callback on it.
+            task: Any = carrier.task
+            if task._callbacks or task._must_cancel or task.cancelling() or carrier.is_woken:  # noqa: SLF001
+                task.cancel()
             else:
                 self._spare = carrier
             ended(value, error)
@@ -104,7 +109,8 @@ class _Carrier:
         self._suspended_on: Any = None
         self._has_begun = False
         self._context = contextvars.copy_context()
-        self.task: asyncio.Task[Any] = loop.create_task(self._run())
+        self.task: asyncio.Task[Any] = asyncio.Task(self._run(), loop=loop)
+        unlist(self.task)
 
     def first_step(self, loop: asyncio.AbstractEventLoop, handler: Coroutine[Any, Any, Any]) -> Any:
         """What the handler suspended on; raises StopIteration with its value, or its error."""
@@ -116,16 +122,24 @@ class _Carrier:
         try:
             return self._context.run(handler.send, None)
         finally:
+            if STRAYED:
+                end_stray_child()
             _leave_task(loop, self.task)
             if caller is not None:
                 _enter_task(loop, caller)
 
+    @property
+    def is_woken(self) -> bool:
+        return self._wake.done()
+
     def carry_on(self, handler: Coroutine[Any, Any, Any], suspended_on: Any) -> asyncio.Task[Any]:
         """The task that the handler goes on in: this one, unless the handler has cancelled it before it began."""
         self._handler, self._suspended_on = handler, suspended_on
-        if self.task.cancelling() and not self._has_begun:
-            drive = _drive(handler, suspended_on, self._context, asyncio.CancelledError())
-            self.task = self._loop.create_task(_guarded(drive))
+        task: Any = self.task
+        if not self._has_begun and (task.cancelling() or task._must_cancel):  # noqa: SLF001
+            drive = _drive(self._context.run, handler, suspended_on, asyncio.CancelledError())
+            self.task = asyncio.Task(_as_coroutine(drive), loop=self._loop)
+            unlist(self.task)
         elif not self._wake.done():
             self._wake.set_result(None)
         return self.task
@@ -147,41 +161,64 @@ class _Carrier:
                 raise
             cancelled = error
         assert self._handler is not None
-        return await _guarded(_drive(self._handler, self._suspended_on, self._context, cancelled))
+        return await _drive(self._context.run, self._handler, self._suspended_on, cancelled)
 
 
 _enter_task = asyncio.tasks._enter_task  # noqa: SLF001 - documented for loop authors
 _leave_task = asyncio.tasks._leave_task  # noqa: SLF001
 
 
+_NOT_BEGUN = object()
+
+
+def _call(step: Callable[[Any], Any], argument: Any) -> Any:
+    """As contextvars.Context.run, in the context of a task that the coroutine began in."""
+    return step(argument)
+
+
 @coroutine
 def _drive(
+    run: Callable[..., Any],
     handler: Coroutine[Any, Any, Any],
     suspended_on: Any,
-    context: contextvars.Context,
     cancelled: asyncio.CancelledError | None,
 ) -> Generator[Any, Any, Any]:
-    """Carry a started coroutine on inside another task, in the context in which it was started."""
+    """Carry a coroutine on inside another task, and look at what it waits for: an awaitable may be an object of the
+    user's. A task that gets one which raises when it is asked to call back stands still for ever.
+    """
     try:
         if cancelled is not None:
-            suspended_on = context.run(handler.throw, cancelled)
+            suspended_on = run(handler.throw, cancelled)
+        elif suspended_on is _NOT_BEGUN:
+            suspended_on = run(handler.send, None)
         while True:
             try:
+                if suspended_on is not None and type(suspended_on) not in _FUTURES:
+                    _try_out(suspended_on)
+                if STRAYED:
+                    end_stray_child()
                 sent = yield suspended_on
             except BaseException as error:  # noqa: BLE001 - thrown into us for the handler to see
-                suspended_on = context.run(handler.throw, error)
+                suspended_on = run(handler.throw, error)
             else:
-                suspended_on = context.run(handler.send, sent)
+                suspended_on = run(handler.send, sent)
     except StopIteration as done:
         return done.value
 
 
-async def _guarded(handler: Any) -> Any:
-    try:
-        return await handler
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise _exited(error) from error
+_FUTURES = frozenset({asyncio.Future, asyncio.Task})
 
 
-def _exited(error: BaseException) -> HandlerExited:
-    return HandlerExited(f"The handler called for the process to end ({type(error).__name__}: {error}).")
+def _try_out(awaited: Any) -> None:
+    """Raises TypeError for what no task can wait for, and whatever the object raises when it is asked."""
+    if getattr(awaited, "_asyncio_future_blocking", None) is None:
+        raise TypeError("What was awaited yields something that is no future.")
+    awaited.add_done_callback(_called_back)
+
+
+def _called_back(_awaited: Any) -> None:
+    """It can call back; nothing more was asked."""
+
+
+async def _as_coroutine(drive: Any) -> Any:
+    return await drive

@@ -10,8 +10,9 @@ from typing import Any
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link
-from oxcart.errors import InvalidInput, OxcartError
+from oxcart.errors import InvalidInput, ServerRefused, Unavailable
 from oxcart.handlers import Handlers
+from oxcart.own_tasks import start_own_task
 from oxcart.protocol.exchange import ClaimedRun
 from oxcart.queue.schedules import advance_schedule
 from oxcart.settings import WorkerSettings
@@ -23,6 +24,7 @@ from oxcart.worker.attempt import Attempt, CancelReason, Workplace
 from oxcart.worker.claim import read_claims
 from oxcart.worker.context import QueueChannel
 from oxcart.worker.dispatch import Dispatch
+from oxcart.worker.error_text import account_of, plain_text
 from oxcart.worker.handler_task import Starter
 from oxcart.worker.left import LeftJobs
 from oxcart.worker.phases import claims_under_way
@@ -190,7 +192,7 @@ class Intake:
             self._start(queue, attempt)
 
     def _prepare(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+        task = start_own_task(work, name)
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
 
@@ -295,17 +297,23 @@ class Intake:
                 raw_opts=claim.shared.raw_options,
                 now_ms=now_ms(),
             )
-        except InvalidInput as error:
-            self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {scheduler_id} has no next run: {error}"))
-        except OxcartError:
+        except (Unavailable, ServerRefused):
             if attempt.verdict is None:
                 attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))
             return
+        except InvalidInput as error:
+            self._schedule_stopped(scheduler_id, str(error))
+        except Exception as error:  # noqa: BLE001 - the border around the preparation of a job: others wrote its options
+            self._schedule_stopped(scheduler_id, account_of(error))
         if attempt.verdict is None:
             if self._dispatch.stopping:
                 attempt.decide_without_running(Interrupted())
             else:
                 self._start(queue, attempt)
+
+    def _schedule_stopped(self, scheduler_id: str, reason: str) -> None:
+        shown = plain_text(scheduler_id, 80)
+        self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {shown} has no next run: {reason}"))
 
     def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
         """Only with OXCART_UNKNOWN_JOBS=fail are such jobs claimed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import assert_never
 
@@ -27,6 +28,7 @@ from oxcart.verdicts import (
 )
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.claim import Shared, attempts_allowed
+from oxcart.worker.error_text import account_of
 
 
 class Policies:
@@ -74,6 +76,15 @@ def item_of(attempt: Attempt, policies: Policies) -> Item:
     if isinstance(verdict, Completed):
         return Item(attempt.claim.job_id, verdict.returnvalue, policies.completed_head(attempt))
     return _other_item(attempt, verdict, policies)
+
+
+def fail_unpackable(batch: Sequence[Attempt], policies: Policies) -> None:
+    """An exchange could not be packed, and nobody knows how that could be: whoever is to blame fails its job alone."""
+    for attempt in batch:
+        try:
+            pack(item_of(attempt, policies))
+        except Exception as error:  # noqa: BLE001 - the border around the packing of a verdict
+            attempt.verdict = Failed(f"The verdict could not be packed: {account_of(error)}", None)
 
 
 def _head(shared: Shared, kind: str, policy: int, b: bytes | str = "", c: bytes | str | int = "") -> ItemHead:
@@ -167,7 +178,7 @@ def finished_job(attempt: Attempt) -> FinishedJob:
             case Snoozed(delay_ms) | Returned(delay_ms):
                 retry_in = delay_ms
     return FinishedJob(
-        attempt.job.id if attempt.job is not None else claim.job_id.decode("utf-8", "replace"),
+        claim.job_id.decode("utf-8", "replace"),
         claim.name,
         VERDICT_NAMES[type(verdict)],
         attempt.run_ms,

@@ -8,8 +8,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from oxcart.forks import STRAYED, end_stray_child
+
 Ended = Callable[[Any, BaseException | None], None]
 Call = tuple[Callable[[Any], Any], Any, Ended, contextvars.Context]
+
+
+class NoMoreThreads(Exception):  # noqa: N818
+    """The system gives us no further thread at present."""
 
 
 class Threads:
@@ -22,13 +28,20 @@ class Threads:
         self._started = 0
 
     def run(self, function: Callable[[Any], Any], argument: Any, ended: Ended) -> None:
-        """Call `ended(value, error)` in the thread when `function(argument)` has returned or raised."""
+        """Call `ended(value, error)` in the thread when `function(argument)` has returned or raised.
+
+        Raises NoMoreThreads.
+        """
         with self._lock:
             if self._idle > 0:
                 self._idle -= 1
             else:
+                name = f"oxcart-handler-{self._started + 1}"
+                try:
+                    threading.Thread(target=self._work, name=name, daemon=True).start()
+                except RuntimeError as error:
+                    raise NoMoreThreads(str(error)) from error
                 self._started += 1
-                threading.Thread(target=self._work, name=f"oxcart-handler-{self._started}", daemon=True).start()
         self._calls.put((function, argument, ended, contextvars.copy_context()))
 
     def close(self) -> None:
@@ -46,6 +59,8 @@ class Threads:
                 value = context.run(function, argument)
             except BaseException as caught:  # noqa: BLE001 - the border around a handler; sys.exit() ends only its job
                 error = caught
+            if STRAYED:
+                end_stray_child()
             del function, argument, context, call
             with self._lock:
                 self._idle += 1

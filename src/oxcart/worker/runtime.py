@@ -17,6 +17,7 @@ from typing import Any
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.server import Server
 from oxcart.handlers import Handlers
+from oxcart.own_tasks import start_own_task, unlist
 from oxcart.protocol.keys import QueueKeys
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import QueueShare, WorkerSettings
@@ -179,7 +180,7 @@ class Worker:
         ]
         self._locks.start()
         self._state = "running"
-        self._main = asyncio.create_task(self._run(), name="worker")
+        self._main = start_own_task(self._run(), "worker")
         self._emit(
             WorkerStarted(
                 self._version,
@@ -193,7 +194,7 @@ class Worker:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for name, loop in self._loops():
-                group.create_task(loop, name=name)
+                unlist(group.create_task(loop, name=name))
 
     def _loops(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         queues = self._dispatch.queues
@@ -232,7 +233,7 @@ class Worker:
             self._state = "stopped"
             return
         if self._stopping is None:
-            self._stopping = asyncio.create_task(self._stop(reason), name="worker:stop")
+            self._stopping = start_own_task(self._stop(reason), "worker:stop")
         else:
             self._hurry.set()
         await asyncio.shield(self._stopping)
@@ -241,7 +242,7 @@ class Worker:
         """A restart frees the slots that deaf handlers take; the exit code asks the platform for one."""
         if self._stopping is None:
             self.failed = True
-            self._stopping = asyncio.create_task(self._stop("half of the slots are taken by deaf handlers"))
+            self._stopping = start_own_task(self._stop("half of the slots are taken by deaf handlers"), "worker:stop")
 
     async def _stop(self, reason: str) -> None:
         began, finished_before = time.monotonic(), self._dispatch.finished
@@ -251,10 +252,9 @@ class Worker:
         self._let_go()
         self._intake.hold_back_all()
         self._emit(WorkerStopping(reason, self._dispatch.busy, grace))
-        await asyncio.gather(
-            self._adopter.scan_within(STOP_SCAN_SECONDS),
-            shutdown.claims_are_answered(self._dispatch, STOP_SCAN_SECONDS),
-        )
+        scanning = start_own_task(self._adopter.scan_within(STOP_SCAN_SECONDS), "worker:last scan")
+        await shutdown.claims_are_answered(self._dispatch, STOP_SCAN_SECONDS)
+        await scanning
         self._intake.give_back_all()
         await shutdown.drain(self._dispatch, self._intake.interrupted, grace, self._hurry)
         self._locks.stop()
