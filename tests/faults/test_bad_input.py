@@ -197,3 +197,22 @@ async def test_a_result_that_is_too_large_fails_its_job_alone(
         await wait_until(lambda: store.ended([good.id]), describe="its neighbour has ended")
 
     assert "store it elsewhere" in (store.text(bad.id, "failedReason") or "")
+
+
+@pytest.mark.parametrize("levels", [300, 100_000])
+async def test_data_of_any_depth_fails_that_job_alone(
+    levels: int, app: Oxcart, effects: Effects, fresh_server: PrivateServer, queue: Queue, store: Store
+) -> None:
+    """It never reaches a handler, whose every step over it could run out of stack."""
+    await queue.pause()
+    deep, neighbour = await queue.add("quick"), await queue.add("quick")
+    store.client.hset(store.base + deep.id, "data", "[" * levels + "]" * levels)
+    store.client.hset(store.base + deep.id, "stacktrace", "[" * levels + "]" * levels)
+    await queue.resume()
+    async with watched_worker(app, fresh_server.url, queue.name):
+        await wait_until(lambda: store.ended([deep.id], "failed"), describe="it has failed")
+        await wait_until(lambda: store.ended([neighbour.id]), describe="its neighbour has completed")
+
+    reason = store.client.hget(store.base + deep.id, "failedReason")
+    assert "nested more than 200 levels deep" in reason
+    assert effects.done == {neighbour.id: 1}

@@ -16,7 +16,7 @@ from support.token_server import TokenServer
 
 from kommo.platform_schema import ORG, make_platform
 from kommo.stored import DOMAIN, account, add_account
-from oxcart.errors import InvalidInput
+from oxcart.errors import InvalidInput, SettingsError
 from oxcart.kommo.authorize import (
     Integration,
     begin_authorization,
@@ -172,10 +172,12 @@ async def test_a_long_lived_token_is_stored_encrypted(database: Database) -> Non
     assert RING.open(row["access_token"], "It").secret == Secret("token")
 
 
-async def test_without_a_key_a_token_is_stored_as_it_is(database: Database) -> None:
-    connection_id = await connect_long_lived(database, Keyring(), DOMAIN, Secret("token"))
+async def test_without_a_key_a_token_is_not_stored(database: Database) -> None:
+    with pytest.raises(SettingsError, match="openssl rand -base64 32"):
+        await connect_long_lived(database, Keyring(), DOMAIN, Secret("token"))
 
-    assert (await account(database, connection_id))["access_token"] == "token"
+    async with database.reading("Asserting") as connection:
+        assert await list_connections(connection) == []
 
 
 async def test_the_platforms_connection_is_reused_in_its_own_shape(database: Database) -> None:

@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from oxcart.http.caller import Patience
+from oxcart.http.door import Room
 from oxcart.http.routes import Route
 from oxcart.http.server import HttpServer
 from oxcart.http.site import CanaryResult, Site
@@ -107,6 +109,8 @@ def serving(
     *,
     more_routes: Sequence[Route] = (),
     beside: AbstractAsyncContextManager[object] | None = None,
+    room: Room | None = None,
+    patience: Patience | None = None,
     **site_changes: Any,
 ) -> Iterator[Running]:
     running = Running()
@@ -117,6 +121,8 @@ def serving(
         loopback_only=True,
         more_routes=more_routes,
         beside=beside,
+        room=room,
+        patience=patience,
     )
     running.port = server.start()
     try:

@@ -91,6 +91,29 @@ def test_what_node_cannot_hold_is_refused_with_its_place(value: Any, sentence: s
     assert sentence in str(raised.value)
 
 
+@pytest.mark.parametrize("levels", [202, 900, 100_000])
+@pytest.mark.parametrize("inner", ["1", '"\\ud800"'], ids=["plain", "loosely-read"])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_what_is_nested_too_deeply_is_refused_as_text_and_as_bytes(
+    levels: int, inner: str, opening: str, closing: str
+) -> None:
+    text = opening * levels + inner + closing * levels
+
+    for written in (text, text.encode()):
+        with pytest.raises(InvalidInput, match="nested more than 200 levels deep"):
+            codec.decode(written)
+
+
+def test_what_is_wide_and_not_deep_is_read() -> None:
+    wide = [[{"a": [n]}] for n in range(1000)]
+    deep: Any = 1
+    for _ in range(201):  # what may be written may be read
+        deep = [deep]
+
+    assert codec.decode(codec.encode(wide)) == wide
+    assert codec.decode(codec.encode(deep)) == deep
+
+
 def test_a_value_inside_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append({"again": loop})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -107,6 +108,7 @@ def _plan(sandbox_url: str) -> Plan:
         "OXCART_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "OXCART_KOMMO_BASE_URL": sandbox_url,
         "DATABASE_URL": f"sqlite:///{_DATABASE}",
+        "ENCRYPTION_KEY": secrets.token_hex(32),  # its database does not outlive it either
     }
     return plan(environ, embedded=True)
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from oxcart.cli.output import is_terminal, say
 from oxcart.telemetry.events import Event, JobsFinished
+from oxcart.telemetry.terminal import harmless
 
 _UNTOLD = {"tick", "kommo:sync", "kommo:hooks"}  # what repeats, and what a webhook starts
 _COLOURS = {"completed": "green", "failed": "red", "active": "yellow", "delayed": "cyan", "scheduled": "green"}
@@ -82,6 +83,6 @@ class LiveTable:
                 exhibit.title,
                 exhibit.shows,
                 Text(exhibit.state + mark, style=colour),
-                Text(exhibit.detail, style="dim"),
+                Text(harmless(exhibit.detail), style="dim"),
             )
         self._live.update(table, refresh=True)

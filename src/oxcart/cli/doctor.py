@@ -12,8 +12,9 @@ import click
 
 from oxcart.cli.exits import FAILED, UNREACHABLE, Refused
 from oxcart.cli.options import json_option, language_option
-from oxcart.cli.output import is_terminal, note, printable, say, say_json, say_table
+from oxcart.cli.output import is_terminal, note, say, say_json, say_table
 from oxcart.language import ENGLISH, speaking, tr
+from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,7 +113,7 @@ def _names(given: tuple[str, ...]) -> list[str]:
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([sm]?)", text.strip())
     if found is None:
-        raise Refused(tr('--wait "{text}" is no time. Write 60s or 2m.', text=printable(text)[:40]))
+        raise Refused(tr('--wait "{text}" is no time. Write 60s or 2m.', text=harmless(text)[:40]))
     return float(found[1]) * _UNITS[found[2]]
 
 
@@ -192,4 +193,4 @@ def _say_report(diagnosis: Diagnosis, make_visit: Callable[[], Visit]) -> None:
     ]
     hide = redactor(visit, diagnosis)
     for line in to_paste(diagnosis, facts):
-        say(printable(hide(line)))
+        say(harmless(hide(line)))

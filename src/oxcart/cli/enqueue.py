@@ -13,7 +13,8 @@ import click
 
 from oxcart.cli.exits import FAILED, TIMED_OUT, Refused
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import note, printable, say, say_json
+from oxcart.cli.output import note, say, say_json
+from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from oxcart.queue.producer import AddedJob, Queue
@@ -95,7 +96,7 @@ async def _wait(queue: Queue, added: AddedJob, seconds: float, as_json: bool) ->
     except JobFailed as failed:
         if as_json:
             say_json({"id": added.id, "name": added.name, "queue": queue.name, "failedReason": failed.failed_reason})
-        raise Refused(printable(str(failed)), FAILED) from failed
+        raise Refused(harmless(str(failed)), FAILED) from failed
     except ResultTimeout as late:
         if as_json:
             say_json({"id": added.id, "name": added.name, "queue": queue.name})
@@ -154,7 +155,7 @@ def _where_it_breaks(text: str, error: json.JSONDecodeError) -> str:
     lines = text.split("\n")
     line = lines[error.lineno - 1]
     start = max(0, error.colno - 1 - _SHOWN_CHARACTERS // 2)
-    shown = printable(line[start : start + _SHOWN_CHARACTERS].replace("\t", " "))
-    caret = " " * len(printable(line[start : error.colno - 1].replace("\t", " "))) + "^"
+    shown = harmless(line[start : start + _SHOWN_CHARACTERS].replace("\t", " "))
+    caret = " " * len(harmless(line[start : error.colno - 1].replace("\t", " "))) + "^"
     cure = "Write names and texts in double quotes, and the whole in single quotes for the shell."
     return f"--data is no JSON at line {error.lineno}, column {error.colno} ({error.msg}). {cure}\n  {shown}\n  {caret}"

@@ -10,7 +10,8 @@ import click
 
 from oxcart.cli.exits import BAD_SETTINGS
 from oxcart.cli.options import json_option
-from oxcart.cli.output import printable, say, say_json, say_pairs
+from oxcart.cli.output import say, say_json, say_pairs
+from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from oxcart.connection.target import RedisTarget, TargetReport
@@ -79,7 +80,7 @@ def _say_list(heading: str, sentences: list[str]) -> None:
     if sentences:
         say(f"\n{heading}")
         for sentence in sentences:
-            say(f"  {printable(sentence)}")
+            say(f"  {harmless(sentence)}")
 
 
 def _say_settings(values: dict[str, Any]) -> None:
@@ -90,7 +91,7 @@ def _say_settings(values: dict[str, Any]) -> None:
     shown = {name: "" if value is None else _text(value) for name, value in values.items()}
     width = max(map(len, shown))
     for name, text in shown.items():
-        say(f"{'*' if _is_given(given, name) else ' '} {name:<{width}}  {printable(text)}".rstrip())
+        say(f"{'*' if _is_given(given, name) else ' '} {name:<{width}}  {harmless(text)}".rstrip())
 
 
 def _is_given(reader: Reader, name: str) -> bool:

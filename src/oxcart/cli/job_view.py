@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oxcart.cli.output import duration, local_time, one_line, printable, say, say_pairs, say_table, shorten, utc_time
+from oxcart.cli.output import duration, local_time, one_line, say, say_pairs, say_table, shorten, utc_time
 from oxcart.errors import InvalidInput
+from oxcart.protocol.codec import decode
 from oxcart.queue.inspect import StoredJob
+from oxcart.telemetry.terminal import harmless
 
 _LINE_CHARACTERS = 60  # of data in a table or on one line
 
@@ -115,7 +117,7 @@ def _say_block(heading: str, text: str) -> None:
     if text.strip():
         say(f"\n{heading}")
         for line in text.rstrip().splitlines():
-            say(f"  {printable(line)}")
+            say(f"  {harmless(line)}")
 
 
 def _data_text(job: StoredJob) -> str:
@@ -147,8 +149,8 @@ def _readable(read: Callable[[], Any], raw: str | None) -> Any:
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return decode(text)
+    except InvalidInput:
         return text
 
 
@@ -157,8 +159,8 @@ def _pretty(text: str) -> str:
     if len(text) <= _LINE_CHARACTERS:
         return text
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        return json.dumps(decode(text), indent=2, ensure_ascii=False)
+    except InvalidInput:
         return text
 
 

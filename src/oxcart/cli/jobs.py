@@ -9,7 +9,8 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.options import Group, confirm, json_option, queue_option, yes_option
-from oxcart.cli.output import complain, printable, say, say_json
+from oxcart.cli.output import complain, say, say_json
+from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from oxcart.queue.producer import Queue
@@ -179,7 +180,7 @@ async def _logs(job_id: str, queue_name: str | None, as_json: bool) -> None:
         say_json(lines)
         return
     for line in lines:
-        say(printable(line))
+        say(harmless(line))
 
 
 async def _each(
@@ -200,7 +201,7 @@ async def _each(
             try:
                 await change(queue, job_id)
             except (JobNotFound, StateConflict) as error:
-                problems.append(printable(str(error)))
+                problems.append(harmless(str(error)))
                 complain(problems[-1])
             else:
                 done.append(job_id)
@@ -223,13 +224,13 @@ async def _retry_failed(
     if as_json:
         say_json({"queue": queue.name, "retried": retried, "problems": []})
     else:
-        which = "" if reason is None else f' whose reason contains "{printable(reason)}"'
+        which = "" if reason is None else f' whose reason contains "{harmless(reason)}"'
         say(f"Retried {len(retried)} failed jobs of {queue.name}{which}.")
 
 
 def _unknown(job_id: str, queue: Queue) -> Refused:
     return Refused(
-        f"There is no job {printable(job_id)[:80]} in queue {queue.name}: look at its id and --queue; it may have "
+        f"There is no job {harmless(job_id)[:80]} in queue {queue.name}: look at its id and --queue; it may have "
         "finished and been removed.",
         FAILED,
     )

@@ -12,7 +12,8 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.options import json_option
-from oxcart.cli.output import duration, is_terminal, note, printable, say, say_json, say_table
+from oxcart.cli.output import duration, is_terminal, note, say, say_json, say_table
+from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from oxcart.kommo.crm import ServedCrm
@@ -145,7 +146,7 @@ async def _watched(queue: Queue, job_id: str, report: Report) -> dict[str, Any]:
         if state == "completed":
             return _result(job.returnvalue)
         if state == "failed":
-            raise Refused(printable(f"The sync failed: {job.failed_reason}"), FAILED)
+            raise Refused(harmless(f"The sync failed: {job.failed_reason}"), FAILED)
         if state != "active" and not told and time.monotonic() - began > _NOBODY_SECONDS:
             told = True
             if not await queue.workers():
@@ -161,7 +162,7 @@ async def _watched(queue: Queue, job_id: str, report: Report) -> dict[str, Any]:
 def _result(returnvalue: Any) -> dict[str, Any]:
     if isinstance(returnvalue, dict) and "entities" in returnvalue:
         return returnvalue
-    raise Refused(printable(f"The sync ended without reading: {returnvalue}"), FAILED)
+    raise Refused(harmless(f"The sync ended without reading: {returnvalue}"), FAILED)
 
 
 async def _sweep(domain: str | None, names: list[str] | None, *, accept: bool) -> list[dict[str, Any]]:
@@ -222,7 +223,7 @@ def _progress() -> Iterator[Report]:
             left = f", {duration(eta * 1000)} left" if isinstance(eta, int | float) else ""
             said = f"{progress['rows']} rows, {progress['rowsPerSecond']:.0f}/s{left}"
             done = {"completed": progress["entitiesDone"], "total": progress["entities"]}
-            shown.update(task, description=str(progress["entity"]), said=said, **done)
+            shown.update(task, description=harmless(str(progress["entity"])), said=said, **done)
 
         yield report
 
@@ -238,5 +239,5 @@ def _known(entities: tuple[str, ...]) -> list[str] | None:
         if name not in ENTITIES:
             close = difflib.get_close_matches(name, ENTITIES, n=1)
             guess = f"Did you mean {close[0]}?" if close else f"There are {', '.join(ENTITIES)}."
-            raise Refused(f'There is no entity "{printable(name)[:40]}". {guess}')
+            raise Refused(f'There is no entity "{harmless(name)[:40]}". {guess}')
     return names or None

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+from oxcart.telemetry.terminal import harmless
+
 _NUMBER = re.compile(r"-?[\d.]+")
 _WIDTH_WITHOUT_TERMINAL = 1_000_000  # whoever reads a pipe cuts lines as they like
 _GAP, _INDENT = "  ", "    "
@@ -23,10 +24,12 @@ class ReaderGone(Exception):  # noqa: N818 - `| head` has seen enough
     """Whoever read our stdout has closed it."""
 
 
-def say(text: str = "", *, end: str = "\n") -> None:
-    """Write to stdout, at once. Raises ReaderGone."""
+def say(text: str = "", *, end: str = "\n", sgr: str = "") -> None:
+    """Write to stdout, at once; at a terminal nothing but letters, in the colours of `sgr`. Raises ReaderGone."""
     if sys.stdout is None:
         return
+    if is_terminal():
+        text = f"\x1b[{sgr}m{harmless(text)}\x1b[0m" if sgr else harmless(text)
     try:
         sys.stdout.write(text + end)
         sys.stdout.flush()
@@ -51,7 +54,7 @@ def complain(text: str, *, end: str = "\n") -> None:
     """Write to stderr. If nobody reads that either, the exit code still tells."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text + end)
+            sys.stderr.write(harmless(text) + end)
             sys.stderr.flush()
 
 
@@ -88,7 +91,7 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         ]
         cut = last if cell_len(last) <= room else set_cell_size(last, room - 1) + "…"
         text = _GAP.join(padded) + (f"\n{_INDENT}{cut}" if has_own_line else f"{_GAP}{cut}")
-        say(f"\x1b[1m{text}\x1b[0m" if number == 0 and is_terminal() else text.rstrip())
+        say(text.rstrip(), sgr="1" if number == 0 else "")
 
 
 def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
@@ -99,13 +102,9 @@ def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
             say(f"{name:<{width}}  {one_line(value)}")
 
 
-def printable(text: str) -> str:
-    """Without control characters: those in a job's name or reason must not reach a terminal."""
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
 def one_line(text: str) -> str:
-    return printable(" ".join(text.split("\n")))
+    """In a pipe, too, one row is one line, and a column as wide as it looks."""
+    return harmless(" ".join(text.split("\n")))
 
 
 def shorten(text: str, characters: int) -> str:

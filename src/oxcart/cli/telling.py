@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 from oxcart.checks import State
 from oxcart.cli.exits import FAILED
-from oxcart.cli.output import is_terminal, printable, say
+from oxcart.cli.output import is_terminal, say
 from oxcart.doctor.report import Line, Lines, conclusion
 from oxcart.doctor.run import Diagnosis, Result
+from oxcart.telemetry.terminal import harmless
 
 _LEAST_WIDTH = 40
 
@@ -44,13 +45,13 @@ def exit_code_of(diagnosis: Diagnosis, *, strict: bool) -> int:
 
 def _say_line(line: Line) -> None:
     """A program that reads a pipe gets each line whole."""
-    text = printable(line.text)
     if not is_terminal():
-        say(text)
+        say(harmless(line.text))
         return
     width = max(shutil.get_terminal_size().columns, _LEAST_WIDTH)
     hang = " " * min(line.hang, width // 2)
-    pieces = textwrap.wrap(text, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
+    pieces = textwrap.wrap(
+        harmless(line.text), width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
+    )
     whole = "\n".join(pieces)
-    has_colours = bool(line.sgr) and not os.environ.get("NO_COLOR")
-    say(f"\x1b[{line.sgr}m{whole}\x1b[0m" if has_colours and whole else whole)
+    say(whole, sgr=line.sgr if whole and not os.environ.get("NO_COLOR") else "")

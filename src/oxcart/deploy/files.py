@@ -14,18 +14,22 @@ from oxcart.deploy.project import Packages, Project
 
 _INSTALL: Mapping[Packages, str] = {
     Packages.UV: (
-        "RUN python -m venv /uv && /uv/bin/pip install uv\n"
+        "COPY --from=ghcr.io/astral-sh/uv:0.11."
+        "30@sha256:93b61e21202b1dab861092748e46bbd6e0e41dd84f59b9174efd2353186e1b47 /uv /bin/uv\n"
         "COPY pyproject.toml uv.lock ./\n"
-        "RUN UV_PROJECT_ENVIRONMENT=/venv /uv/bin/uv sync --frozen --no-dev --no-install-project"
+        "RUN UV_PROJECT_ENVIRONMENT=/venv uv sync --frozen --no-dev --no-install-project"
     ),
     Packages.REQUIREMENTS: "COPY requirements.txt ./\nRUN pip --python /venv/bin/python install -r requirements.txt",
     Packages.PYPROJECT: "COPY . .\nRUN pip --python /venv/bin/python install .",
 }
 _STEPS: Mapping[Packages, tuple[str, ...]] = {
-    Packages.UV: ("pip install uv", "uv export --frozen --no-emit-project | pip install -r /dev/stdin"),
+    Packages.UV: ("uv export --frozen --no-emit-project | pip install -r /dev/stdin",),
     Packages.REQUIREMENTS: ("pip install -r requirements.txt",),
     Packages.PYPROJECT: ("pip install .",),
 }
+
+
+_SETUP_UV = "      - uses: astral-sh/setup-uv@11f9893b081a58869d3b5fccaea48c9e9e46f990 # v8.3.2"
 
 
 class Kind(Enum):
@@ -64,7 +68,8 @@ def files_for(kind: Kind, project: Project, service: str = "worker") -> list[Fil
         case Kind.RAILWAY:
             return [*image, File(".railway/railway.py", railway_file(project.name, service, project.app))]
         case Kind.GITHUB:
-            return [*requirements, File(".github/workflows/deploy-worker.yml", _workflow(project, service))]
+            workflow = File(".github/workflows/deploy-worker.yml", _workflow(project, service))
+            return [*requirements, workflow, File(".github/dependabot.yml", _template("dependabot.yml"))]
 
 
 def write(files_to_write: list[File], folder: Path, *, force: bool) -> list[tuple[File, Fate]]:
@@ -110,6 +115,7 @@ def _workflow(project: Project, service: str) -> str:
     return _fill(
         "deploy-worker.yml",
         SERVICE_NAME=service,
+        SETUP_UV=_SETUP_UV if project.packages is Packages.UV else "",
         DOCKERFILE="Dockerfile",
         INSTALL_STEPS="\n".join(f"          {step}" for step in steps),
         IMPORT_CHECK=f'python -c "from {module} import {attribute}"' if module else "oxcart --version",

@@ -29,7 +29,7 @@ class HttpAnswer:
         """None for what is no JSON: an error page, or nothing."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

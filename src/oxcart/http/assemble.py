@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
 from oxcart.http.answers import refusal
-from oxcart.http.auth import refuse
+from oxcart.http.auth import refuse, refuse_unreadable
 from oxcart.http.routes import ROUTES, Auth, Route
 from oxcart.http.site import Site
 
@@ -32,7 +32,9 @@ def build_app(site: Site, more_routes: Sequence[Route] = ()) -> Starlette:
 
 def _guarded(site: Site, row: Route) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        refused = refuse(request, site.tokens) if row.auth is Auth.OPERATOR else None
+        refused = refuse_unreadable(request)
+        if refused is None and row.auth is Auth.OPERATOR:
+            refused = refuse(request, site.tokens)
         return refused if refused is not None else await row.endpoint(site, request)
 
     return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -19,6 +19,15 @@ _FORWARDING_PREFIXES = ("x-forwarded-", "cf-", "x-envoy-", "x-railway-", "x-orig
 _FORWARDING_NAMES = frozenset(
     {"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "client-ip"}
 )
+
+
+def refuse_unreadable(request: Request) -> Response | None:
+    """The answer to a request whose Host or Origin is no address; None if both can be read, or are not there."""
+    for name, scheme in (("Host", "//"), ("Origin", "")):
+        given = request.headers.get(name)
+        if given is not None and _split(scheme + given) is None:
+            return refusal(400, f"The header {name} is no address.")
+    return None
 
 
 def refuse(request: Request, tokens: tuple[Secret, ...]) -> Response | None:
@@ -49,9 +58,21 @@ def _is_this_machine(request: Request) -> bool:
     headers = request.headers
     if request.client is None or not _is_loopback(request.client.host) or _is_forwarded(headers):
         return False
-    origin = headers.get("origin")
-    host_is_ours = _is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname)
-    return host_is_ours and (origin is None or urlsplit(origin).netloc == headers.get("host"))
+    host, origin = _split(f"//{headers.get('host', '')}"), headers.get("origin")
+    if host is None or not _is_loopback(host.hostname):
+        return False
+    came_from = _split(origin) if origin is not None else host
+    return came_from is not None and came_from.netloc == headers.get("host")
+
+
+def _split(url: str) -> SplitResult | None:
+    """None for what is no URL: a bracket without its end, a host that becomes another one when it is normalised."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read only now, and an error if it is no number
+    except ValueError:
+        return None
+    return parts
 
 
 def _is_forwarded(headers: Headers) -> bool:

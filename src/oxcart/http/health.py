@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oxcart.errors import Failure
-from oxcart.http.answers import json_answer
+from oxcart.http.answers import bounded, json_answer
 from oxcart.http.site import Site
 from oxcart.names import MAX_NAMES, told
 from oxcart.telemetry.log_format import iso_utc
@@ -50,7 +50,7 @@ async def health(site: Site, _: Request) -> Response:
         },
         "deadLetterQueue": {"available": status.dead_letters is not None, "count": status.dead_letters},
     }
-    return json_answer(content, _code(status))
+    return json_answer(bounded(content), _code(status))
 
 
 async def ready(site: Site, _: Request) -> Response:

@@ -13,6 +13,7 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 _PORTS_TO_TRY = 100
 _HIGHEST_PORT = 65_535
+_BACKLOG = 1024  # where it is full, a newcomer comes again after a whole second; the system may grant less
 
 
 def open_sockets(port: int, hosts: tuple[str, ...], *, may_move: bool) -> list[socket.socket]:
@@ -61,7 +62,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))
-        listener.listen()
+        listener.listen(_BACKLOG)
         listener.setblocking(False)
     except OSError:
         listener.close()

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oxcart.http.answers import json_answer
+from oxcart.http.answers import bounded, json_answer
 from oxcart.http.health import last_error, unhandled_json
 from oxcart.http.site import Site
 from oxcart.telemetry.metrics import Counts, JobTally
@@ -18,7 +18,7 @@ async def metrics(site: Site, request: Request) -> Response:
     accept = request.headers.get("accept", "")
     if prefers_text(accept):
         return _text(site, accept)
-    return json_answer(metrics_json(site.metrics.counts(), site.status()), headers={"Vary": "Accept"})
+    return json_answer(bounded(metrics_json(site.metrics.counts(), site.status())), headers={"Vary": "Accept"})
 
 
 async def metrics_text(site: Site, request: Request) -> Response:

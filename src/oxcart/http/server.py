@@ -9,10 +9,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.server import ServerState
 
 from oxcart.errors import OxcartError
 from oxcart.forks import keep_from_children
 from oxcart.http.assemble import build_app
+from oxcart.http.caller import Caller, Patience
+from oxcart.http.door import Door, Room, granted_descriptors, room_for
 from oxcart.http.listen import EVERYWHERE, LOOPBACK, open_sockets
 from oxcart.http.routes import Route
 from oxcart.http.site import Site
@@ -21,9 +24,6 @@ from oxcart.telemetry.events import HttpStarted
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 0.9
-
-# Beyond this many connections uvicorn answers 503 itself: Redis must not run out of file descriptors for our callers.
-_MAX_CONNECTIONS = 500
 
 
 class HttpServer:
@@ -39,14 +39,21 @@ class HttpServer:
         loopback_only: bool = False,
         more_routes: Sequence[Route] = (),
         beside: AbstractAsyncContextManager[object] | None = None,
+        room: Room | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        """`beside` is entered on the HTTP thread's loop before the first request, and left after the last."""
+        """`beside` is entered on the HTTP thread's loop before the first request, and left after the last.
+
+        `room` and `patience` are the bounds of what strangers may hold.
+        """
         self._app = build_app(site, more_routes)
         self._emit = emit
         self._wanted_port = port
         self._may_move = may_move
         self._hosts = LOOPBACK if loopback_only else EVERYWHERE
         self._beside = beside or nullcontext()
+        self._room = room or room_for(granted_descriptors())
+        self._patience = patience or Patience()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._listening: Sequence[socket.socket] = ()
@@ -57,8 +64,11 @@ class HttpServer:
         self._listening = sockets = open_sockets(self._wanted_port, self._hosts, may_move=self._may_move)
         port: int = sockets[0].getsockname()[1]
         hosts = tuple(str(listener.getsockname()[0]) for listener in sockets)
-        self._server = _Server(_config(self._app), self._beside)
-        self._thread = threading.Thread(target=self._server.run_on, args=(sockets,), name="http", daemon=True)
+        config = _config(self._app)
+        state = ServerState()
+        door = Door(sockets, config, state, self._emit, room=self._room, patience=self._patience)
+        self._server = _Server(config, state, door, self._beside)
+        self._thread = threading.Thread(target=self._server.run_on_this_thread, name="http", daemon=True)
         self._thread.start()
         if not self._server.settled.wait(_START_SECONDS) or not self._server.started:
             self.stop()
@@ -79,7 +89,7 @@ class HttpServer:
 def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=Caller,
         loop="asyncio",
         ws="none",
         lifespan="off",
@@ -89,30 +99,40 @@ def _config(app: Starlette) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # auth.py judges the real peer
         timeout_graceful_shutdown=0,
-        limit_concurrency=_MAX_CONNECTIONS,
     )
 
 
 class _Server(uvicorn.Server):
-    """`settled` is set when start-up is over, well or not; `started` says which. Off the main thread, no signals."""
+    """`settled` is set when start-up is over, well or not; `started` says which. Off the main thread, no signals.
 
-    def __init__(self, config: uvicorn.Config, beside: AbstractAsyncContextManager[object]) -> None:
+    It accepts nothing itself: the door does (docs/decisions.md, 24).
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, door: Door, beside: AbstractAsyncContextManager[object]
+    ) -> None:
         super().__init__(config)
+        self.server_state = state
         self.settled = threading.Event()
+        self._door = door
         self._beside = beside
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         async with self._beside:
             await super().serve(sockets)
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
+        await super().startup([])
+        self._door.open()
         self.settled.set()
 
-    def run_on(self, sockets: list[socket.socket]) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._door.close()
+        await super().shutdown(sockets)
+
+    def run_on_this_thread(self) -> None:
         try:
-            self.run(sockets)
+            self.run([])
         finally:
             self.settled.set()
-            for listener in sockets:
-                listener.close()
+            self._door.close_listeners()

@@ -57,15 +57,20 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """`current` encrypts and decrypts, `old` ones only decrypt. Without a key only plain text is read and written."""
+    """`current` encrypts and decrypts, `old` ones only decrypt.
+
+    Without a key what lies in plain text is read, and kept so where another program put it; nothing new is written.
+    """
 
     current: Secret | None = None
     old: Sequence[Secret] = ()
 
     @property
     def usual_shape(self) -> Shape:
-        """For a secret that was not in the database before."""
-        return Shape.BASE64 if self.current is not None else Shape.PLAIN
+        """For a secret that was not in the database before. Raises SettingsError if there is no key to encrypt it."""
+        if self.current is None:
+            raise _no_key()
+        return Shape.BASE64
 
     def open(self, text: str, what: str) -> Opened:
         """Raises NoKeyFits if it is encrypted; `what` names it in the message."""
@@ -87,11 +92,7 @@ class Keyring:
         if shape is Shape.PLAIN:
             return secret.reveal()
         if self.current is None:
-            message = (
-                "ENCRYPTION_KEY is not set, and the CRM's secrets are to be encrypted. Make a key with "
-                "`openssl rand -base64 32`, set it, and keep a copy: without it the tokens cannot be read."
-            )
-            raise SettingsError([message])
+            raise _no_key()
         iv = os.urandom(12 if shape is Shape.BASE64 else 16)
         sealed = _cipher(self.current).encrypt(iv, secret.reveal().encode(), None)
         ciphertext, tag = sealed[:-_TAG], sealed[-_TAG:]
@@ -127,6 +128,14 @@ class Keyring:
                 "the account again."
             )
         raise NoKeyFits(tr("{what} is encrypted, and no key that is set opens it.", what=what), cure)
+
+
+def _no_key() -> SettingsError:
+    message = (
+        "ENCRYPTION_KEY is not set, and the CRM's secrets are to be encrypted. Make a key with "
+        "`openssl rand -base64 32`, set it, and keep a copy: without it the tokens cannot be read."
+    )
+    return SettingsError([message])
 
 
 def _cipher(key: Secret) -> AESGCM:

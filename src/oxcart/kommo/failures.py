@@ -120,7 +120,7 @@ class RawAnswer:
 
 def parse_json(body: bytes) -> Any:
     """The body as JSON, or None where it is none."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return msgspec.json.decode(body)
     return None
 

@@ -32,7 +32,7 @@ def read_claims(token: Secret) -> TokenClaims:
     try:
         body = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
         found = msgspec.json.decode(body)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         return TokenClaims()
     if not isinstance(found, dict):
         return TokenClaims()

@@ -46,17 +46,23 @@ def encode(value: Any, what: str = "data") -> bytes:
 
 
 def decode(text: bytes | str, what: str = "data") -> Any:
-    """The value of JSON text. Raises InvalidInput for what is no JSON; the caller still has the text."""
+    """The value of JSON text, not deeper than `encode` writes it, so that nobody who walks it runs out of stack.
+
+    Raises InvalidInput for what is deeper, or no JSON; the caller still has the text.
+    """
     try:
-        return _decoder.decode(text)
+        value = _decoder.decode(text)
     except UnicodeDecodeError as error:
         raise InvalidInput(
             f"Reading {what}: it is not UTF-8. Look at the raw job: its producer wrote bytes."
         ) from error
     except RecursionError as error:
-        raise InvalidInput(f"Reading {what}: it is nested too deeply. Look at the raw job.") from error
+        raise _too_deep(what) from error
     except msgspec.DecodeError as error:
-        return _decode_loosely(text, what, error)
+        value = _decode_loosely(text, what, error)
+    if len(text) > 2 * _DEEPEST and _opens_many(text) and _is_deep(value):
+        raise _too_deep(what)
+    return value
 
 
 def pack(value: Any) -> bytes:
@@ -78,8 +84,41 @@ def _decode_loosely(text: bytes | str, what: str, reason: Exception) -> Any:
     """What msgspec refuses and JSON.parse reads: an escaped half of a surrogate pair, an integer of any length."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise _too_deep(what) from error
+    except ValueError as error:
         raise InvalidInput(f"Reading {what}: it is no JSON ({reason}). Look at the raw job.") from error
+
+
+def _opens_many(text: bytes | str) -> bool:
+    """False for what cannot be deep. Flat data have no second bracket, and looking costs less than counting."""
+    first, second = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    find: Any = text.find
+    count: Any = text.count
+    if find(first, 1) < 0 and find(second, 1) < 0:
+        return False
+    return bool(count(first) + count(second) > _DEEPEST)
+
+
+def _is_deep(value: Any) -> bool:
+    """Level by level, without a frame for each."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        inner = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                inner += [below for below in item.values() if type(below) is dict or type(below) is list]
+            elif kind is list:
+                inner += [below for below in item if type(below) is dict or type(below) is list]
+        if not inner:
+            return False
+        level = inner
+    return True
+
+
+def _too_deep(what: str) -> InvalidInput:
+    return InvalidInput(f"Reading {what}: it is nested more than {_DEEPEST} levels deep. Look at the raw job.")
 
 
 def _refuse_constant(name: str) -> None:

@@ -35,6 +35,9 @@ _ON_FAILURE: dict[OnFailure, str] = {
     "ignore_dependency": "ignoreDependencyOnFailure",
     "remove_dependency": "removeDependencyOnFailure",
 }
+_LONGEST_KEPT, _TEXTS_KEPT = 2048, 512
+"""Bytes of the options that are kept once they were read, and how many: ordinary ones have a hundred or two."""
+
 _REMOVED_AT_ONCE = 1000
 """How many finished jobs one more may push out where nothing is said; BullMQ's own default of keepJobs.limit."""
 
@@ -160,16 +163,22 @@ def parse_options(text: bytes | str | None) -> JobOptions:
     return from_wire(wire)
 
 
-@lru_cache(maxsize=512)
 def read_options(text: bytes) -> JobOptions:
     """As parse_options, for a worker: text that is no JSON object says nothing, for a claimed job must stay finishable.
 
-    Equal text is read once: most jobs of a queue carry the same.
+    Equal text is read once: most jobs of a queue carry the same. A long one is not kept: whoever adds jobs chooses it.
     """
+    return _read_once(text) if len(text) <= _LONGEST_KEPT else _read_leniently(text)
+
+
+def _read_leniently(text: bytes) -> JobOptions:
     try:
         return parse_options(text)
     except Exception:  # noqa: BLE001 - the border around the preparation of a job: others wrote this text
         return _NOTHING_SAID
+
+
+_read_once = lru_cache(maxsize=_TEXTS_KEPT)(_read_leniently)
 
 
 def from_wire(wire: Mapping[str, Any]) -> JobOptions:

@@ -30,6 +30,7 @@ CHUNK_BYTES = 1024 * 1024
 _DEFAULT_OPTIONS = JobOptions()
 _DEFAULT_OPTS = codec.encode(_DEFAULT_OPTIONS.to_wire())
 _SIMPLE = frozenset({bool, int, float, str, NoneType})
+_LONGEST_KEPT = 200
 _MISSING_PARENT, _PARENT_TAKEN = -5, -7
 
 
@@ -76,10 +77,15 @@ def prepare(keys: QueueKeys, name: str, data: Any, given: Mapping[str, Any], now
 def _read(keys: QueueKeys, given: Mapping[str, Any]) -> tuple[JobOptions, bytes]:
     """The options and their JSON text. Most programs give the same few again and again: those are read once."""
     kinds = tuple(map(type, given.values()))
-    if _SIMPLE.issuperset(kinds) and "job_id" not in given:
+    if _SIMPLE.issuperset(kinds) and "job_id" not in given and not (str in kinds and _has_long_text(given)):
         return _read_once(tuple(given.items()), kinds)
     options = _qualified(keys, build_options(given))
     return options, codec.encode(options.to_wire(), "options")
+
+
+def _has_long_text(given: Mapping[str, Any]) -> bool:
+    """What is kept must stay small, whoever the caller passes texts on from."""
+    return any(isinstance(value, str) and len(value) > _LONGEST_KEPT for value in given.values())
 
 
 @lru_cache(maxsize=256)

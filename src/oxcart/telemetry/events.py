@@ -135,6 +135,17 @@ class HttpStarted:
     hosts: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HttpCrowded:
+    """So many connections are open that others are `closed` for them, or refused; told once a minute at most.
+
+    `closed` is how many since it was last told.
+    """
+
+    connections: int
+    closed: int
+
+
 # ------------------------------------------------------------------------------------------------ processes
 @dataclass(frozen=True, slots=True)
 class ProcessesStarted:
@@ -343,6 +354,7 @@ Event: TypeAlias = (
     | WarningRaised
     | LoopBlocked
     | HttpStarted
+    | HttpCrowded
     | ProcessesStarted
     | ProcessLost
     | ProcessReplaced

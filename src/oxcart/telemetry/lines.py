@@ -91,6 +91,9 @@ RULES: Mapping[type, Rule] = {
         error_when="it was five minutes or more",
     ),
     events.HttpStarted: Rule("http.started", "info", "HTTP answers on port {e.port}"),
+    events.HttpCrowded: Rule(
+        "http.crowded", "warn", "{e.connections} HTTP connections are open: those that wait for longest are closed"
+    ),
     events.ProcessesStarted: Rule("processes.started", "info", "{e.processes} worker processes are started"),
     events.ProcessLost: Rule("process.lost", "error", "Worker process {e.process} has ended; another takes its place"),
     events.ProcessReplaced: Rule("process.replaced", "info", "Worker process {e.process} runs again"),
@@ -179,7 +182,7 @@ def fields_of(event: Any) -> dict[str, Any]:
         if isinstance(value, Failure):
             shown |= {"errorCode": value.code, "error": clip(value.summary), "advice": clip(value.advice)}
         elif field.name == "queues":
-            shown["queue"] = ",".join(value)
+            shown["queue"] = clip(",".join(value))
         elif field.name == "reason":
             shown["reason"] = without_input(value)
         elif value is not None and field.name != "message":

@@ -7,7 +7,6 @@ processors would build that dict several times to reach the same bytes.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +16,7 @@ import msgspec
 
 from oxcart.secret import Secret
 from oxcart.telemetry.lines import Level, Line
+from oxcart.telemetry.terminal import harmless
 
 Format = Callable[[Line, float], bytes]
 """Renders a line that was made at an epoch second; the result ends with a newline and has no other (but in stacks)."""
@@ -75,7 +75,7 @@ def json_format(service: str, redact: Redactor, about: Mapping[str, Any] | None 
             **always,
             **line.fields,
         }
-        return redact(encode_json(record)) + b"\n"
+        return redact(_harmless_json(encode_json(record))) + b"\n"
 
     return render
 
@@ -94,11 +94,11 @@ def human_format(redact: Redactor, *, coloured: bool, about: Mapping[str, Any] |
         clock = datetime.fromtimestamp(epoch_seconds, UTC).astimezone().strftime("%H:%M:%S")
         level = paint(_COLOURS[line.level], f"{line.level:<5}")
         shown = " ".join(f"{key}={_word(value)}" for key, value in {**always, **line.fields}.items() if key != "stack")
-        text = f"{paint('2', clock)} {level} {_printable(line.message)}"
+        text = f"{paint('2', clock)} {level} {_one_line(line.message)}"
         if shown:
             text += f"  {paint('2', shown)}"
         for row in str(line.fields.get("stack", "")).splitlines():
-            text += f"\n    {_printable(row)}"
+            text += f"\n    {_one_line(row)}"
         return redact(_utf8(text)) + b"\n"
 
     return render
@@ -106,15 +106,18 @@ def human_format(redact: Redactor, *, coloured: bool, about: Mapping[str, Any] |
 
 def _word(value: Any) -> str:
     text = value if isinstance(value, str) else encode_json(value).decode()
-    return json.dumps(text, ensure_ascii=False) if isinstance(value, str) and " " in text else _printable(text)
+    return harmless(json.dumps(text, ensure_ascii=False)) if isinstance(value, str) and " " in text else _one_line(text)
 
 
-# Control characters in a job's name must not reach a terminal; lone surrogates have no UTF-8.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+def _one_line(text: str) -> str:
+    return harmless(text).replace("\n", "\\u000a").replace("\t", "\\u0009")
 
 
-def _printable(text: str) -> str:
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+def _harmless_json(line: bytes) -> bytes:
+    """JSON is read at a terminal, too, as by `railway logs`. In ASCII it has escaped all but DEL by itself."""
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _utf8(harmless(line.decode()))
 
 
 def _utf8(text: str) -> bytes:

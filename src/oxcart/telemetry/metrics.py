@@ -19,6 +19,7 @@ _BOUNDS_MS: Final = tuple(bound * 1000 for bound in DURATION_BOUNDS)
 
 # Whoever adds jobs chooses their names: a producer that makes names up must not fill our memory or the scraper's.
 MAX_JOB_NAMES: Final = 100
+MAX_NAME: Final = 100
 OTHER_NAMES: Final = "other"
 
 _HANDLER_ENDED: Final = frozenset({"completed", "failed", "retry_later"})
@@ -132,8 +133,11 @@ class Metrics:
                     self._other_ends[verdict] += 1
 
     def _tally(self, name: str) -> JobTally:
-        """A name that Node wrote with a lone surrogate has no UTF-8, and would spoil every answer that lists it."""
-        shown = name.encode("utf-8", "replace").decode()
+        """A name that Node wrote with a lone surrogate has no UTF-8, and would spoil every answer that lists it.
+
+        Names of which we keep the same beginning are counted together.
+        """
+        shown = name[:MAX_NAME].encode("utf-8", "replace").decode()
         if len(self._tallies) >= MAX_JOB_NAMES and shown not in self._tallies:
             shown = OTHER_NAMES
         return self._tallies.setdefault(shown, JobTally())

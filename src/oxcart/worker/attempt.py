@@ -350,7 +350,7 @@ def _completed(value: Any) -> Verdict:
     text = encode(value, "the return value")
     if len(text) > LARGEST_RESULT_BYTES:
         raise InvalidInput(
-            f"it has {len(text)} bytes, the limit is {LARGEST_RESULT_BYTES}. Store it elsewhere and return where it is."
+            f"it has {len(text)} bytes, the limit is {LARGEST_RESULT_BYTES}: store it elsewhere and return where it is."
         )
     return Completed(text)
 

@@ -37,6 +37,6 @@ def place(
             await migrate(database)
 
     asyncio.run(prepare())
-    inbox = HookInbox(target, Keyring(), lambda _: None, lambda _: None)
+    inbox = HookInbox(target, Keyring(Secret("00" * 32)), lambda _: None, lambda _: None)
     with serving_http(more_routes=webhook_routes(inbox), beside=inbox) as running:
         yield Place(url, f"http://127.0.0.1:{running.port}", server.url)

@@ -36,7 +36,7 @@ async def main(
 ) -> None:  # fmt: skip
     target = parse_database_url(Secret(database_url))
     running = Running()
-    inbox = HookInbox(target, Keyring(), lambda _: None, lambda _: None)
+    inbox = HookInbox(target, Keyring(Secret("00" * 32)), lambda _: None, lambda _: None)
     routes = webhook_routes(inbox)
     server = HttpServer(
         running.site(), running.events.append, port=int(port), loopback_only=True, more_routes=routes, beside=inbox

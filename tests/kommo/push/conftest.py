@@ -17,6 +17,7 @@ from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Pace
 from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
 from oxcart.kommo.store.database import Database
+from oxcart.secret import Secret
 
 ORG = "6f1c3f0e-5d0b-4b57-9a0c-2a9d3f4c1b11"
 
@@ -46,7 +47,7 @@ async def connection_id(database: Database, sandbox: Sandbox) -> str:
 
 @pytest.fixture
 def crm(database: Database, kommo: Kommo) -> Crm:
-    return Crm(database, kommo, Keyring(), lambda _: None)
+    return Crm(database, kommo, Keyring(Secret("00" * 32)), lambda _: None)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ async def crm_without_kommo(database: Database, redis_url: str, queue_name: str)
     """The same, where nobody listens at Kommo's address."""
     nobody = f"http://127.0.0.1:{free_port()}"
     async with open_kommo(nobody, redis_url, bucket=queue_name, pace=Pace(requests_per_second=1e6)) as opened:
-        yield Crm(database, opened, Keyring(), lambda _: None)
+        yield Crm(database, opened, Keyring(Secret("00" * 32)), lambda _: None)
 
 
 @pytest.fixture

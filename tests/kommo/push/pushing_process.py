@@ -27,7 +27,7 @@ async def main(database_url: str, redis_url: str, kommo_url: str, bucket: str, c
         open_database(parse_database_url(Secret(database_url))) as database,
         open_kommo(kommo_url, redis_url, bucket=bucket, pace=pace) as kommo,
     ):
-        crm = Crm(database, kommo, Keyring(), lambda _: None)
+        crm = Crm(database, kommo, Keyring(Secret("00" * 32)), lambda _: None)
         account = crm.account(await crm.find(connection_id=connection_id))
         sys.stdout.write("ready\n")
         sys.stdout.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 from support.http_site import Running
 from support.sandbox import open_kommo
@@ -40,7 +41,7 @@ async def main(
     def tell(_: str) -> None:
         loop.call_soon_threadsafe(stored.set)
 
-    inbox = HookInbox(target, Keyring(), tell, lambda _: None, answer_seconds=ANSWER_SECONDS)
+    inbox = HookInbox(target, Keyring(Secret("00" * 32)), tell, lambda _: None, answer_seconds=ANSWER_SECONDS)
     running = Running()
     server = HttpServer(
         running.site(),
@@ -50,12 +51,13 @@ async def main(
         more_routes=webhook_routes(inbox),
         beside=inbox,
     )
+    ticking = asyncio.create_task(tick(running))
     pace = Pace(requests_per_second=1e6)
     async with (
         open_database(target) as database,
         open_kommo(kommo_url, redis_url, bucket=connection_id, pace=pace) as kommo,
     ):
-        crm = Crm(database, kommo, Keyring(), lambda _: None)
+        crm = Crm(database, kommo, Keyring(Secret("00" * 32)), lambda _: None)
         account = crm.account(await crm.find(connection_id=connection_id))
         print(await asyncio.to_thread(server.start), flush=True)
         while True:
@@ -68,10 +70,21 @@ async def main(
             )
             print(drained.as_json(), flush=True)
             stored.clear()
+            assert not ticking.done()
             try:
                 await asyncio.wait_for(stored.wait(), POLL_SECONDS)
             except TimeoutError:
                 continue
+
+
+async def tick(running: Running) -> None:
+    """The status has the longest time for which this loop, where the jobs would be, has stood still."""
+    longest, last = 0.0, time.monotonic()
+    while True:
+        await asyncio.sleep(0.01)
+        longest = max(longest, time.monotonic() - last - 0.01)
+        last = time.monotonic()
+        running.change(loop_lag_seconds=longest)
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import aiohttp
+import psutil
 import pytest
 from sqlalchemy import select
 from support.programs import free_port
 from support.sandbox import Sandbox
 from support.waiting import wait_until
 
-from kommo.webhooks.conftest import hooks_of, marks_of
+from kommo.webhooks.conftest import ON_SQLITE, hooks_of, marks_of
 from oxcart.kommo.account import Account
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.sandbox import Scenario, World, serving
@@ -29,6 +32,8 @@ from oxcart.kommo.sandbox.hook_bodies import body_of
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.webhooks.hook_secrets import make_secrets
+from oxcart.kommo.webhooks.stored import has_waiting
+from oxcart.secret import Secret
 
 TESTS = Path(__file__).parents[2]
 LEADS = ENTITY_TABLES["crm_leads"]
@@ -52,6 +57,16 @@ class Receiver:
         line = await self._process.stdout.readline()
         assert line.strip() == str(self.port).encode(), f"the receiver did not start: {line!r}"
 
+    def memory_bytes(self) -> int:
+        assert self._process is not None
+        return int(psutil.Process(self._process.pid).memory_info().rss)
+
+    def most_memory_bytes(self) -> int:
+        """Since its start, as the system has noted it."""
+        assert self._process is not None
+        (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text())
+        return int(kib) * 1024
+
     async def kill(self) -> None:
         assert self._process is not None
         if self._process.returncode is None:
@@ -68,7 +83,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def path(account: Account) -> str:
-    secret = (await make_secrets(account.database, Keyring(), account.connection_id)).current
+    secret = (await make_secrets(account.database, Keyring(Secret("00" * 32)), account.connection_id)).current
     return f"/webhooks/kommo/{account.connection_id}/{secret.reveal()}"
 
 
@@ -129,6 +144,76 @@ async def test_a_flood_is_answered_stored_and_read_page_by_page(
     assert len(await hooks_of(database)) == HOOKS
     assert await names_of(database) == {str(20_000_000 + n): f"Lead {n}" for n in range(1, HOOKS + 1)}
     assert len(reads) <= math.ceil(HOOKS / 250)
+
+
+MIB = 1024 * 1024
+FORM = "application/x-www-form-urlencoded"
+
+
+def many_values(number: int) -> bytes:
+    marks = b"&".join(b"leads[update][%d][id]=%d" % (n, n) for n in range(9000))
+    return marks + b"&pad[%d]=" % number + b"x" * (MIB - len(marks) - 20)
+
+
+def deep_json(number: int) -> bytes:
+    return (b'{"leads":' + b"[" * 400_000 + b"]" * 400_000 + b',"n":%d}' % number).ljust(MIB)
+
+
+def wide(number: int) -> bytes:
+    """Three times as long once it is text: bytes that are no UTF-8 are written with percent signs."""
+    return b"leads[update][0][id]=%d&pad=" % number + b"\xff" * (MIB - 50)
+
+
+def separators(number: int) -> bytes:
+    return b"a=%d" % number + b"&" * (MIB - 20)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(many_values, FORM), (deep_json, "application/json"), (wide, FORM), (separators, FORM)],
+    ids=["many-values", "deep-json", "wide", "separators"],
+)
+async def test_whoever_knows_the_address_and_floods_it_neither_stops_the_jobs_nor_fills_the_memory(
+    database: Database,
+    database_url: str,
+    redis_url: str,
+    account: Account,
+    sandbox: Sandbox,
+    path: str,
+    body: Callable[[int], bytes],
+    kind: str,
+) -> None:
+    bodies = [body(number) for number in range(200)]
+    answers: list[tuple[int, str | None]] = []
+
+    async def send(session: aiohttp.ClientSession, url: str, number: int) -> None:
+        async with session.post(url, data=bodies[number], headers={"Content-Type": kind}) as answer:
+            answers.append((answer.status, answer.headers.get("Retry-After")))
+
+    async def is_understood() -> bool:
+        async with database.reading("Asserting") as connection:
+            return not await has_waiting(connection, account.connection_id)
+
+    async with (
+        receiving(account, sandbox, database_url, redis_url, quiet_seconds=600) as receiver,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+    ):
+        at = f"http://127.0.0.1:{receiver.port}"
+        before = receiver.memory_bytes()
+        await asyncio.gather(*(send(session, at + path, number) for number in range(200)))
+        await wait_until(is_understood, describe="what was taken is understood", timeout=PATIENCE_SECONDS)
+        most = receiver.most_memory_bytes()
+        async with session.get(f"{at}/metrics/prometheus") as answer:
+            (lag,) = re.findall(r"^worker_loop_lag_seconds (\S+)", await answer.text(), re.MULTILINE)
+
+    assert {status for status, _ in answers} <= {200, 429}
+    assert all(again == "5" for status, again in answers if status == 429)
+    assert 200 in {status for status, _ in answers}
+    assert 429 in {status for status, _ in answers}
+    assert most - before < 150 * MIB
+    print(f"{len(answers)}: {Counter(s for s, _ in answers)}, {(most - before) / MIB:.0f} MiB, {lag} s")
+    assert float(lag) < 2
 
 
 def _has(answered: set[int], enough: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -164,7 +165,12 @@ async def _connect_sqlite(path: str) -> Any:
 
 
 def _try_file(path: str) -> None:
-    """WAL, which lets readers pass a writer, stays with the file."""
+    """WAL, which lets readers pass a writer, stays with the file.
+
+    A new one is for us alone, as it will hold tokens and customers; SQLite gives its other files the same mode.
+    """
+    with contextlib.suppress(OSError):  # SQLite says better what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
 

@@ -29,6 +29,9 @@ LEASE_SECONDS = 20.0
 """How long the webhooks of a process that was killed wait for the next one; renewed three times as often."""
 
 _HOOKS_AT_ONCE = 200
+_CHARACTERS_AT_ONCE = (
+    1024 * 1024
+)  # bodies of Kommo's have a few thousand; whoever knows the address may send larger ones
 _QUIETER = 4  # times as long must it be quiet after a whole page: the next webhooks of a flood may be a moment late
 _LOOK_SECONDS = 0.1  # between two looks for further webhooks while something waits
 
@@ -162,15 +165,16 @@ class _Drain:
     async def _expand(self) -> int:
         """Some of the stored bodies, marks and note in one transaction; how many there were.
 
-        Read and understood before that: meanwhile further webhooks can be stored.
+        Read and understood before that: meanwhile further webhooks can be stored. Understood on a thread, for a body
+        that is made to take long must hold up no job.
         """
         connection_id, database = self.account.connection_id, self.account.database
         async with database.reading("Looking for webhooks") as connection:
-            hooks = await waiting_hooks(connection, connection_id, limit=_HOOKS_AT_ONCE)
+            hooks = await waiting_hooks(connection, connection_id, limit=_HOOKS_AT_ONCE, characters=_CHARACTERS_AT_ONCE)
             stored = await load_connection(connection, connection_id) if hooks else None
         if not hooks:
             return 0
-        found = _expand_all(hooks, stored.account_id if stored else None)
+        found = await asyncio.to_thread(_expand_all, hooks, stored.account_id if stored else None)
         part = Drained(hooks=len(hooks), ignored=found.ignored)
         part.refused = sum(error is not None for _, error in found.errors)
 

@@ -27,6 +27,9 @@ SCALAR = ""
 DEEPEST = 64
 MOST_VALUES = 10_000
 
+_LONGEST_TEXT = 4096
+"""Of a name or a value, as it is written; longer ones lose their end. Marks need ids and times."""
+
 
 class UnreadableHook(OxcartError, ValueError):  # noqa: N818 - names the state of the body
     """A body that is no webhook of Kommo's. The message never repeats what it says."""
@@ -59,7 +62,7 @@ def grow(pairs: Iterable[tuple[Path, Any]]) -> Tree:
     numbers: dict[int, int] = {}
     for count, (path, value) in enumerate(pairs, 1):
         if count > MOST_VALUES:
-            raise UnreadableHook(f"Reading a webhook: it has more than {MOST_VALUES} values. Look at its sender.")
+            raise _too_many()
         _put(tree, path, value, numbers)
     return tree
 
@@ -84,6 +87,8 @@ def text_of(node: Any) -> str | None:
 
 # ------------------------------------------------------------------------------------------------ forms
 def _pairs(body: str) -> Iterator[tuple[Path, str]]:
+    if body.count("&") > MOST_VALUES:
+        raise _too_many()
     for part in body.split("&"):
         name, _, value = part.partition("=")
         path = _path_of(_decoded(name))
@@ -92,7 +97,9 @@ def _pairs(body: str) -> Iterator[tuple[Path, str]]:
 
 
 def _decoded(text: str) -> str:
-    return unquote_to_bytes(text.replace("+", " ").encode("utf-8", "replace")).decode("utf-8", "replace")
+    return unquote_to_bytes(text[:_LONGEST_TEXT].replace("+", " ").encode("utf-8", "replace")).decode(
+        "utf-8", "replace"
+    )
 
 
 def _path_of(name: str) -> Path:
@@ -157,6 +164,10 @@ def _key(tree: Tree, given: str | None, numbers: dict[int, int]) -> str:
     number = numbers.get(id(tree), 0)
     numbers[id(tree)] = number + 1
     return str(number)
+
+
+def _too_many() -> UnreadableHook:
+    return UnreadableHook(f"Reading a webhook: it has more than {MOST_VALUES} values. Look at its sender.")
 
 
 def _too_deep() -> UnreadableHook:

@@ -39,6 +39,7 @@ _SECRETS_SECONDS = 2.0  # that a secret which was replaced is still taken
 _APART_SECONDS = 0.25  # between two looks for a secret that is not known yet: guessing is slow, and costs no database
 _OPEN_AGAIN_SECONDS = 1.0
 _MOST_WAITING = 2000  # bodies in memory; those above are refused, and repeated by Kommo
+_MOST_CHARACTERS = 8 * 1024 * 1024  # of them together; two thousand of Kommo's have about four million
 _HOOKS_AT_ONCE = 500
 _CLOSE_SECONDS = 0.5
 
@@ -85,6 +86,7 @@ class HookInbox:
         self._secrets_at = float("-inf")
         self._reading = asyncio.Lock()
         self._waiting: list[tuple[Hook, asyncio.Future[None]]] = []
+        self._characters = 0  # in all that wait
         self._woken = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
@@ -120,11 +122,16 @@ class HookInbox:
         return None if is_right else HookAnswer(404, STRANGER)
 
     async def store(self, connection_id: str, content_type: str | None, body: bytes) -> HookAnswer:
-        """200 once it is committed. A 503 may be stored nevertheless: the same body again is no second one."""
-        if len(self._waiting) >= _MOST_WAITING:
-            return HookAnswer(503, BUSY)
+        """200 once it is committed; 429 where too many wait.
+
+        A 503 may be stored nevertheless: the same body again is no second one.
+        """
+        if len(self._waiting) >= _MOST_WAITING or self._characters >= _MOST_CHARACTERS:
+            return HookAnswer(429, BUSY)
         stored = asyncio.get_running_loop().create_future()
-        self._waiting.append((hook_of(connection_id, content_type, body), stored))
+        hook = hook_of(connection_id, content_type, body)
+        self._waiting.append((hook, stored))
+        self._characters += len(hook.body)
         self._woken.set()
         try:
             async with deadline("storing a webhook", self._answer_seconds):
@@ -167,6 +174,7 @@ class HookInbox:
                 together = self._waiting[:_HOOKS_AT_ONCE]
                 await self._store([hook for hook, _ in together], [stored for _, stored in together])
                 del self._waiting[: len(together)]
+                self._characters -= sum(len(hook.body) for hook, _ in together)
 
     async def _store(self, hooks: list[Hook], stored: list[asyncio.Future[None]]) -> None:
         """One transaction; each that waits for it hears how it ended."""

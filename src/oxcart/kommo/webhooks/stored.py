@@ -16,12 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart.kommo.store.own_tables import crm_hooks
 
 _ERROR_CHARACTERS = 500
+_KIND_CHARACTERS = 200
+_ROWS_AT_ONCE = 20  # of bodies that may have a MiB each, whoever sent them
 
 # A webhook that comes twice at once is one webhook. One that comes again later may be a repeat, or a lead that was
 # deleted, restored and deleted: of a deletion Kommo sends the same bytes. Reading a row once too often does no harm.
 _SAME_SECONDS = 10.0
 
 _NOT_TEXT = re.compile("[\x00\udc80-\udcff]")
+_AS_PERCENT = {0: "%00"} | {0xDC00 + byte: f"%{byte:02X}" for byte in range(0x80, 0x100)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,8 @@ class Waiting:
 
 
 def hook_of(connection_id: str, content_type: str | None, body: bytes) -> Hook:
-    text = body.decode("utf-8", "surrogateescape")
-    text = _NOT_TEXT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", text)
-    kind = _NOT_TEXT.sub("", content_type) if content_type is not None else None
+    text = body.decode("utf-8", "surrogateescape").translate(_AS_PERCENT)
+    kind = _NOT_TEXT.sub("", content_type[:_KIND_CHARACTERS]) if content_type is not None else None
     return Hook(connection_id, kind, text)
 
 
@@ -79,13 +81,26 @@ async def store_hooks(connection: AsyncConnection, hooks: Sequence[Hook], *, at:
         await connection.execute(statement, [row | {"same_since": since} for row in rows])
 
 
-async def waiting_hooks(connection: AsyncConnection, connection_id: str, *, limit: int) -> list[Waiting]:
-    """The oldest first."""
+async def waiting_hooks(
+    connection: AsyncConnection, connection_id: str, *, limit: int, characters: int
+) -> list[Waiting]:
+    """The oldest first, at most `limit`; none follows once they have so many characters together."""
     hooks = crm_hooks.c
     query = select(hooks.body_hash, hooks.body, hooks.content_type, hooks.received_at)
     query = query.where(hooks.connection_id == connection_id, hooks.expanded_at.is_(None))
-    found = await connection.execute(query.order_by(hooks.received_at, hooks.body_hash).limit(limit))
-    return [Waiting(*row) for row in found]
+    query = query.order_by(hooks.received_at, hooks.body_hash)
+    found: list[Waiting] = []
+    while len(found) < limit:
+        rows = await connection.execute(query.limit(min(_ROWS_AT_ONCE, limit - len(found))).offset(len(found)))
+        page = [Waiting(*row) for row in rows]
+        for hook in page:
+            found.append(hook)
+            characters -= len(hook.body)
+            if characters <= 0:
+                return found
+        if len(page) < _ROWS_AT_ONCE:
+            break
+    return found
 
 
 async def has_waiting(connection: AsyncConnection, connection_id: str) -> bool:
