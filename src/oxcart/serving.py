@@ -74,7 +74,7 @@ async def open_target(planned: Plan) -> AsyncIterator[RedisTarget]:
     from oxcart.connection.embedded import embedded_server
 
     async with embedded_server(Path(planned.settings.data_dir)) as found:
-        yield RedisTarget(host=found.host, port=found.port, password=found.password)
+        yield found.target
 
 
 class Service:

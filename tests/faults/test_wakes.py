@@ -32,7 +32,7 @@ async def test_a_job_that_comes_while_an_exchange_is_on_its_way_starts(
     proxy.delay_ms = ROUND_TRIP_SECONDS * 500
     beside_name = f"{queue.name}-beside"
     added_at: dict[str, float] = {}
-    settings = {"concurrency": (1, 2, 25)[seed], "prefetch": seed != 1}
+    settings: dict[str, Any] = {"concurrency": (1, 2, 25)[seed], "prefetch": seed != 1}
     async with (
         Queue(beside_name, fresh_server.url) as beside,
         watched_worker(starts.app(), proxied_url, queue.name, **settings) as watched,

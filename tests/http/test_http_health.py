@@ -48,6 +48,7 @@ def test_a_healthy_worker_answers_200_with_exactly_these_fields() -> None:
                 "tls": True,
                 "lastFetchAgeSeconds": 1.25,
             },
+            "clock": {"aheadOfRedisSeconds": None, "warning": None},
             "worker": {
                 "queueName": "agent-jobs,oxcart",
                 "concurrency": 25,
@@ -59,6 +60,15 @@ def test_a_healthy_worker_answers_200_with_exactly_these_fields() -> None:
             },
             "deadLetterQueue": {"available": True, "count": 2},
         }
+
+
+def test_a_clock_that_is_off_is_told(worker: Running) -> None:
+    worker.change_redis(clock_skew_seconds=-3600.25)
+
+    clock = worker.get("/health").content["clock"]
+
+    assert clock["aheadOfRedisSeconds"] == -3600.25
+    assert clock["warning"].startswith("This machine's clock is 3600 s behind the server's.")
 
 
 def test_a_lost_redis_is_503_with_the_cause_and_the_cure(worker: Running) -> None:

@@ -21,7 +21,7 @@ from support.wire import split_commands
 
 Reply = str | Callable[[list[bytes]], str]
 
-AGREES = {"PING": "+PONG", "INFO": "$-1", "GET": "$-1", "EVAL": ":0", "BZPOPMIN": "*-1"}
+AGREES = {"PING": "+PONG", "INFO": "$-1", "GET": "$-1", "EVAL": ":0", "BZPOPMIN": "*-1", "LRANGE": "*0"}
 
 
 class FakeRedis:

@@ -5,8 +5,11 @@
 
     proxy.delay_ms = 10                 each way, for whatever passes from now on
     proxy.refuse() / proxy.accept()     new connections: ECONNREFUSED / welcome again, same port
+    proxy.up_bytes_per_second = 400_000 to the server, all connections together; what waits is in the proxy's memory, or
+                                        with FaultProxy(port, narrow=True) at the client, as with a slow network
     proxy.blackhole = True              new connections are accepted and nothing is forwarded
     proxy.freeze() / proxy.thaw()       half-open: nothing passes on any connection, none is closed; thaw delivers
+    proxy.mute()                        half-open, all that are open now: requests pass, and nothing comes back any more
     proxy.cut() / proxy.reset()         close every connection with FIN / with RST
     proxy.lose_replies(b"marker")       forward the command, swallow its reply once the server has sent it, then cut
     proxy.execute_late(b"marker", 2)    cut the client now, forward the command 2 s later
@@ -33,6 +36,7 @@ from support.wire import ReplyCounter, command_name, split_commands
 
 Match = bytes | Callable[[bytes], bool]
 _LINGER_0 = struct.pack("ii", 1, 0)
+_PIECE_BYTES, _PACED_BYTES = 1 << 16, 1 << 13
 
 
 def matches(match: Match, command: bytes) -> bool:
@@ -56,10 +60,15 @@ class _Fault:
 
 
 class FaultProxy:
-    def __init__(self, server_port: int, server_host: str = "127.0.0.1", *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, server_port: int, server_host: str = "127.0.0.1", *, host: str = "127.0.0.1", narrow: bool = False
+    ) -> None:
         self.host = host
+        self.narrow = narrow
         self.port = 0
         self.delay_ms = 0.0
+        self.up_bytes_per_second: float | None = None
+        self.up_free_at = 0.0
         self.blackhole = False
         self.refusal: bytes | None = None
         self.refused: Match | None = None
@@ -110,6 +119,10 @@ class FaultProxy:
     def thaw(self) -> None:
         self._thread.run(self._let_flow(flows=True))
 
+    def mute(self, match: Callable[[str], bool] = lambda _: True) -> None:
+        """Only the connections whose last command's name matches."""
+        self._thread.run(self._end(lambda pair: pair.mute(match)))
+
     def cut(self) -> None:
         self._thread.run(self._end(_Pair.close))
 
@@ -141,6 +154,8 @@ class FaultProxy:
     async def _start(self) -> None:
         self.flowing.set()
         self._reserved = socket.create_server((self.host, 0), family=_family(self.host))
+        if self.narrow:
+            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE_BYTES)
         self.port = self._reserved.getsockname()[1]
         await self._listen()
 
@@ -185,6 +200,11 @@ class _Pair:
         self.replies = ReplyCounter()
         self.refusals: deque[tuple[int, bytes]] = deque()
         self.answered = asyncio.Event()
+        self.last_command = ""
+        self.is_mute = False
+
+    def mute(self, match: Callable[[str], bool]) -> None:
+        self.is_mute = self.is_mute or match(self.last_command)
 
     async def run(self) -> None:
         pumps: list[asyncio.Task[None]] = []
@@ -236,19 +256,27 @@ class _Pair:
         """Forward until the end, or until `look` says that this was the last; each piece `delay_ms` after it came."""
         loop = asyncio.get_running_loop()
         line: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
+        is_upwards = writer is self.server_writer
 
         async def deliver() -> None:
             while (piece := await line.get()) is not None:
                 due, data = piece
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 await self.proxy.flowing.wait()
-                writer.write(data)
+                rest = memoryview(data)
+                while is_upwards and not self.proxy.narrow and self.proxy.up_bytes_per_second and rest:
+                    part, rest = rest[:_PACED_BYTES], rest[_PACED_BYTES:]
+                    await self._pace(len(part), self.proxy.up_bytes_per_second)
+                    writer.write(bytes(part))
+                writer.write(bytes(rest))
                 await writer.drain()
 
         delivery = asyncio.create_task(deliver())
         try:
             is_last = False
-            while not is_last and (data := await reader.read(1 << 16)):
+            while not is_last and (data := await reader.read(_PACED_BYTES if self.proxy.narrow else _PIECE_BYTES)):
+                if is_upwards and self.proxy.narrow and self.proxy.up_bytes_per_second:
+                    await self._pace(len(data), self.proxy.up_bytes_per_second)
                 data, is_last = look(data)
                 line.put_nowait((loop.time() + self.proxy.delay_ms / 1000, data))
             line.put_nowait(None)
@@ -256,6 +284,12 @@ class _Pair:
             await self.proxy.flowing.wait()
         finally:
             delivery.cancel()
+
+    async def _pace(self, size: int, bytes_per_second: float) -> None:
+        """All connections share the way: each piece takes its turn."""
+        now = asyncio.get_running_loop().time()
+        self.proxy.up_free_at = max(now, self.proxy.up_free_at) + size / bytes_per_second
+        await asyncio.sleep(self.proxy.up_free_at - now)
 
     def _refuse_in_turn(self, line: bytes, behind: int) -> None:
         """As a server would: behind the replies to what was sent before, a blocked command's too."""
@@ -272,6 +306,8 @@ class _Pair:
             if self.replies.count >= self.sent:
                 self.answered.set()
             return b"", False
+        if self.is_mute:
+            return b"", False
         self.proxy.bytes_to_client += len(data)
         return data, False
 
@@ -284,7 +320,8 @@ class _Pair:
             commands, unread = split_commands(unread + data)
             passed: list[bytes] = []
             for command in commands:
-                self.proxy.commands[command_name(command)] += 1
+                self.last_command = command_name(command)
+                self.proxy.commands[self.last_command] += 1
                 if self.proxy.refuses(command):
                     self._refuse_in_turn((self.proxy.refusal or b"") + b"\r\n", self.sent)
                     continue

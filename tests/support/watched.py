@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 from oxcart import Oxcart, Queue
+from oxcart.clock import ServerClock
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, parse_redis_url
 from oxcart.serving import with_built_ins
@@ -53,9 +54,11 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched_worker(app: Oxcart, where: str | RedisTarget, queue: str, **settings: Any) -> AsyncIterator[Watched]:
+async def watched_worker(
+    app: Oxcart, where: str | RedisTarget, queue: str, *, clock: ServerClock | None = None, **settings: Any
+) -> AsyncIterator[Watched]:
     """`settings` are fields of WorkerSettings; what is not given is QUICK, or its default."""
-    async with _worker(app, where, queue, {**QUICK, **settings}) as watched:
+    async with _worker(app, where, queue, {**QUICK, **settings}, clock) as watched:
         yield watched
 
 
@@ -68,14 +71,14 @@ async def running_worker(app: Oxcart, *, url: str, queue: str, **settings: Any) 
 
 @asynccontextmanager
 async def _worker(
-    app: Oxcart, where: str | RedisTarget, queue: str, settings: dict[str, Any]
+    app: Oxcart, where: str | RedisTarget, queue: str, settings: dict[str, Any], clock: ServerClock | None = None
 ) -> AsyncIterator[Watched]:
     target = parse_redis_url(where) if isinstance(where, str) else where
     events: list[Event] = []
     bus = Bus()
     bus.subscribe(events.append)
     chosen = WorkerSettings(**{"queues": shares_beside(queue), **settings})
-    server = Server(target, bus.emit)
+    server = Server(target, bus.emit, clock)
     worker = Worker(server, with_built_ins(app).handlers, chosen, bus.emit, version=version("oxcart"))
     watched = Watched(worker, server, events)
     await worker.start()

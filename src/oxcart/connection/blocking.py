@@ -138,6 +138,10 @@ class BlockingLink:
             self._sock = self._context.wrap_socket(sock, server_hostname=self._target.host)
 
     def _connect_stream(self, ends_at: float) -> socket.socket:
+        if self._target.embedded_in is not None:
+            from oxcart.connection.embedded import with_current_port
+
+            self._target = with_current_port(self._target)
         target = self._target
         if target.unix_path is not None:
             return _connected(socket.AF_UNIX, target.unix_path, _seconds_until(ends_at))

@@ -20,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from oxcart.connection.greeting import Command, check_greeting, greeting
 from oxcart.connection.resp import Conversation, Request
-from oxcart.connection.sockets import close_hard, open_transport
+from oxcart.connection.sockets import close_hard, open_transport, unacknowledged_bytes
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure
 from oxcart.forks import keep_from_children
@@ -29,10 +29,16 @@ _CLOSED = "Connection closed by server."
 
 # A loop that was busy when a deadline passed reads what has come meanwhile before it believes that nothing did.
 _SECOND_LOOK_SECONDS = 0.001
+# While bytes wait to leave, or a reply has come in part, it looks this much later: a slow network moves some meanwhile.
+_SLOW_LOOK_SECONDS = 5.0
+# What has left us may still wait in a buffer on the way (a provider's proxy): a slower network than this is none.
+_SLOWEST_BYTES_PER_SECOND = 128 * 1024
 
 
 class Ask(Request):
-    """A request with someone who waits for its replies. The deadline begins when it is written."""
+    """A request with someone who waits for its replies. The deadline begins when it is written, is longer for more
+    bytes, and begins anew while bytes leave or come.
+    """
 
     __slots__ = ("deadline_at", "deadline_seconds", "future")
 
@@ -74,7 +80,9 @@ class RespConnection(asyncio.Protocol):
         self._unwritten: deque[Ask] = deque()
         self._is_paused = False
         self._timer: asyncio.TimerHandle | None = None
-        self._is_second_look = False
+        self._bytes_written = 0
+        self._bytes_received = 0
+        self._moved_at_first_look: int | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -112,6 +120,10 @@ class RespConnection(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     @property
+    def bytes_received(self) -> int:
+        return self._bytes_received
+
+    @property
     def is_at_hand(self) -> bool:
         """True if a request would be written at once."""
         return not self._is_paused and not self.is_over
@@ -142,7 +154,10 @@ class RespConnection(asyncio.Protocol):
     def _write(self, ask: Ask) -> None:
         transport = self._transport
         assert transport is not None
-        ask.deadline_at = deadline_at = self._loop.time() + ask.deadline_seconds
+        size = len(ask.payload)
+        self._bytes_written += size
+        patience = ask.deadline_seconds + size / _SLOWEST_BYTES_PER_SECOND
+        ask.deadline_at = deadline_at = self._loop.time() + patience
         if self._timer is None or deadline_at < self._timer.when():
             self._set_timer(deadline_at)
         self._talk.in_flight.append(ask)
@@ -178,6 +193,7 @@ class RespConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         failure: Failure | None = None
+        self._bytes_received += len(data)
         for ask in self._talk.received(data):
             if ask.has_error and self.owner is not None:
                 failure = self.owner.judge(ask) or failure
@@ -208,18 +224,32 @@ class RespConnection(asyncio.Protocol):
     def _check_deadlines(self) -> None:
         """One timer a connection, for the earliest deadline at the time when it was set."""
         self._timer = None
-        in_flight = self._talk.in_flight
+        moved_before, self._moved_at_first_look = self._moved_at_first_look, None
+        in_flight, now = self._talk.in_flight, self._loop.time()
         if not in_flight:
-            self._is_second_look = False
             return
         first = min(in_flight, key=lambda ask: ask.deadline_at)
-        is_late = first.deadline_at <= self._loop.time()
-        if is_late and self._is_second_look:
+        if first.deadline_at > now:
+            self._set_timer(first.deadline_at)
+            return
+        unsent = self.bytes_unsent()
+        moved = self._bytes_written - unsent + self._bytes_received
+        if moved_before is None:
+            self._moved_at_first_look = moved
+            is_slow = unsent > 0 or self._talk.has_part_of_a_reply
+            self._set_timer(now + (_SLOW_LOOK_SECONDS if is_slow else _SECOND_LOOK_SECONDS))
+        elif moved > moved_before:
+            first.deadline_at = now + first.deadline_seconds
+            self._set_timer(min(ask.deadline_at for ask in in_flight))
+        else:
             seconds = first.deadline_seconds
             self._break(RedisTimeoutError(f"Timeout reading from socket: no reply in {seconds:g} s"))
-            return
-        self._is_second_look = is_late
-        self._set_timer(self._loop.time() + _SECOND_LOOK_SECONDS if is_late else first.deadline_at)
+
+    def bytes_unsent(self) -> int:
+        """What the other side has not acknowledged: in the transport and, as far as it says, in the kernel."""
+        assert self._transport is not None
+        in_kernel = unacknowledged_bytes(self._transport.get_extra_info("socket"))
+        return self._transport.get_write_buffer_size() + in_kernel
 
     def _break(self, error: Exception) -> None:
         owner, unanswered = self.owner, self.abort()

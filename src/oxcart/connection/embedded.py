@@ -8,6 +8,7 @@ A forked child of a user counts as a user until it ends; spawned ones do not.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import platform
@@ -16,10 +17,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oxcart.connection import embedded_failures as failures
+from oxcart.connection.target import RedisTarget
+from oxcart.errors import OxcartError
 from oxcart.secret import Secret
 
 START_SECONDS = 60.0  # loading 1 GB of jobs takes about 10 s
@@ -42,13 +45,18 @@ class EmbeddedServer:
     def url_masked(self) -> str:
         return f"redis://:***@{self.host}:{self.port}"
 
+    @property
+    def target(self) -> RedisTarget:
+        """Where it is now, and how to find it again when it had to move."""
+        return RedisTarget(host=self.host, port=self.port, password=self.password, embedded_in=self.data_dir)
+
 
 @asynccontextmanager
 async def embedded_server(data_dir: Path) -> AsyncIterator[EmbeddedServer]:
     """Use the server of this folder for as long as the context lasts; start it if it does not run.
 
-    Makes the folder (mode 0700) if need be. The data outlive the server. If it crashes, it comes back on the same
-    port with what it had, short of the last second if the machine went down.
+    Makes the folder (mode 0700) if need be. The data outlive the server. If it crashes, it comes back with what it had,
+    short of the last second if the machine went down; on the same port unless another program has taken that.
 
     Raises SettingsError if the folder or the machine cannot run it, Unavailable if it did not start within 60 s.
     """
@@ -96,6 +104,34 @@ async def join(folder: Path, binary: Path, users: int) -> EmbeddedServer:
             await asyncio.sleep(POLL_SECONDS)
     except OSError as error:
         raise failures.folder_unusable(folder, error) from error
+
+
+async def locate(target: RedisTarget) -> RedisTarget:
+    """Where the private server of this target is now; if its folder has lost its watchdog, with a new one.
+
+    Raises OSError if the server cannot be started at present: it is tried again as any server that is away.
+    """
+    from oxcart.connection import embedded_watchdog as watchdog
+
+    folder = target.embedded_in
+    if folder is None:
+        return target
+    try:
+        if not watchdog.is_locked(folder / watchdog.WATCHDOG_LOCK):
+            await start_watchdog(folder, find_binary())
+    except OxcartError as error:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, str(error)) from error
+    return with_current_port(target)
+
+
+def with_current_port(target: RedisTarget) -> RedisTarget:
+    """Raises OSError while it starts: another program may answer at the port that it had."""
+    from oxcart.connection import embedded_watchdog as watchdog
+
+    state = watchdog.read_state(target.embedded_in) if target.embedded_in is not None else {}
+    if not state.get("version"):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "the private server is being started")
+    return replace(target, port=state["port"]) if state["port"] != target.port else target
 
 
 def find_running(folder: Path) -> EmbeddedServer | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from oxcart.clock import ServerClock
 from oxcart.connection.connect import Ask, RespConnection
 from oxcart.connection.failures import classify
 from oxcart.connection.greeting import Command, describe
@@ -49,6 +50,7 @@ class Link:
         self._opening_since = 0.0
         self._waiting: list[Ask] = []
         self._is_discarded = False
+        self._heard_before = -1
 
     @property
     def is_open(self) -> bool:
@@ -58,6 +60,10 @@ class Link:
     def is_at_hand(self) -> bool:
         """True if a request would be sent at once: the socket is open, as far as we know, and takes more."""
         return self._connection is not None and self._connection.is_at_hand
+
+    @property
+    def clock(self) -> ServerClock:
+        return self._server.clock
 
     async def open(self) -> None:
         """Connect and greet now: AUTH, SELECT, PING; the client's name as far as the server allows. One attempt.
@@ -109,6 +115,18 @@ class Link:
         if connection is not None:
             self._refuse(connection.abort(), failure)
         self._give_up_opening(failure)
+
+    def note_silence(self) -> None:
+        """An outage begins: remember how much this socket has heard."""
+        self._heard_before = self._connection.bytes_received if self._connection is not None else -1
+
+    def close_if_silent(self, failure: Failure) -> None:
+        """The outage was one link's silence, and is over. A socket that has heard nothing since may hang as that one
+        did, and would tell only at its deadline; what still sends is left alone.
+        """
+        connection = self._connection
+        if connection is not None and connection.bytes_received == self._heard_before and not connection.bytes_unsent():
+            self.drop(failure)
 
     def give_up_hanging_open(self) -> None:
         """The server was found again: whoever waits for an attempt that hangs had better start another."""

@@ -69,6 +69,10 @@ class Conversation(Generic[AnyRequest]):
         """True if there are bytes that belong to no request: whose the next reply is cannot be said."""
         return not self.in_flight and self._reader.has_data()
 
+    @property
+    def has_part_of_a_reply(self) -> bool:
+        return bool(self._reader.has_data())
+
     def received(self, data: bytes) -> list[AnyRequest]:
         """Take these bytes; returns the requests that are answered now, in the order of their replies."""
         self._reader.feed(data)

@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.exceptions import ReadOnlyError, RedisError
 
+from oxcart.clock import SKEW_TOLD_FROM_SECONDS, ServerClock
 from oxcart.connection.connect import RespConnection, open_connection
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.greeting import Command, describe
@@ -20,7 +21,7 @@ from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Unavailable
 from oxcart.own_tasks import start_own_task
 from oxcart.telemetry.bus import Emit
-from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, RedisReady
+from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, RedisReady, WarningRaised
 
 # For this long after an outage, what a socket from before it reports is part of that outage. The deadlines of requests
 # that hang on such sockets end within it.
@@ -29,9 +30,20 @@ _OLD_NEWS_SECONDS = 30.0
 # A server lost again this soon after it came back is not greeted at full speed: the backoff goes on where it was.
 _STEADY_AFTER_SECONDS = 5.0
 
-_INFO: list[Command] = [("INFO", "server"), ("INFO", "replication")]
+# No error at all, only no answer: what one socket has met, others may have, too.
+_SILENCE = frozenset({"READ_TIMEOUT", "TCP_HALFOPEN"})
+
+_INFO: list[Command] = [("INFO", "server"), ("INFO", "replication"), ("TIME",)]
 
 Callback = Callable[[], None]
+
+
+def skew_sentence(skew_seconds: float) -> str:
+    way = "ahead of" if skew_seconds > 0 else "behind"
+    return (
+        f"This machine's clock is {abs(skew_seconds):.0f} s {way} the server's. Jobs and schedules go by the server's; "
+        "the times in our log are wrong. Synchronise it (NTP)."
+    )
 
 
 def _tell_nobody(_event: Event) -> None:
@@ -46,8 +58,10 @@ class Server:
     says 7.2.4). Belongs to the event loop that uses it first; its plain attributes may be read from other threads.
     """
 
-    def __init__(self, target: RedisTarget, emit: Emit = _tell_nobody) -> None:
+    def __init__(self, target: RedisTarget, emit: Emit = _tell_nobody, clock: ServerClock | None = None) -> None:
         self.target = target
+        self.clock = clock or ServerClock()
+        self._told_skew = False
         self.connected = False
         self.failure: Failure | None = None
         self.reconnect_attempts = 0
@@ -62,6 +76,7 @@ class Server:
         self._recovery: asyncio.Task[None] | None = None
         self._lost_at: float | None = None
         self._lost_before = 0.0
+        self._lost_by: Failure | None = None
         self._ready_at = 0.0
         self._attempts = 0
         self._failures = 0
@@ -135,6 +150,10 @@ class Server:
 
     async def connect(self, client_name: str | None) -> RespConnection:
         """A new socket, greeted; of nobody yet. Raises what the system or redis-py raises."""
+        if self.target.embedded_in is not None:
+            from oxcart.connection.embedded import locate
+
+            self.target = await locate(self.target)
         if self.target.tls and self._context is None:
             self._context = tls_context(self.target)
         return await open_connection(self.target, self._context, client_name)
@@ -154,6 +173,25 @@ class Server:
         is_recent = time.monotonic() - self._ready_at < _OLD_NEWS_SECONDS
         if not (self.connected and was_opened_before and is_recent) or closes_connection(failure):
             self.report(failure)
+
+    def learn_time(self, reply: Any, round_trip_seconds: float) -> None:
+        """The answer to TIME; one that is none, of a user who may not ask, changes nothing."""
+        if isinstance(reply, list) and len(reply) == 2:
+            seconds, micros = reply
+            self.clock.learn(int(seconds) * 1000 + int(micros) / 1000, round_trip_seconds)
+
+    @property
+    def is_clock_off(self) -> bool:
+        """True if this machine's clock was more than a minute from the server's when we last looked."""
+        return self._told_skew
+
+    def watch_clock(self) -> None:
+        """Say once if this machine's clock is more than a minute off, and again after it had been right."""
+        skew = self.clock.skew_seconds
+        is_off = skew is not None and abs(skew) > SKEW_TOLD_FROM_SECONDS
+        if is_off and not self._told_skew and skew is not None:
+            self._emit(WarningRaised("CLOCK_SKEW", skew_sentence(skew)))
+        self._told_skew = is_off
 
     def _recover(self) -> asyncio.Task[None]:
         """The one recovery that all callers share."""
@@ -175,7 +213,9 @@ class Server:
         self._ready_at = time.monotonic()
         for link in tuple(self._links):
             link.give_up_hanging_open()
-        self.connected, self.failure = True, None
+            if self._lost_by is not None and self._lost_by.code in _SILENCE:
+                link.close_if_silent(self._lost_by)
+        self.connected, self.failure, self._lost_by = True, None, None
         away_seconds = self._ready_at - lost_at if lost_at is not None else 0.0
         target = self.target
         self._emit(RedisReady(target.host, target.port, target.tls, self.server_version, away_seconds, self._attempts))
@@ -190,9 +230,11 @@ class Server:
         connection = await self.connect(None)
         try:
             async with asyncio.timeout(self.target.connect_timeout_seconds):
+                asked_at = time.monotonic()
                 replies = await connection.exchange(_INFO)
         finally:
             connection.abort()
+        self.learn_time(replies[-1], time.monotonic() - asked_at)
         info = _read_info(replies)
         if info.get("role") == "slave" and info.get("slave_read_only") == "1":
             raise ReadOnlyError("You can't write against a read only replica.", status_code="READONLY")
@@ -213,7 +255,9 @@ class Server:
             self._lost_at = self._lost_before = time.monotonic()
             is_steady = self._lost_at - self._ready_at > _STEADY_AFTER_SECONDS
             self._failures = 0 if is_steady else self._failures + 1
-            self.connected = False
+            self.connected, self._lost_by = False, failure
+            for link in self._links:
+                link.note_silence()
             self._emit(RedisLost(host, port, failure))
             for callback in tuple(self._lost_callbacks):
                 callback()

@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,10 @@ import aiohappyeyeballs
 
 from oxcart.connection.target import RedisTarget
 from oxcart.own_tasks import start_own_task
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 FAMILIES = {"auto": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}
 
@@ -95,6 +100,16 @@ def close_hard(sock: socket.socket) -> None:
     """Make the coming close send RST: the server drops a blocked command at once, and nothing waits here."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+
+
+def unacknowledged_bytes(sock: socket.socket) -> int:
+    """How much of what was written the kernel has not got rid of yet; 0 where it does not say."""
+    if sys.platform != "linux":
+        return 0
+    count = bytearray(4)
+    with contextlib.suppress(OSError, ValueError):
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
+    return int.from_bytes(count, sys.byteorder)
 
 
 async def _connect_tcp(target: RedisTarget) -> socket.socket:

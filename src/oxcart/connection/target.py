@@ -31,7 +31,10 @@ _OTHER_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class RedisTarget:
-    """One Redis and how to reach it. `host` is in lower case, or empty with `unix_path`."""
+    """One Redis and how to reach it. `host` is in lower case, or empty with `unix_path`.
+
+    `embedded_in` is the folder of our private server: it says where that is now, as each connect asks.
+    """
 
     host: str
     port: int = DEFAULT_PORT
@@ -45,6 +48,7 @@ class RedisTarget:
     tls_verify: bool = True
     tls_ca_file: str | None = None
     connect_timeout_seconds: float = 30.0
+    embedded_in: Path | None = None
 
     @property
     def masked_url(self) -> str:

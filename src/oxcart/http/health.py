@@ -8,6 +8,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oxcart.clock import SKEW_TOLD_FROM_SECONDS
+from oxcart.connection.server import skew_sentence
 from oxcart.errors import Failure
 from oxcart.http.answers import bounded, json_answer
 from oxcart.http.site import Site
@@ -39,6 +41,7 @@ async def health(site: Site, _: Request) -> Response:
             "tls": status.redis.tls,
             "lastFetchAgeSeconds": _rounded(status.redis.last_fetch_age_seconds),
         },
+        "clock": {"aheadOfRedisSeconds": _rounded(status.redis.clock_skew_seconds), "warning": _clock_warning(status)},
         "worker": {
             "queueName": ",".join(status.queue_names),
             "concurrency": status.concurrency,
@@ -96,6 +99,11 @@ def _problem(status: WorkerStatus) -> dict[str, Any]:
             "advice": "A handler may block the event loop: look for worker.loop_blocked in the log.",
         }
     return {"error": last_error(redis), "errorCode": None, "advice": None}
+
+
+def _clock_warning(status: WorkerStatus) -> str | None:
+    skew = status.redis.clock_skew_seconds
+    return skew_sentence(skew) if skew is not None and abs(skew) > SKEW_TOLD_FROM_SECONDS else None
 
 
 def _told(failure: Failure) -> dict[str, Any]:

@@ -47,7 +47,7 @@ async def _embedded(environ: Mapping[str, str]) -> AsyncIterator[Server]:
     data_dir = Path(environ.get("OXCART_DATA_DIR") or ".oxcart")
     async with (
         embedded_server(data_dir) as found,
-        _closing(Server(RedisTarget(host=found.host, port=found.port, password=found.password))) as opened,
+        _closing(Server(found.target)) as opened,
     ):
         yield opened
 

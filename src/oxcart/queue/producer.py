@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, Unpack
 
-from oxcart.clock import now_ms
 from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
 from oxcart.names import UnhandledJobs
@@ -131,7 +130,7 @@ class Queue:
         Raises InvalidInput or PayloadTooLarge before anything is sent; ServerRefused; Unavailable after
         `deadline_seconds`, which says whether the job may have been stored all the same.
         """
-        job = prepare(self.keys, name, data, options, now_ms())
+        job = prepare(self.keys, name, data, options, self._channel.server.clock.now_ms())
         return AddedJob(self, await self._adds.add(job, deadline_seconds), name)
 
     async def add_many(self, items: Iterable[JobItem], *, deadline_seconds: float = DEADLINE_SECONDS) -> list[AddedJob]:
@@ -144,7 +143,7 @@ class Queue:
         return [AddedJob(self, job_id, job.name) for job_id, job in zip(ids, jobs, strict=True)]
 
     def _prepare_all(self, items: Iterable[JobItem]) -> list[NewJob]:
-        now, jobs = now_ms(), []
+        now, jobs = self._channel.server.clock.now_ms(), []
         for position, item in enumerate(items):
             try:
                 name, data, *options = item
@@ -162,7 +161,7 @@ class Queue:
 
         A node is {"name", "data", "queue", "options", "children"}; queue defaults to this one.
         """
-        return await flows.add_flow(self._channel, tree, now_ms())
+        return await flows.add_flow(self._channel, tree, self._channel.server.clock.now_ms())
 
     # -------------------------------------------------------------------------------------------- looking
     async def result(self, job_id: str, *, timeout_seconds: float) -> Any:
@@ -239,7 +238,9 @@ class Queue:
 
     async def clean(self, state: str, *, grace_seconds: float = 0, limit: int = 0) -> list[str]:
         """Remove jobs of a state older than `grace_seconds`, at most `limit` (0: all); returns their ids."""
-        return await maintenance.clean(self._channel, state, now_ms(), grace_seconds=grace_seconds, limit=limit)
+        return await maintenance.clean(
+            self._channel, state, self._channel.server.clock.now_ms(), grace_seconds=grace_seconds, limit=limit
+        )
 
     async def obliterate(self, *, force: bool = False) -> None:
         """Remove the queue with everything in it; it must be paused. Raises StateConflict."""
@@ -259,7 +260,7 @@ class Queue:
         numbers are those of the workers.
         """
         plan = RepairPlan(dry_run, adopt_lost, max_stalled_count, round(stalled_interval_seconds * 1000))
-        return await repair(self._channel, plan, now_ms())
+        return await repair(self._channel, plan, self._channel.server.clock.now_ms())
 
     async def set_global_concurrency(self, concurrency: int | None) -> None:
         """At most so many jobs at once in all workers together, Node's included; None: no limit."""
@@ -290,7 +291,7 @@ class Queue:
     ) -> str | None:
         """Create or replace a job scheduler; returns the id of its next job, None if it has none left."""
         template = schedules.template_of(name or schedule_id, data, options)
-        return await schedules.upsert(self._channel, schedule_id, repeat, template, now_ms())
+        return await schedules.upsert(self._channel, schedule_id, repeat, template, self._channel.server.clock.now_ms())
 
     async def remove_schedule(self, schedule_id: str) -> bool:
         """False if there is none."""
@@ -306,7 +307,7 @@ class Queue:
 
     async def run_schedule_now(self, schedule_id: str) -> AddedJob:
         """Add one job from a schedule's template; its own times stay as they are. Raises JobNotFound."""
-        job = await schedules.job_now(self._channel, schedule_id, now_ms())
+        job = await schedules.job_now(self._channel, schedule_id, self._channel.server.clock.now_ms())
         return AddedJob(self, await sending.add_job(self._channel, job, DEADLINE_SECONDS), job.name)
 
     # -------------------------------------------------------------------------------------------- inside

@@ -31,6 +31,9 @@ from oxcart.queue.repeats import Repeat, epoch_ms, is_legacy_key, next_millis
 OWN_QUEUE = "oxcart"
 """Where our own recurring jobs run, and an app's: always served by us, and never met by a Node worker beside us."""
 
+_SLOTS_PASSED_OVER, _DAY_MS = 34, 86_400_000
+"""BullMQ passes over up to 32 slots of `every` whose jobs are still kept."""
+
 _ONE_RUN_ONLY = frozenset({"job_id", "delay_seconds", "deduplication", "parent", "timestamp_ms"})
 """Options that make no sense on a job that comes again."""
 
@@ -90,12 +93,14 @@ async def upsert(channel: Channel, schedule_id: str, repeat: Repeat, template: T
     return text(answer[0])
 
 
-def _upsert_call(keys: QueueKeys, schedule_id: str, repeat: Repeat, template: Template, now_ms: int) -> ScriptCall:
+def _upsert_call(
+    keys: QueueKeys, schedule_id: str, repeat: Repeat, template: Template, now_ms: int, *, count: int = 1
+) -> ScriptCall:
     wire = repeat.to_wire()
     due: int | None = None
     if repeat.cron is not None:
         due = now_ms if repeat.immediately else max(next_millis(wire, now_ms), now_ms)
-    opts = _next_opts(template.opts, schedule_id, {**wire, "count": 1}, due, now_ms)
+    opts = _next_opts(template.opts, schedule_id, {**wire, "count": count}, due, now_ms)
     named: tuple[Argument, ...] = (
         keys.repeat,
         keys.delayed,
@@ -231,17 +236,74 @@ def _recorded_opts(record: Mapping[str, str]) -> dict[str, Any]:
     return {**(opts if isinstance(opts, dict) else {}), "repeat": {**repeat, "count": iterations or 1}}
 
 
+async def mend(link: Requester, keys: QueueKeys, schedule_id: str, now_ms: int) -> str | None:
+    """Give a schedule its right next run if the one it has is further away than its pattern can give; says what it did.
+
+    Whoever set that had a wrong clock. Raises Unavailable, ServerRefused.
+    """
+    due, record = await link.requests([("ZSCORE", keys.repeat, schedule_id), ("HGETALL", keys.scheduler(schedule_id))])
+    if not isinstance(due, bytes) or not isinstance(record, list):
+        return None
+    facts = pairs(record)
+    if "ic" not in facts:
+        return None  # of an older version: what it runs with is in its next job only
+    schedule = _schedule(schedule_id, int(float(due)), facts, legacy=False, has_template=True)
+    try:
+        opts = codec.decode(facts.get("opts", "{}"), "opts")
+        if not is_too_far(schedule, now_ms) or not isinstance(opts, dict):
+            return None
+    except InvalidInput:
+        return None  # whoever advances it says why
+    repeat = Repeat(
+        cron=schedule.cron,
+        every_seconds=schedule.every_ms / 1000 if schedule.every_ms and not schedule.cron else None,
+        tz=schedule.tz,
+        limit=schedule.limit,
+        start_ms=schedule.start_ms,
+        end_ms=schedule.end_ms,
+        offset_ms=schedule.offset_ms,
+    )
+    template = Template(schedule.name, schedule.data.encode(), opts)
+    call = _upsert_call(keys, schedule_id, repeat, template, now_ms, count=max(1, schedule.iterations))
+    calls = [call] if schedule.cron else [_remove_call(keys, schedule_id), call]  # else BullMQ keeps the time it had
+    for each in calls:
+        await run_script(link, each.script, each.keys, each.args)
+    away_seconds = (schedule.next_ms - now_ms) / 1000
+    return (
+        f"the next run of schedule {schedule_id[:80]} was {away_seconds:.0f} s away, which it cannot be: it was set by "
+        "a clock that was wrong. It has its right time again."
+    )
+
+
+def is_too_far(schedule: Schedule, now_ms: int) -> bool:
+    """The run after the next one is possible: one may have begun a little early. Raises InvalidInput."""
+    if schedule.legacy or schedule.next_ms <= now_ms:
+        return False
+    if schedule.cron:
+        wire = {"pattern": schedule.cron, "tz": schedule.tz, "startDate": schedule.start_ms}
+        return schedule.next_ms > next_millis(wire, next_millis(wire, now_ms))
+    if schedule.every_ms:
+        slots = min(_SLOTS_PASSED_OVER * schedule.every_ms, _DAY_MS)
+        return schedule.next_ms > max(now_ms, schedule.start_ms or 0) + max(2 * schedule.every_ms, slots)
+    return False
+
+
 async def remove(channel: Channel, schedule_id: str) -> bool:
     """Remove a scheduler and its next job; false if there is none."""
     keys = channel.keys
     doing = f"Removing schedule {schedule_id[:80]} of queue {keys.name}"
     upcoming = await _next_job(channel, doing, schedule_id)
-    named = (keys.repeat, keys.delayed, keys.events)
-    code = await channel.run(doing, upstream("removeJobScheduler"), named, (schedule_id, keys.base), repeatable=True)
+    call = _remove_call(keys, schedule_id)
+    code = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
     if upcoming is not None:  # of a repeatable job: the script knows only the ids of schedulers' jobs
         with suppress(JobNotFound):
             await maintenance.remove(channel, upcoming[0], children=False)
     return bool(code == 0)
+
+
+def _remove_call(keys: QueueKeys, schedule_id: str) -> ScriptCall:
+    named = (keys.repeat, keys.delayed, keys.events)
+    return ScriptCall(upstream("removeJobScheduler"), named, (schedule_id, keys.base))
 
 
 async def _next_job(channel: Channel, doing: str, schedule_id: str) -> tuple[str, Mapping[str, str]] | None:

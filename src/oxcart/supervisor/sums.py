@@ -137,6 +137,7 @@ class Sums:
         """What keeps a process from Redis comes first: a process that is down is the smaller trouble."""
         failures = [redis.failure for redis in found if redis.failure is not None]
         ages = [redis.last_fetch_age_seconds for redis in found if redis.last_fetch_age_seconds is not None]
+        skews = [redis.clock_skew_seconds for redis in found if redis.clock_skew_seconds is not None]
         return RedisStatus(
             connected=bool(found) and all(redis.connected for redis in found),
             failure=next(iter((*failures, *troubles)), None),
@@ -145,6 +146,7 @@ class Sums:
             tls=self.target.tls,
             last_fetch_age_seconds=max(ages, default=None),
             reconnect_attempts=reconnects + sum(redis.reconnect_attempts for redis in found),
+            clock_skew_seconds=max(skews, key=abs, default=None),
         )
 
     def _state(self, states: list[str]) -> str:

@@ -22,6 +22,7 @@ from oxcart.telemetry.events import JobAdopted
 from oxcart.worker.exchange import Take
 from oxcart.worker.served_queue import ServedQueue
 
+AGAIN_SECONDS = 1.0
 _LOCKS_PER_REQUEST = 1000
 _FACTS = ("name", "opts", "ats", "atm", "priority", "data", "timestamp", "processedOn")
 _RARE_FACTS = ("rjk", "parentKey", "defa", "stacktrace", "stc")  # the order of ClaimedRun.rest
@@ -35,6 +36,7 @@ class _GivenUp:
 
     queue: ServedQueue
     until: float = math.inf
+    is_looked_for: bool = False
 
 
 class Adopter:
@@ -59,13 +61,20 @@ class Adopter:
         """Scan at once, and with each renewal while there is a token to look for."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._lock_seconds / 3 if self._given_up else None):
+                async with asyncio.timeout(self._rest_seconds()):
                     await self._expected.wait()
             self._expected.clear()
             await self._server.wait_until_ready()
             await self.scan()
             now = time.monotonic()
             self._given_up = {token: given_up for token, given_up in self._given_up.items() if given_up.until > now}
+
+    def _rest_seconds(self) -> float | None:
+        """A second look soon: a claim behind a blocked pop may be executed until that ends."""
+        if not self._given_up:
+            return None
+        is_new = any(not given_up.is_looked_for for given_up in self._given_up.values())
+        return min(self._lock_seconds / 3, AGAIN_SECONDS) if is_new else self._lock_seconds / 3
 
     async def scan(self, only: ServedQueue | None = None) -> int:
         """Adopt what is there now; returns how many. An unreachable server is not an error: the next scan looks.
@@ -92,6 +101,7 @@ class Adopter:
         except OxcartError:
             pass  # it is answered, and will be answered so again: the stalled check is left
         for given_up in expected:
+            given_up.is_looked_for = given_up.until < math.inf
             given_up.until = min(given_up.until, time.monotonic() + self._lock_seconds)
         return adopted
 

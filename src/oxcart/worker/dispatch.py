@@ -105,6 +105,17 @@ class Dispatch:
         queue.phase = phases.claim_sent(queue.phase, room)
         return Work(queue, batch, room, free, queue.cursor)
 
+    def next_large(self, now: float) -> Work | Rest:
+        """The next exchange of the loop for large verdicts; it claims nothing."""
+        until: float | None = None
+        for queue in self.queues:
+            if queue.outbox.has_large:
+                opens_at = phases.refused_until(queue.phase)
+                if opens_at <= now:
+                    return Work(queue, queue.outbox.take_large())
+                until = min(opens_at, until or opens_at)
+        return Rest(until)
+
     def claim_behind_marker(self, queue: ServedQueue, now: float) -> Work:
         """The claim that is sent behind a blocked pop; `next_wait` must have said Block."""
         room, free = self.room(queue, now)

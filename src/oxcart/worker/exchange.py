@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from oxcart.clock import now_ms
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
@@ -110,7 +109,17 @@ class Exchanger:
             if isinstance(step, Rest):
                 await dispatch.rest(step.until)
             else:
-                await self._exchange(step, loop.time())
+                await self._exchange(step, loop.time(), self._link)
+
+    async def run_large(self, link: Link) -> None:
+        """The loop for large verdicts, one after the other: on their way they are in nobody's way."""
+        loop, dispatch = asyncio.get_running_loop(), self._dispatch
+        while True:
+            step = dispatch.next_large(loop.time())
+            if isinstance(step, Rest):
+                await dispatch.rest(step.until)
+            else:
+                await self._exchange(step, loop.time(), link)
 
     def _command(self, work: Work, token: str, now: int, policies: Policies) -> Command:
         items = [item_of(attempt, policies) for attempt in work.batch]
@@ -133,8 +142,8 @@ class Exchanger:
         self._number += 1
         return f"{self._worker_id}:{self._number}"
 
-    async def _exchange(self, work: Work, asked_at: float) -> None:
-        queue, token, now = work.queue, self._next_token(), now_ms()
+    async def _exchange(self, work: Work, asked_at: float, link: Link) -> None:
+        queue, token, now = work.queue, self._next_token(), self._server.clock.now_ms()
         policies = Policies(*self._keep)
         for attempt in work.batch:
             attempt.times_sent += 1
@@ -147,7 +156,7 @@ class Exchanger:
         if work.room:
             queue.fetching.asked("claim", asked_at + ANSWER_WITHIN_SECONDS)
         try:
-            reply = await run(self._link, command, ours("exchange"), deadline_seconds=ANSWER_WITHIN_SECONDS)
+            reply = await run(link, command, ours("exchange"), deadline_seconds=ANSWER_WITHIN_SECONDS)
         except Unavailable as error:
             self._unanswered(work, token, error)
             await self._server.wait_until_ready()
@@ -159,7 +168,8 @@ class Exchanger:
             raise
         else:
             answered_at = asyncio.get_running_loop().time()
-            self._dispatch.round_trip_seconds = smoothed(self._dispatch.round_trip_seconds, answered_at - asked_at)
+            if link is self._link:
+                self._dispatch.round_trip_seconds = smoothed(self._dispatch.round_trip_seconds, answered_at - asked_at)
             self._answered(Sent(work, token, now, now), read_reply(reply), policies, answered_at)
 
     # -------------------------------------------------------------------------------------------- behind a marker
@@ -182,7 +192,8 @@ class Exchanger:
     def read_claim(self, work: Work, token: str, answer: Sequence[Any], answered_at: float) -> int:
         """How many jobs the answer to `claim_command` brought; they have been started."""
         reply = read_reply(answer)
-        self._clock_gaps_ms.append(now_ms() - reply.now_ms)
+        self._server.clock.hear(reply.now_ms)
+        self._clock_gaps_ms.append(self._server.clock.now_ms() - reply.now_ms)
         executed_ms = reply.now_ms + min(
             self._clock_gaps_ms
         )  # on our clock: the smallest gap has the least delay in it
@@ -233,9 +244,7 @@ class Exchanger:
         self._dispatch.refused(queue, "fetch", failure, asyncio.get_running_loop().time())
 
     def _replace_verdict(self, queue: ServedQueue, attempt: Attempt, failure: Failure) -> None:
-        (taken,) = queue.outbox.take(1)
-        assert taken is attempt
-        queue.outbox.answered([attempt])
+        queue.outbox.take_out(attempt)
         if isinstance(attempt.verdict, Completed):
             attempt.verdict = Failed(f"The return value could not be stored: {failure.summary} Return less.", None)
         elif isinstance(attempt.verdict, RetryLater | Failed):
@@ -257,7 +266,7 @@ class Exchanger:
             queue.fetching.answered("claim", answered_at)
             queue.has_limits = bool(reply.limit_ms) or reply.blocked == MAXED
             self._note_foreign(work, reply, answered_at)
-            dispatch.answered(work, _claim_answer(reply, answered_at))
+            dispatch.answered(work, _claim_answer(reply, answered_at, self._server.clock.now_ms()))
             if not is_troubled and queue.refusals:
                 dispatch.accepted(queue, "fetch", answered_at)
         elif reply.left:
@@ -357,8 +366,8 @@ class Exchanger:
         queue.outbox.put(attempt)
 
 
-def _claim_answer(reply: Reply, now: float) -> ClaimAnswer:
-    due_at = now + (reply.next_due_ms - now_ms()) / 1000 + 0.001 if reply.next_due_ms else None
+def _claim_answer(reply: Reply, now: float, now_ms: int) -> ClaimAnswer:
+    due_at = now + (reply.next_due_ms - now_ms) / 1000 + 0.001 if reply.next_due_ms else None
     closed = Closed(now + reply.limit_ms / 1000, "limited") if reply.limit_ms > 0 else None
     return ClaimAnswer(bool(reply.plenty), bool(reply.left or reply.more), due_at, closed)
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from oxcart.clock import now_ms
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, ServerRefused, Unavailable
 from oxcart.handlers import Handlers
@@ -100,7 +99,7 @@ class Intake:
     ) -> None:
         """Hold all of them, so that their locks are renewed, before the first handler runs: it may block the loop.
 
-        `executed_ms` is when the server claimed them, on our clock.
+        `executed_ms` is when the server claimed them.
         """
         workplace = self._workplaces.get(queue) or self._set_up(queue)
         now = time.monotonic()
@@ -111,7 +110,7 @@ class Intake:
             has_suspects = has_suspects or claims[0].shared.is_suspect
             spec = self._handlers.get(claims[0].name)
             attempts += [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
-        is_late = now_ms() - executed_ms > self._settings.lock_duration_ms / 3
+        is_late = self._link.clock.now_ms() - executed_ms > self._settings.lock_duration_ms / 3
         unconfirmed = self._unconfirmed.get(queue)
         if unconfirmed is not None:
             unconfirmed += attempts  # in their turn
@@ -295,7 +294,7 @@ class Intake:
                 scheduler_id,
                 claim.job_id.decode("utf-8", "replace"),
                 raw_opts=claim.shared.raw_options,
-                now_ms=now_ms(),
+                now_ms=self._link.clock.now_ms(),
             )
         except (Unavailable, ServerRefused):
             if attempt.verdict is None:

@@ -87,6 +87,10 @@ class LockRenewer:
         self._wake.set()
         self._link.close()
 
+    def connect_anew(self) -> None:
+        """Redis was lost: this socket may hang as another one did, and would tell only at its deadline."""
+        self._link.close()
+
     async def renew_now(self) -> bool:
         """Renew everything that is held, whatever its age; false if the server did not answer."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

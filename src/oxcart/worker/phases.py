@@ -211,7 +211,7 @@ def plan_exchange(views: Sequence[View], first: int, now: float) -> Exchange | R
         position = (first + offset) % len(views)
         phase, room, has_verdicts = views[position]
         opens_at = _opens_at(phase)
-        if isinstance(phase, Closed) and phase.reason == "refused" and now < phase.until:
+        if now < refused_until(phase):
             has_verdicts = False
         claims = room > 0 and may_claim(phase, now)
         if claims or has_verdicts:
@@ -219,6 +219,11 @@ def plan_exchange(views: Sequence[View], first: int, now: float) -> Exchange | R
         if opens_at is not None and opens_at > now and (until is None or opens_at < until):
             until = opens_at
     return Rest(until)
+
+
+def refused_until(phase: Phase) -> float:
+    """Until when verdicts of this queue are kept; 0 if they may be sent."""
+    return phase.until if isinstance(phase, Closed) and phase.reason == "refused" else 0.0
 
 
 def plan_wait(view: View, now: float) -> Block | Rest:

@@ -94,7 +94,7 @@ class Worker:
         keep = (keep_policy(settings.keep_completed), keep_policy(settings.keep_failed))
         self._left = LeftJobs(self._handlers, settings, emit)
         self._link = server.link("commands")
-        exchange = server.link("exchange")
+        exchange, self._large = server.link("exchange"), server.link("large results")
         self._intake = Intake(
             dispatch,
             self._handlers,
@@ -124,7 +124,7 @@ class Worker:
             give_up=self._adopter.expect,
         )
         blocking = {queue: server.link("blocking", client_name=self._client_name(queue)) for queue in dispatch.queues}
-        self._links = [self._link, exchange, *blocking.values()]
+        self._links = [self._link, exchange, self._large, *blocking.values()]
         self._waiters = [
             Waiter(
                 dispatch,
@@ -200,6 +200,7 @@ class Worker:
         queues = self._dispatch.queues
         return [
             *((f"exchange:{number}", self._exchanger.run()) for number in range(CLAIMS_AT_ONCE)),
+            ("large results", self._exchanger.run_large(self._large)),
             *((f"waiting:{queue.name}", waiter.run()) for queue, waiter in zip(queues, self._waiters, strict=True)),
             *((f"recovery:{queue.name}", self._recovery.run(queue)) for queue in queues),
             ("stalled", self._caretaker.run()),
@@ -208,6 +209,7 @@ class Worker:
 
     def _redis_lost(self) -> None:
         self._recovery.redis_lost()
+        self._locks.connect_anew()
         self._let_go()
 
     def _let_go(self) -> None:
@@ -303,6 +305,7 @@ class Worker:
                 tls=server.target.tls,
                 last_fetch_age_seconds=max(0.0, now - answered_at) if answered_at else None,
                 reconnect_attempts=server.reconnect_attempts,
+                clock_skew_seconds=server.clock.skew_seconds,
             ),
             exchanges=self._exchanger.answered,
             outbox_verdicts=dispatch.undelivered,

@@ -8,29 +8,30 @@ worker looks once an interval.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from oxcart.clock import now_ms
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.names import ForeignJobs
 from oxcart.protocol.exchange import START, Cursor
 from oxcart.protocol.scripts import ours, run_script
+from oxcart.queue.schedules import mend
 from oxcart.queue.unhandled import publish
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobsStalled, WarningRaised
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.left import LeftJobs
 from oxcart.worker.served_queue import ServedQueue
-from oxcart.worker.waiting import note_first_due
+from oxcart.worker.waiting import look
 
 LOOK_EVERY_SECONDS = 60.0
 LOOK_AT_OUR_QUEUE_EVERY_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
 DEAD_LETTERS_EVERY_SECONDS = 600.0
 COUNT_EVERY_SECONDS = 60.0  # of what is left to others, while that changes
 COUNTED_AT_ONCE = 300  # jobs of each list: some providers bill what a script does
+SCHEDULES_LOOKED_AT = 50  # of each queue, those that run last
 PROBE_EVERY_SECONDS = 20.0  # with no room nothing else talks to the server, and /health wants to know
 
 _EARLY = 0.9
@@ -47,6 +48,7 @@ class _Done:
     count: float = 0.0
     counted: Cursor = START
     next_check: float = 0.0
+    schedules: dict[bytes, bytes] = field(default_factory=dict)
 
 
 class Caretaker:
@@ -84,6 +86,7 @@ class Caretaker:
             await asyncio.sleep(min(0.5, self._interval_ms / 5000))
             if not self._server.connected:
                 continue
+            self._server.watch_clock()
             try:
                 await self._probe_if_silent()
                 for queue in self._dispatch.queues:
@@ -123,7 +126,16 @@ class Caretaker:
             queue.active_elsewhere = await self._link.request("LLEN", queue.keys.active) > len(queue.held)
         if not done.dead_letters or now - done.dead_letters >= DEAD_LETTERS_EVERY_SECONDS:
             done.dead_letters = now
-            queue.dead_letters = await self._link.request("ZCARD", queue.keys.failed)
+            dead_letters, time_there, furthest = await self._link.requests(
+                [
+                    ("ZCARD", queue.keys.failed),
+                    ("TIME",),
+                    ("ZREVRANGE", queue.keys.repeat, 0, SCHEDULES_LOOKED_AT - 1, "WITHSCORES"),
+                ]
+            )
+            queue.dead_letters = dead_letters if isinstance(dead_letters, int) else None
+            self._server.learn_time(time_there, asyncio.get_running_loop().time() - now)
+            await self._mend_schedules(queue, furthest)
         if queue.has_foreign and now - done.count >= COUNT_EVERY_SECONDS:
             done.count = now
             await self._count_foreign(queue)
@@ -143,22 +155,23 @@ class Caretaker:
         await publish(self._link, keys, self._left.unhandled, by=self._worker_name)
 
     async def _look(self, queue: ServedQueue) -> None:
-        """Is there what nobody was told of? A lost marker is set again: whoever waits for it, we or others, claims."""
-        keys = queue.keys
-        waiting, first, active = await self._link.requests(
-            [
-                ("EXISTS", keys.wait, keys.prioritized),
-                ("ZRANGE", keys.delayed, 0, 0, "WITHSCORES"),
-                ("LLEN", keys.active),
-            ]
-        )
-        if _count(waiting):
-            await self._link.request("ZADD", keys.marker, 0, "0")
+        """A lost marker is set again: whoever waits for it, we or others, claims."""
+        if await look(self._link, self._dispatch, queue):
+            await self._link.request("ZADD", queue.keys.marker, 0, "0")
         if queue.has_foreign:
             self._dispatch.hint(queue)  # we do not watch the marker
-        if isinstance(first, list):
-            note_first_due(self._dispatch, queue, first)
-        queue.active_elsewhere = _count(active) > len(queue.held)
+
+    async def _mend_schedules(self, queue: ServedQueue, furthest: Any) -> None:
+        """A clock that was wrong, ours or another worker's, may have sent a schedule far away. Each is judged once."""
+        seen = self._done[queue].schedules
+        found = dict(zip(furthest[::2], furthest[1::2], strict=True)) if isinstance(furthest, list) else {}
+        for schedule_id in [name for name, due in found.items() if seen.get(name) != due]:
+            mended = await mend(
+                self._link, queue.keys, schedule_id.decode("utf-8", "replace"), self._server.clock.now_ms()
+            )
+            if mended is not None:
+                self._emit(WarningRaised("SCHEDULE_MENDED", f"Queue {queue.name}: {mended}"))
+        self._done[queue].schedules = found
 
     async def _check_stalled(self, queue: ServedQueue) -> float:
         """Returns in how many seconds the next check may be made."""
@@ -177,13 +190,9 @@ class Caretaker:
                 keys.events,
                 keys.repeat,
             ),
-            (self._max_stalled_count, keys.base, now_ms(), self._interval_ms),
+            (self._max_stalled_count, keys.base, self._server.clock.now_ms(), self._interval_ms),
         )
         queue.active_elsewhere = active > len(queue.held)
         if stalled:
             self._emit(JobsStalled(queue.name, tuple(job_id.decode("utf-8", "replace") for job_id in stalled)))
         return max(0, int(again_in_ms)) / 1000 + 0.005
-
-
-def _count(reply: Any) -> int:
-    return reply if isinstance(reply, int) else 0

@@ -11,7 +11,9 @@ from oxcart.names import UnhandledJobs
 
 @dataclass(frozen=True, slots=True)
 class RedisStatus:
-    """`connected` is about the socket; `last_fetch_age_seconds` is since the fetch loop was last answered."""
+    """`connected` is about the socket; `last_fetch_age_seconds` is since the fetch loop was last answered;
+    `clock_skew_seconds`: how far this machine's clock is ahead of the server's, None if that is not known.
+    """
 
     connected: bool
     failure: Failure | None
@@ -20,6 +22,7 @@ class RedisStatus:
     tls: bool
     last_fetch_age_seconds: float | None
     reconnect_attempts: int
+    clock_skew_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

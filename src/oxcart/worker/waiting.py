@@ -1,8 +1,9 @@
 """How does an idle worker learn of a job? One waiter a queue blocks on the marker, for as long as is cheap and safe.
 
-A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back. While jobs come, a claim
-is sent right behind the blocked pop: the server executes it as soon as a marker is there, and the job comes with the
-same answer, a round trip earlier.
+A popped marker is a promise: whoever pops it claims before it blocks again, or puts it back. While jobs follow on each
+other, a claim is sent right behind the blocked pop: the server executes it as soon as a marker is there, and the job
+comes with the same answer, a round trip earlier. What it claims for a worker that has become unreachable is lost to
+everyone until its locks end; so it lies there for a moment only, and the wait before it has proved the link.
 
 Beside jobs that it leaves to others it does not pop the marker, which stays there for them: it blocks on the queue's
 events, behind those that its last claim has seen, and claims whenever one comes. Of a queue that keeps no events
@@ -20,7 +21,6 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from oxcart.clock import now_ms
 from oxcart.connection.failures import classify
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
@@ -31,12 +31,16 @@ from oxcart.worker.exchange import Exchanger
 from oxcart.worker.phases import Idle, Rest
 from oxcart.worker.served_queue import ServedQueue
 
-SHORT_SECONDS = 5.0  # while jobs come, or a limit may end without a marker
+BEHIND_SECONDS = 0.5  # with a claim behind it; longer, and a worker that is cut off takes jobs with it
+FOLLOW_WITHIN_SECONDS = 1.0  # jobs that come more rarely than this are not in such a hurry
+ATTENTIVE_SECONDS = 2.0  # while jobs come: with the margin, a socket that hangs is noticed within 5 s
+LIMITED_SECONDS = 5.0  # a limit may end without a marker
+LOOK_EVERY_SECONDS = 5.0  # while jobs come: a marker may have gone with a worker that died before it claimed
 WITH_DELAYED_SECONDS = 10.0  # BullMQ's own bound: a delay marker may have gone with another worker
 LONG_SECONDS = 20.0  # three commands a minute
 LONGEST_SECONDS = 60.0  # on further queues: that the server answers at all shows on the first one
 JOBS_COME_SECONDS = 110.0  # the third idle minute is cheap from its beginning
-ANSWER_MARGIN_SECONDS = 3.0
+ANSWER_MARGIN_SECONDS = 2.5
 WITHOUT_EVENTS_SECONDS = 1.0
 EVENTS_APART_SECONDS = 0.02  # beside foreign jobs, when events come that bring us nothing: each costs a look
 IDLE_LOOKS_AT_ONCE = 3  # the end of a job of our own is an event, too
@@ -65,6 +69,7 @@ class Waiter:
         self._longest_seconds = longest_seconds
         self._sent_behind: str | None = None
         self._idle_looks = 0
+        self._looked_at = 0.0
 
     async def run(self) -> None:
         loop, dispatch, queue = asyncio.get_running_loop(), self._dispatch, self._queue
@@ -92,24 +97,30 @@ class Waiter:
 
     def _patience(self, now: float) -> float:
         queue = self._queue
-        if queue.has_foreign and not queue.last_event_id:
+        if _is_deaf(queue):
             return WITHOUT_EVENTS_SECONDS
-        if queue.has_limits or self._jobs_come(now):
-            return SHORT_SECONDS
+        if queue.has_limits:
+            return LIMITED_SECONDS
+        if self._jobs_come(now):
+            return ATTENTIVE_SECONDS
         return WITH_DELAYED_SECONDS if _due_at(queue) is not None else self._longest_seconds
 
     def _jobs_come(self, now: float) -> bool:
         return now - self._queue.last_job_at < JOBS_COME_SECONDS
 
+    def _may_claim_behind(self, now: float) -> bool:
+        """Not if a delayed job is due meanwhile: then the exchanger claims, at that time."""
+        due_at = _due_at(self._queue)
+        follow = now - self._queue.last_job_at < FOLLOW_WITHIN_SECONDS
+        return self._claims_ahead and follow and (due_at is None or due_at >= now + BEHIND_SECONDS)
+
     async def _block(self, now: float) -> None:
         dispatch, queue, loop = self._dispatch, self._queue, asyncio.get_running_loop()
-        seconds = self._patience(now)
-        queue.fetching.asked("wait", now + seconds)
-        due_at = _due_at(queue)
-        is_due_meanwhile = due_at is not None and due_at < now + seconds  # then the exchanger claims, at that time
-        by_events = queue.has_foreign
+        by_events, claims_behind = queue.has_foreign, self._may_claim_behind(now)
+        seconds = BEHIND_SECONDS if claims_behind else self._patience(now)
         block = _next_event(queue, seconds) if by_events else ("BZPOPMIN", queue.keys.marker, seconds)
-        if self._claims_ahead and self._jobs_come(now) and not is_due_meanwhile:
+        queue.fetching.asked("wait", now + seconds)
+        if claims_behind:
             came, jobs = await self._block_and_claim(block, seconds, now)
             if not by_events and came is not None and not jobs and came[1] == b"0" and not queue.has_foreign:
                 dispatch.hint(queue)  # what the marker promised was not there: a proxy may have run our claim before
@@ -162,7 +173,7 @@ class Waiter:
     async def _read_pop(self, popped: Sequence[Any]) -> None:
         dispatch, queue, now = self._dispatch, self._queue, asyncio.get_running_loop().time()
         _, member, score = popped
-        due_in_ms = float(score) - now_ms()
+        due_in_ms = float(score) - self._server.clock.now_ms()
         if member != b"0" and due_in_ms > 0:
             dispatch.one_is_due(queue, now + due_in_ms / 1000 + 0.001)
         elif dispatch.room(queue, now)[0] > 0:
@@ -174,15 +185,19 @@ class Waiter:
     async def _timed_out(self, now: float) -> None:
         """A limit may have ended, or a marker gone with a worker that died before it claimed: no new one is sent.
 
-        While jobs come we ask as BullMQ for Node does, after each wait; later the caretaker looks once a minute.
+        While jobs come we look every 5 s, where BullMQ for Node claims; later the caretaker does, once a minute.
         """
         queue = self._queue
-        is_deaf = queue.has_foreign and not queue.last_event_id
-        if queue.has_limits or is_deaf or self._jobs_come(now):
+        if queue.has_limits or _is_deaf(queue):
             self._dispatch.hint(queue)
+        elif self._jobs_come(now):
+            if now - max(self._looked_at, queue.last_job_at) >= LOOK_EVERY_SECONDS:
+                self._looked_at = now
+                if await look(self._link, self._dispatch, queue):
+                    self._dispatch.hint(queue)
         elif _due_at(queue) is not None:
             first = await self._link.request("ZRANGE", queue.keys.delayed, 0, 0, "WITHSCORES")
-            note_first_due(self._dispatch, queue, first)
+            note_first_due(self._dispatch, queue, first, self._server.clock.now_ms())
 
 
 def _next_event(queue: ServedQueue, seconds: float) -> Command:
@@ -191,10 +206,35 @@ def _next_event(queue: ServedQueue, seconds: float) -> Command:
     return ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", queue.keys.events, last)
 
 
-def note_first_due(dispatch: Dispatch, queue: ServedQueue, first: list[bytes]) -> None:
+def _is_deaf(queue: ServedQueue) -> bool:
+    """Beside foreign jobs in a queue that keeps no events."""
+    return queue.has_foreign and not queue.last_event_id
+
+
+async def look(link: Link, dispatch: Dispatch, queue: ServedQueue) -> bool:
+    """Is there what nobody was told of? True if jobs wait; what else it sees is noted."""
+    keys = queue.keys
+    waiting, first, active = await link.requests(
+        [
+            ("EXISTS", keys.wait, keys.prioritized),
+            ("ZRANGE", keys.delayed, 0, 0, "WITHSCORES"),
+            ("LLEN", keys.active),
+        ]
+    )
+    if isinstance(first, list):
+        note_first_due(dispatch, queue, first, link.clock.now_ms())
+    queue.active_elsewhere = _count(active) > len(queue.held)
+    return _count(waiting) > 0
+
+
+def _count(reply: Any) -> int:
+    return reply if isinstance(reply, int) else 0
+
+
+def note_first_due(dispatch: Dispatch, queue: ServedQueue, first: list[bytes], now_ms: int) -> None:
     """`first` is the earliest of `delayed` with its score: epoch ms x 4096."""
     if first:
-        due_in_ms = float(first[1]) // 4096 - now_ms()
+        due_in_ms = float(first[1]) // 4096 - now_ms
         dispatch.one_is_due(queue, asyncio.get_running_loop().time() + due_in_ms / 1000 + 0.001)
 
 

@@ -119,7 +119,7 @@ SERVER_ROWS: tuple[Row, ...] = (
     ),
     Row(
         "Q_CONN",
-        QUOTA,
+        TRANSIENT,  # a refused connection is billed by nobody: no reason for a quota's patience
         "The server accepts no more connections.",
         "Run fewer processes or lower other clients' pools; CLIENT LIST shows who holds the connections.",
         {Provider.HEROKU: "Small Heroku plans allow about 20 connections: run fewer processes, or upgrade."},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oxcart.checks import BAD_SETTINGS, Check, Finding, NotApplicable, failed, ok, warning
 from oxcart.connection.embedded import embedded_server
-from oxcart.connection.target import RedisTarget, resolve_target
+from oxcart.connection.target import resolve_target
 from oxcart.connection.upstash import TOKEN_NAME
 from oxcart.doctor import upstash
 from oxcart.doctor.visit import Visit
@@ -114,7 +114,7 @@ async def embedded(visit: Visit) -> Finding:
     if visit.target is not None:
         raise NotApplicable(tr("a Redis is set"))
     found = await visit.stack.enter_async_context(embedded_server(Path(visit.settings.data_dir)))
-    visit.target = RedisTarget(host=found.host, port=found.port, password=found.password)
+    visit.target = found.target
     return ok(
         tr(
             "Valkey {version} on {host}:{port}, data in {folder}",

@@ -155,8 +155,8 @@ async def clock(visit: Visit) -> Finding:
             if skew > 0
             else tr("The server's clock is {seconds:.1f} s behind this machine's.", seconds=-skew),
             tr(
-                "Synchronise both clocks (NTP): delayed and scheduled jobs run by the worker's clock, and producers "
-                "set their times by their own."
+                "Synchronise both clocks (NTP): our worker goes by the server's clock, but producers set their times "
+                "by their own, and so do logs."
             ),
             evidence=tr("{seconds:+.3f} s", seconds=skew),
         )
