@@ -171,6 +171,7 @@ async def test_a_long_line_is_shown_around_the_place_where_it_breaks(oxcart: Oxc
         (("--data", "@missing.json"), "No such file"),
         (("--job-id", "12"), "Add a letter"),
         (("--job-id", "a:b"), '":"'),
+        (("--job-id", "completed"), "under this name"),
         (("--delay", "-1"), "--delay"),
         (("--delay", "nan"), "no number"),
         (("--priority", "99999999"), "priority"),

@@ -12,6 +12,7 @@ import pytest
 
 from oxcart.errors import AddFailed, InvalidInput, JobNotFound, PayloadTooLarge, ServerRefused
 from oxcart.queue.producer import Queue
+from oxcart.queue.repeats import Repeat
 
 NOW = 1_790_000_000_000
 
@@ -134,6 +135,32 @@ async def test_jobs_that_cannot_be_queued_leave_nothing_behind(queue: Queue, red
 
     assert [key async for key in redis.scan_iter(f"bull:{queue.name}:ox*")] == []
     await redis.delete(f"bull:{queue.name}:wait")
+
+
+async def test_an_id_that_is_a_key_of_the_queue_is_refused_however_it_is_added(queue: Queue) -> None:
+    """BullMQ takes it: nothing is stored, or the key that the whole queue needs is taken."""
+    refused = "the queue keeps something of its own under this name"
+    leaf = {"name": "leaf", "options": {"job_id": "events"}}
+
+    with pytest.raises(InvalidInput, match=refused):
+        await queue.add("x", job_id="stalled")
+    with pytest.raises(InvalidInput, match=f"Item 1: .*{refused}"):
+        await queue.add_many([("a", 1), ("b", 2, {"job_id": "completed"})])
+    with pytest.raises(InvalidInput, match=refused):
+        await queue.add_flow({"name": "root", "children": [leaf]})
+    with pytest.raises(InvalidInput, match="cannot have job_id"):
+        await queue.upsert_schedule("nightly", Repeat(every_seconds=60), job_id="wait")
+
+    assert sum((await queue.counts()).values()) == 0
+
+
+async def test_removing_a_job_never_removes_a_key_of_the_queue(queue: Queue, redis: Any) -> None:
+    await queue.pause()
+
+    with pytest.raises(JobNotFound):
+        await queue.remove("meta")
+
+    assert await queue.is_paused()
 
 
 async def test_data_arrive_as_node_would_write_them(queue: Queue, redis: Any) -> None:

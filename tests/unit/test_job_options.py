@@ -19,7 +19,18 @@ from oxcart.protocol.job_options import (
     parse_options,
     read_options,
 )
-from oxcart.queue.options import JobArguments, build_options, parse_backoff
+from oxcart.protocol.keys import QueueKeys
+from oxcart.queue.options import JobArguments, build_options, check_job_id, parse_backoff
+
+
+def own_names() -> list[str]:
+    """Whatever a queue has a key for, without what comes before it."""
+    keys = QueueKeys("q")
+    attributes = [getattr(keys, name) for name in QueueKeys.__slots__ if name not in {"name", "prefix", "base"}]
+    made = [keys.cancellations, keys.deduplication("d"), keys.metrics("completed"), keys.scheduler("nightly")]
+    beside = [keys.lock, keys.logs, keys.dependencies, keys.processed, keys.failed_children, keys.unsuccessful]
+    job = [make("repeat:nightly") for make in beside]
+    return [key.removeprefix(keys.base) for key in [*attributes, *made, *job]] + ["de:a:b", "metrics:completed:data"]
 
 
 def test_options_are_written_with_bullmqs_names() -> None:
@@ -175,6 +186,21 @@ def test_a_mistake_in_the_options_is_one_sentence(given: dict[str, Any], sentenc
         build_options(given)
 
     assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("name", own_names())
+def test_the_name_of_a_queue_s_own_key_is_no_job_id(name: str) -> None:
+    """A job of that id would be stored where the queue keeps something else."""
+    with pytest.raises(InvalidInput, match="the queue keeps something of its own under this name"):
+        check_job_id(name)
+    if not name.startswith("repeat:"):
+        with pytest.raises(InvalidInput, match="the queue keeps something of its own there"):
+            build_options({"parent": {"id": name, "queue": "q"}})
+
+
+@pytest.mark.parametrize("name", ["waiting", "stalled-2", "metrics", "de", "oxcart", "my-wait", "active_"])
+def test_a_name_that_is_only_similar_is_a_job_id(name: str) -> None:
+    assert check_job_id(name) == name
 
 
 def test_every_documented_option_has_a_check() -> None:

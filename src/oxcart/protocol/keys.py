@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from oxcart.errors import InvalidInput
@@ -98,6 +99,13 @@ class QueueKeys:
 
 
 _ATTRIBUTES = tuple(name for name in QueueKeys.__slots__ if name not in {"name", "prefix", "base"})
+
+NO_JOB_ID = re.compile(
+    rf"(?:{'|'.join(attribute.replace('_', '-') for attribute in _ATTRIBUTES)}"
+    r"|(?:de|dn|metrics|oxcart):.*|.*:(?:lock|logs|dependencies|processed|failed|unsuccessful))",
+    re.DOTALL,
+)
+"""What follows `base` in each key that is no job's own: a job of such an id would take a key from its queue."""
 
 
 def check_queue_name(name: str) -> None:

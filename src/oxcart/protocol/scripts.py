@@ -2,8 +2,9 @@
 
 Two directives, each alone on a line:
     --- @include "name"     our own `lua/includes/name.lua`, as it is
-    --- @upstream name      BullMQ's script of that name, as `local function upstream_name(KEYS, ARGV)`
-The second lets one atomic script of ours hand a job that is not plain to the script that defines the protocol.
+    --- @upstream name      BullMQ's script of that name, as `local function upstream_name(KEYS, ARGV, redis)`
+The second lets one atomic script of ours hand a job that is not plain to the script that defines the protocol, and see
+each of its commands: lua/includes/carefully.lua.
 """
 
 from __future__ import annotations
@@ -64,18 +65,28 @@ def upstream(name: str) -> Script:
 @cache
 def ours(name: str) -> Script:
     """A script of `protocol/lua/`, with its directives resolved."""
-    folder = files("oxcart.protocol").joinpath("lua")
+    return script(name, _resolved(_folder().joinpath(f"{name}.lua").read_text(encoding="utf-8")))
 
+
+@cache
+def carefully(name: str) -> Script:
+    """BullMQ's own script, run so that a command that errs loses nothing: lua/includes/carefully.lua."""
+    source = f'--- @upstream {name}\n--- @include "carefully"\nreturn (carefully(upstream_{name}, KEYS, ARGV))\n'
+    return script(name, _resolved(source))
+
+
+def _folder() -> Traversable:
+    return files("oxcart.protocol").joinpath("lua")
+
+
+def _resolved(source: str) -> str:
     def resolve(match: re.Match[str]) -> str:
         kind, wanted = match.groups()
         if kind == "include":
-            return resolved(folder.joinpath("includes", f"{wanted}.lua"))
-        return f"local function upstream_{wanted}(KEYS, ARGV)\n{_upstream_source(wanted)}\nend"
+            return _resolved(_folder().joinpath("includes", f"{wanted}.lua").read_text(encoding="utf-8"))
+        return f"local function upstream_{wanted}(KEYS, ARGV, redis)\n{_upstream_source(wanted)}\nend"
 
-    def resolved(file: Traversable) -> str:
-        return _DIRECTIVE.sub(resolve, file.read_text(encoding="utf-8"))
-
-    return script(name, resolved(folder.joinpath(f"{name}.lua")))
+    return _DIRECTIVE.sub(resolve, source)
 
 
 def _upstream_source(name: str) -> str:

@@ -14,7 +14,7 @@ from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarg
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import JobOptions, Parent
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import ScriptCall, ours, upstream
+from oxcart.protocol.scripts import ScriptCall, carefully, ours
 from oxcart.queue.options import build_options
 
 NO_DATA: Mapping[str, Any] = {}
@@ -148,13 +148,13 @@ def upstream_call(keys: QueueKeys, job: NewJob, *, waits_for_children: bool = Fa
     args = (_packed_arguments(keys, job), job.data, codec.pack(codec.decode(job.opts)))
     if waits_for_children:
         named = (keys.meta, keys.id, keys.delayed, keys.waiting_children, keys.completed, keys.events)
-        return ScriptCall(upstream("addParentJob"), named, args)
+        return ScriptCall(carefully("addParentJob"), named, args)
     if job.options.delay_ms:
         named = (keys.marker, keys.meta, keys.id, keys.delayed, keys.completed, keys.events)
-        return ScriptCall(upstream("addDelayedJob"), named, args)
+        return ScriptCall(carefully("addDelayedJob"), named, args)
     if job.options.priority:
         return ScriptCall(
-            upstream("addPrioritizedJob"),
+            carefully("addPrioritizedJob"),
             (
                 keys.marker,
                 keys.meta,
@@ -169,7 +169,7 @@ def upstream_call(keys: QueueKeys, job: NewJob, *, waits_for_children: bool = Fa
             args,
         )
     return ScriptCall(
-        upstream("addStandardJob"),
+        carefully("addStandardJob"),
         (
             keys.wait,
             keys.paused,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
-from oxcart.protocol.scripts import ScriptCall, ours, upstream
+from oxcart.protocol.keys import NO_JOB_ID
+from oxcart.protocol.scripts import ScriptCall, carefully, ours, upstream
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import check_state, get, state_of, text
 
@@ -20,7 +21,7 @@ async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
     """Remove a job, and with `children` those below it. Raises JobNotFound, StateConflict (a worker holds it)."""
     keys = channel.keys
     doing = f"Removing job {job_id} from queue {keys.name}"
-    if not await channel.command(doing, "EXISTS", keys.job(job_id)):
+    if NO_JOB_ID.fullmatch(job_id) or not await channel.command(doing, "EXISTS", keys.job(job_id)):
         raise _not_found(doing)
     args = (job_id, 1 if children else 0, keys.base)
     code = await channel.run(doing, upstream("removeJob"), (keys.job(job_id), keys.repeat), args, repeatable=True)
@@ -74,7 +75,7 @@ async def retry(channel: Channel, job_id: str, state: str, *, reset_attempts: bo
     )
     result_field = "failedReason" if state == "failed" else "returnvalue"
     args = (job_id, push, result_field, state, reset, reset)
-    calls = [ScriptCall(upstream("reprocessJob"), named, args), channel.follow_pause(push, [job_id])]
+    calls = [ScriptCall(carefully("reprocessJob"), named, args), channel.follow_pause(push, [job_id])]
     code, _ = await channel.run_all(doing, calls)
     _check(doing, code, state)
 
@@ -96,7 +97,7 @@ async def promote(channel: Channel, job_id: str) -> None:
         keys.events,
         keys.marker,
     )
-    calls = [ScriptCall(upstream("promote"), named, (keys.base, job_id)), channel.follow_pause("LPUSH", [job_id])]
+    calls = [ScriptCall(carefully("promote"), named, (keys.base, job_id)), channel.follow_pause("LPUSH", [job_id])]
     code, _ = await channel.run_all(doing, calls)
     _check(doing, code, "delayed")
 

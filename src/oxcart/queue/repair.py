@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from oxcart.protocol.scripts import Argument, ours, upstream
+from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.scripts import Argument, ours
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import text
 from oxcart.queue.repair_search import MOST_KEYS, find_strangers
@@ -71,7 +72,7 @@ class _Mender:
 
     async def run(self, script: str, *args: Argument, place: str | None = None, mend: bool = True) -> Any:
         doing = f"Repairing queue {self.channel.keys.name}"
-        named = (*_script_keys(self.channel), *((place,) if place else ()))
+        named = (*script_keys(self.channel.keys), *((place,) if place else ()))
         flag = "1" if mend and not self.plan.dry_run else "0"
         given = (self.channel.keys.base, flag, *args)
         return await self.channel.run(doing, ours(script), named, given, repeatable=True)
@@ -222,11 +223,8 @@ async def _check_stalled(mender: _Mender) -> list[str]:
     )
     args = (plan.max_stalled_count, keys.base, mender.now_ms, plan.stalled_interval_ms)
     doing = f"Repairing queue {keys.name}"
-    reply = await channel.run(doing, upstream("moveStalledJobsToWait"), named, args, repeatable=True)
-    back = [text(job_id) for job_id in reply]
-    for at in range(0, len(back), BATCH):
-        await channel.run_all(doing, [channel.follow_pause("RPUSH", back[at : at + BATCH])], repeatable=True)
-    return back
+    back, *_ = await channel.run(doing, ours("check_stalled"), named, args, repeatable=True)
+    return [text(job_id) for job_id in back]
 
 
 async def _overdue(mender: _Mender) -> AsyncIterator[Repair]:
@@ -258,9 +256,8 @@ def _jobs(count: int) -> str:
     return f"{count} job{'' if count == 1 else 's'}"
 
 
-def _script_keys(channel: Channel) -> tuple[str, ...]:
+def script_keys(keys: QueueKeys) -> tuple[str, ...]:
     """In the order of protocol/lua/includes/repair.lua."""
-    keys = channel.keys
     return (
         keys.wait,
         keys.paused,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from oxcart.protocol.keys import NO_JOB_ID
 from oxcart.protocol.scripts import Command
 from oxcart.queue.channel import Channel
 
@@ -19,12 +20,7 @@ CANDIDATES = 50_000
 ELEMENTS_PER_CALL = 200_000
 """List elements that one script may compare: some milliseconds of the server's time."""
 
-_NO_JOB = re.compile(
-    rb"(?:wait|active|paused|delayed|prioritized|completed|failed|waiting-children|repeat|marker|id|pc|limiter|meta"
-    rb"|stalled|stalled-check|events|metrics:.*|de:.*|dn:.*|oxcart:.*"
-    rb"|.*:(?:logs|dependencies|processed|failed|unsuccessful))",
-    re.DOTALL,
-)
+_NO_JOB = re.compile(NO_JOB_ID.pattern.encode(), re.DOTALL)
 _LOCK = b":lock"
 
 

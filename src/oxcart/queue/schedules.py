@@ -86,14 +86,14 @@ async def upsert(channel: Channel, schedule_id: str, repeat: Repeat, template: T
     if not schedule_id or is_legacy_key(schedule_id):
         raise InvalidInput(f"{doing}: the id is empty, or looks like a repeatable job of BullMQ 5. Use a plain name.")
     repeat.check(doing, now_ms)
-    call = _upsert_call(channel.keys, schedule_id, repeat, template, now_ms)
+    call = upsert_call(channel.keys, schedule_id, repeat, template, now_ms)
     answer = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
     if isinstance(answer, int):
         raise StateConflict(f"{doing}: a job of its next time exists already. Remove that job, or use another id.")
     return text(answer[0])
 
 
-def _upsert_call(
+def upsert_call(
     keys: QueueKeys, schedule_id: str, repeat: Repeat, template: Template, now_ms: int, *, count: int = 1
 ) -> ScriptCall:
     wire = repeat.to_wire()
@@ -264,7 +264,7 @@ async def mend(link: Requester, keys: QueueKeys, schedule_id: str, now_ms: int) 
         offset_ms=schedule.offset_ms,
     )
     template = Template(schedule.name, schedule.data.encode(), opts)
-    call = _upsert_call(keys, schedule_id, repeat, template, now_ms, count=max(1, schedule.iterations))
+    call = upsert_call(keys, schedule_id, repeat, template, now_ms, count=max(1, schedule.iterations))
     calls = [call] if schedule.cron else [_remove_call(keys, schedule_id), call]  # else BullMQ keeps the time it had
     for each in calls:
         await run_script(link, each.script, each.keys, each.args)

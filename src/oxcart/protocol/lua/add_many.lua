@@ -62,79 +62,90 @@ local function delayed_score(due)
   return math.min(taken + 1, highest)
 end
 
-local fifo, lifo, statuses = {}, {}, {}
+-- A job is where it will be claimed before it has a hash: an add that was cut off there can be made again, and nobody takes
+-- what it left for a job.
+local statuses, status_of = {}, {}
 local any_delayed, any_ready = false, false
 
-local function enqueue(id, timestamp, delay, priority, is_lifo)
+-- Answers the error; or nil, and how to take it out again.
+local function enqueue(id, timestamp, delay, priority)
+  local place, reply = delayed, nil
   if delay > 0 then
-    local due = timestamp + delay
-    local reply = try("ZADD", delayed, delayed_score(due), id)
-    if failed(reply) then return reply end
-    any_delayed = true
-    emit("delayed", "jobId", id, "delay", as_text(due))
-    return
-  end
-  if priority > 0 then
-    local counter = try("INCR", KEYS[10])
-    if failed(counter) then return counter end
-    local reply = try("ZADD", prioritized, priority * 0x100000000 + counter % 0x100000000, id)
-    if failed(reply) then return reply end
-    any_ready = true
-  elseif is_lifo then
-    lifo[#lifo + 1] = id
+    reply = try("ZADD", delayed, delayed_score(timestamp + delay), id)
   else
-    fifo[#fifo + 1] = id
+    place, reply = prioritized, try("INCR", KEYS[10])
+    if not failed(reply) then
+      reply = try("ZADD", prioritized, priority * 0x100000000 + reply % 0x100000000, id)
+    end
   end
-  emit("waiting", "jobId", id)
+  if failed(reply) then return reply.err end
+  return nil, { "ZREM", place, id }
 end
 
-local function add(at)
-  local id, key = values[at], base .. values[at]
-  if call("EXISTS", key) == 1 then
-    emit("duplicated", "jobId", id)
-    return 0
+local function store(at, take_out)
+  local id, name, timestamp, delay = values[at], values[at + 1], values[at + 4], values[at + 5]
+  local stored = try("HSET", base .. id, "name", name, "data", values[at + 2], "opts", values[at + 3],
+    "timestamp", as_text(timestamp), "delay", as_text(delay), "priority", as_text(values[at + 6]))
+  if failed(stored) then
+    try(unpack(take_out))
+    return stored.err
   end
-  local name, timestamp, delay, priority = values[at + 1], values[at + 4], values[at + 5], values[at + 6]
-  local stored = try("HSET", key, "name", name, "data", values[at + 2], "opts", values[at + 3],
-    "timestamp", as_text(timestamp), "delay", as_text(delay), "priority", as_text(priority))
-  if failed(stored) then return stored.err end
   emit("added", "jobId", id, "name", name)
-  local refused = enqueue(id, timestamp, delay, priority, values[at + 7])
-  if refused then
-    call("DEL", key)
-    return refused.err
+  if delay > 0 then
+    any_delayed = true
+    emit("delayed", "jobId", id, "delay", as_text(timestamp + delay))
+  else
+    any_ready = true
+    emit("waiting", "jobId", id)
   end
   return 1
 end
 
-local position_of = {}
 call("INCRBY", KEYS[4], #values / WIDTH)
+local is_there = {}
+local pushes = { LPUSH = {}, RPUSH = {} }
 for at = 1, #values, WIDTH do
-  local position = (at - 1) / WIDTH + 1
-  local status = add(at)
-  statuses[position] = status
-  if status == 1 then position_of[values[at]] = position end
+  local id = values[at]
+  if not is_there[id] then
+    is_there[id] = call("EXISTS", base .. id) == 1 and "before" or at
+    if is_there[id] == at and values[at + 5] <= 0 and values[at + 6] <= 0 then
+      local ids = pushes[values[at + 7] and "RPUSH" or "LPUSH"]
+      ids[#ids + 1] = id
+    end
+  end
 end
 
 -- At most 500 jobs come in one call, so unpack stays below Lua's limit.
-local function push(command, ids)
-  if #ids == 0 then return end
-  local reply = try(command, target, unpack(ids))
-  if not failed(reply) then
-    any_ready = true
-    return
-  end
-  for _, id in ipairs(ids) do
-    call("DEL", base .. id)
-    statuses[position_of[id]] = reply.err
+local refusals = {}
+for command, ids in pairs(pushes) do
+  if #ids > 0 then
+    local reply = try(command, target, unpack(ids))
+    refusals[command] = failed(reply)
   end
 end
-push("LPUSH", fifo)
-push("RPUSH", lifo)
 
-if any_delayed then
-  local first = call("ZRANGE", delayed, 0, 0, "WITHSCORES")
-  call("ZADD", marker, tonumber(first[2]) / 0x1000, "1")
+for at = 1, #values, WIDTH do
+  local id, delay, priority = values[at], values[at + 5], values[at + 6]
+  local status
+  if is_there[id] ~= at then
+    status = status_of[id] or 0
+    if status == 1 then status = 0 end
+    if status == 0 then emit("duplicated", "jobId", id) end
+  elseif delay > 0 or priority > 0 then
+    local refusal, take_out = enqueue(id, values[at + 4], delay, priority)
+    status = refusal or store(at, take_out)
+  else
+    local command = values[at + 7] and "RPUSH" or "LPUSH"
+    status = refusals[command] or store(at, { "LREM", target, command == "LPUSH" and 1 or -1, id })
+  end
+  statuses[#statuses + 1] = status
+  status_of[id] = status_of[id] or status
 end
-if any_ready and claimable then call("ZADD", marker, 0, "0") end
+
+-- The jobs are there: that nobody is told of it at once is no refusal.
+if any_delayed then
+  local first = try("ZRANGE", delayed, 0, 0, "WITHSCORES")
+  if first[2] then try("ZADD", marker, tonumber(first[2]) / 0x1000, "1") end
+end
+if any_ready and claimable then try("ZADD", marker, 0, "0") end
 return statuses

@@ -56,6 +56,7 @@ if now == 0 then
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
+local statuses, runs, notes = {}, {}, {}    -- runs: what is handed out, jobs that have much in common together
 local wait, active, prioritized, events, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[7]
 local now_text, lock_text = string.format('%.0f', now), string.format('%d', lock_ms) -- once: a number costs each call
 
@@ -71,18 +72,27 @@ local function in_blocks(list, size, use)
   end
 end
 
+local function text_of(failure)
+  if type(failure) == 'table' then return failure.err or 'unknown error' end
+  return tostring(failure)
+end
+
+--- @include "exchange_keys"
+
 -- The two halves are functions, made where there is something for them to do: each closure costs an exchange of one job
 -- more than the commands that it sends, and one inside another takes the variables around it for nothing.
-local statuses = {}
 local given = cmsgpack.unpack(ARGV[2])
 if #given > 0 then
   local function write_verdicts()
     --- @include "exchange_verdicts"
   end
-  write_verdicts()
+  local ok, failure = pcall(write_verdicts)
+  if not ok then
+    look_at_keys()
+    error(failure, 0)
+  end
 end
 
-local runs, notes = {}, {}                  -- what is handed out: jobs that have much in common together
 local claimed = 0                           -- how many jobs
 local blocked, limit_ms, next_due = false, 0, 0
 local running                               -- how long `active` is; nil while that is not known
@@ -91,6 +101,7 @@ local names, excludes = nil, false          -- which names are ours: all, if nil
 local more, foreign, cursor, last_event = 0, {}, ARGV[5] or '', ''
 local known, looked_at_all = nil, false     -- of foreign jobs, if any were met: includes/exchange_names.lua
 local write_cursor                          -- includes/exchange_cursor.lua
+local give_up_locked                        -- includes/exchange_claims.lua
 if room > 0 then
   if ARGV[4] then
     local given_names = cmsgpack.unpack(ARGV[4])
@@ -100,7 +111,13 @@ if room > 0 then
   local function claim_jobs()
     --- @include "exchange_claims"
   end
-  claim_jobs()
+  local ok, failure = pcall(claim_jobs)
+  if not ok then                            -- what is written, or claimed, is told all the same
+    give_up_locked()
+    look_at_keys()
+    if claimed == 0 and #given == 0 then error(failure, 0) end
+    notes[#notes + 1] = { '', text_of(failure) }
+  end
 end
 
 if not running then
@@ -108,15 +125,18 @@ if not running then
   if type(running) == 'table' then running = 0 end -- a key of the wrong type: no job of ours is there
 end
 
--- Who claims less than there is wakes the next one; and so does who leaves what is foreign.
-local left = 0
-if (claimed > 0 or #given > 0 or known) and limit_ms == 0 and not (paused or (concurrency and running >= concurrency))
-  and call('EXISTS', wait, prioritized) > 0 then
-  left = looked_at_all and 0 or 1
-  call('ZADD', KEYS[11], '0', '0')
+-- Who claims less than there is wakes the next one; and so does who leaves what is foreign. No answer is lost for that.
+local left, failure = 0, nil
+if (claimed > 0 or #given > 0 or known) and limit_ms == 0 and not (paused or (concurrency and running >= concurrency)) then
+  local waiting = pcall_redis('EXISTS', wait, prioritized)
+  if waiting ~= 0 then
+    left = looked_at_all and 0 or 1
+    failure = pcall_redis('ZADD', KEYS[11], '0', '0')
+  end
 end
-if known then write_cursor() end
-
-if paused then gather(wait, KEYS[8], KEYS[8]) end
+local is_written, is_gathered = true, true
+if known then is_written, failure = pcall(write_cursor) end
+if paused then is_gathered, failure = pcall(gather, wait, KEYS[8], KEYS[8]) end
+if not (is_written and is_gathered) or type(failure) == 'table' then notes[#notes + 1] = { '', text_of(failure) } end
 return { statuses, runs, notes, next_due, limit_ms, (blocked and paused and 2) or (blocked and 1) or 0, left, now,
   running, is_plenty and 1 or 0, more, foreign, cursor, last_event }

@@ -6,7 +6,12 @@
 ]]
 --- @upstream pause
 --- @include "follow_pause"
-local pauses = ARGV[1] == 'paused'
-gather(KEYS[1], KEYS[2], pauses and KEYS[2] or KEYS[1])
-if not pauses then KEYS[1], KEYS[2] = KEYS[2], KEYS[1] end
-return upstream_pause(KEYS, ARGV)
+local wait, paused = KEYS[1], KEYS[2]
+if ARGV[1] == 'paused' then
+  local answer = upstream_pause(KEYS, ARGV, redis)
+  gather(wait, paused, paused)
+  return answer
+end
+gather(wait, paused, wait)
+KEYS[1], KEYS[2] = paused, wait
+return upstream_pause(KEYS, ARGV, redis)

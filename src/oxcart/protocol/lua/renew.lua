@@ -16,12 +16,21 @@ local function take_back(claim)
   local facts = call('HMGET', job, 'ats', 'processedOn', 'atm')
   if tonumber(facts[1]) ~= claim[3] or tonumber(facts[2]) ~= claim[4] then return -6 end
   if (tonumber(facts[3]) or 0) ~= claim[5] then return -6 end       -- its end was written already
-  if call('LREM', KEYS[1], -1, id) == 0 then
-    if call('LREM', KEYS[3], -1, id) == 0 and call('LREM', KEYS[4], -1, id) == 0 then return -6 end
-    if call('HGET', job, 'defa') == 'job stalled more than allowable limit' then call('HDEL', job, 'defa') end
+  local place
+  for _, list in ipairs({ KEYS[1], KEYS[3], KEYS[4] }) do
+    if not place and call('LPOS', list, id) then place = list end
   end
-  call('LPUSH', KEYS[1], id)
-  call('SET', job .. ':lock', claim[2], 'PX', lock_ms)
+  if not place then return -6 end
+  local is_back = place ~= KEYS[1]
+  if is_back then call('LPUSH', KEYS[1], id) end                   -- first of all: a job with our lock is in `active`
+  local set = redis.pcall('SET', job .. ':lock', claim[2], 'PX', lock_ms)
+  if set.err then
+    if is_back then redis.pcall('LREM', KEYS[1], 1, id) end
+    error(set, 0)
+  end
+  if not is_back then return 1 end
+  call('LREM', place, -1, id)
+  if call('HGET', job, 'defa') == 'job stalled more than allowable limit' then call('HDEL', job, 'defa') end
   return 1
 end
 

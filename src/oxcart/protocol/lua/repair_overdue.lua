@@ -14,9 +14,8 @@ for _, id in ipairs(call('ZRANGEBYSCORE', delayed, 0, highest, 'LIMIT', 0, ARGV[
   if is_job(id) then
     overdue[#overdue + 1] = id
     if mends then
-      call('ZREM', delayed, id)
       call('HSET', base .. id, 'delay', 0)
-      put_back(id, 'LPUSH', 'delayed')
+      put_back(id, 'LPUSH', 'delayed', { 'ZREM', delayed, id })
     end
   end
 end

@@ -15,12 +15,11 @@ for _, id in ipairs(call('ZREVRANGE', set, first, first + tonumber(ARGV[4]) - 1)
   if is_job(id) and call('EXISTS', base .. id .. ':dependencies') == 0 then
     ready[#ready + 1] = id
     if mends then
-      call('ZREM', set, id)
       local delay = tonumber(call('HGET', base .. id, 'delay')) or 0
       if delay > 0 then
-        put_to_delayed(id, tonumber(ARGV[5]) + delay)
+        put_to_delayed(id, tonumber(ARGV[5]) + delay, { 'ZREM', set, id })
       else
-        put_back(id, 'RPUSH', 'waiting-children')
+        put_back(id, 'RPUSH', 'waiting-children', { 'ZREM', set, id })
       end
     end
   end

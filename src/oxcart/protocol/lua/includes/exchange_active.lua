@@ -1,13 +1,15 @@
--- How do finished jobs leave `active`? Those at its end, the oldest, are put off and leave in one command: a seventh of the
--- commands of an exchange. Whoever else changes `active` calls flush() before, and from then on each leaves by itself.
-local oldest, is_there, leaving = {}, {}, 0 -- the end of the list, which of its ids have not left, how many have
+-- How do finished jobs leave `active`? When all else of their end is written, those at the end of the list, the oldest, in
+-- one command. Whoever else changes `active` calls flush() before.
+local oldest, is_there = {}, {}             -- the end of the list, which of its ids have not left
+local leaving, strays = 0, {}               -- how many of those have, and who leaves from further in
 local has_looked = false
+local TOMB = '0:left'                       -- a marker of BullMQ before 5 looks so: its stalled check takes it out
 
 local function look_at_oldest()
   local size = count
   while true do
     local found = pcall_redis('LRANGE', active, -size, -1)
-    if found.err then return end            -- a key of the wrong type: each job's own LREM says so
+    if found.err then return end            -- a key of the wrong type: LPOS says so
     is_there = {}
     for i = 1, #found do
       local id = found[i]
@@ -29,19 +31,21 @@ local function look_at_oldest()
   end
 end
 
--- False if the job was not there. The first one leaves at once: a script that has written before is let through by a
--- server whose memory is full, and what finishes frees some.
-local function leave_active(id)
+local function is_active(id)
   if not has_looked then
     has_looked = true
-    local was_there = call('LREM', active, -1, id) > 0
     if count > 1 then look_at_oldest() end
-    return was_there
   end
-  if not is_there[id] then return call('LREM', active, -1, id) > 0 end
-  is_there[id] = nil
-  leaving = leaving + 1
-  return true
+  return is_there[id] or call('LPOS', active, id)
+end
+
+local function leave_active(id)
+  if is_there[id] then
+    is_there[id] = nil
+    leaving = leaving + 1
+  else
+    strays[#strays + 1] = id
+  end
 end
 
 local function flush_active()
@@ -52,14 +56,19 @@ local function flush_active()
     end
     if #staying == 0 or oldest[#staying] == staying[#staying] then -- who stays is younger than who leaves
       call('LTRIM', active, 0, -leaving - 1)
-    elseif leaving <= 4 then
-      for _, id in ipairs(oldest) do
-        if not is_there[id] then call('LREM', active, -1, id) end
+    elseif #staying < leaving then
+      -- Those that leave lie among those that stay: the fewer are written over, so that nobody is ever out of the list.
+      for i = 1, #staying do
+        if oldest[i] ~= staying[i] then call('LSET', active, i - 1 - #oldest, staying[i]) end
       end
-    else                                    -- each LREM would walk past all that stay
-      call('LTRIM', active, 0, -#oldest - 1)
-      in_blocks(staying, 1000, function(from, to) call('RPUSH', active, unpack(staying, from, to)) end)
+      call('LTRIM', active, 0, -leaving - 1)
+    else
+      for i = 1, #oldest do
+        if not is_there[oldest[i]] then call('LSET', active, i - 1 - #oldest, TOMB) end
+      end
+      call('LREM', active, -leaving, TOMB)
     end
   end
-  oldest, is_there, leaving = {}, {}, 0
+  for i = 1, #strays do call('LREM', active, -1, strays[i]) end
+  oldest, is_there, leaving, strays = {}, {}, 0, {}
 end

@@ -1,35 +1,13 @@
 -- Which jobs come out? `wait` first, the oldest first, then the most urgent of `prioritized`, as moveToActive has it.
+--- @include "exchange_promote"
 local ats_as_text = {}                      -- a number given to call() is formatted anew each time
-local function promote()
-  local due = call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, promotion_limit)
-  if #due == 0 then return end
-  call('ZREM', delayed, unpack(due))
-  for _, id in ipairs(due) do
-    local job = prefix .. id
-    local priority = pcall_redis('HGET', job, 'priority')
-    if type(priority) == 'table' then
-      notes[#notes + 1] = { id, priority.err }
-    else
-      priority = tonumber(priority) or 0
-      if priority == 0 then
-        call('LPUSH', wait, id)
-      else
-        call('ZADD', prioritized, priority * 0x100000000 + call('INCR', KEYS[10]) % 0x100000000, id)
-      end
-      call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
-      call('HSET', job, 'delay', 0)
-    end
-  end
-  if not blocked then call('ZADD', KEYS[11], 0, '0') end
-end
-
 -- How long the queue is rate limited, in ms; 0 if it is not. A limit that a handler asked for (the largest safe
 -- integer, as Node's rateLimit writes it) holds whether or not the queue has a maximum.
 local function limited_for()
   local used = tonumber(call('GET', KEYS[6]) or 0)
   if used and used >= (limiter_max or 9007199254740991) then
     local ttl = call('PTTL', KEYS[6])
-    if ttl == 0 then call('DEL', KEYS[6]) end
+    if ttl == 0 or ttl == -1 then call('DEL', KEYS[6]) end -- -1: a script was cut off before it set its end
     if ttl > 0 then return ttl end
   end
   return 0
@@ -85,17 +63,64 @@ local function note_foreign(name, timestamp)
   end
 end
 
+-- It could not be read. Because its key is something else, or for a reason that may pass?
+local function is_no_job(job)
+  local kind = pcall_redis('TYPE', job).ok
+  return kind and kind ~= 'hash' and kind ~= 'none'
+end
+
 local bytes = 0
+local stopped = false
+local locked, locked_count = {}, 0          -- those that are locked, and not in `active` yet
+local runs_before, claimed_before = 0, 0    -- how much was handed out without them
+
+local function stop(failure)
+  notes[#notes + 1] = { '', text_of(failure) }
+  stopped = true
+  look_at_keys()
+  return 'stop'
+end
+
+give_up_locked = function()
+  for i = 1, locked_count do pcall_redis('DEL', prefix .. locked[i] .. ':lock') end
+  for i = #runs, runs_before + 1, -1 do runs[i] = nil end
+  claimed, locked_count, run = claimed_before, 0, nil
+end
+
+-- What is claimed is in `active` before it leaves the list that it was in; should it not get there, it stays in that one.
+local function put_into_active()
+  if locked_count == 0 then return true end
+  local length = pcall_redis('LPUSH', active, unpack(locked, 1, locked_count))
+  if type(length) == 'table' then
+    give_up_locked()
+    stop(length)
+    return false
+  end
+  running = length
+  locked_count, run = 0, nil
+  runs_before, claimed_before = #runs, claimed
+  return true
+end
+
 -- 'claimed', 'foreign', 'dropped' (nothing there to run), or 'stop' (no more in this exchange).
 local function claim(id)
   local job = prefix .. id
+  if #id < 17 and string.byte(id) > 57 then -- a word, and a short one
+    local misnamed = look_at_keys(id)
+    if misnamed then
+      notes[#notes + 1] = { id, misnamed }
+      return 'dropped'
+    end
+  end
   local facts = pcall_redis('HGETALL', job) -- in one scan; to look for the fields that a job may have takes one for each
   if facts.err then
+    if not is_no_job(job) then return stop(facts) end
     notes[#notes + 1] = { id, facts.err }
     return 'dropped'
   end
   local name, data, opts, timestamp, priority, ats, atm = false, false, false, false, false, false, false
   local rjk, parent_key, defa, stacktrace, stc, trial = false, false, false, false, false, false
+  local has_ended = false
   local is_bare, fields = true, #facts / 2 + (worker_name ~= '' and 3 or 2)
   for i = 1, #facts, 2 do
     local field, value = facts[i], facts[i + 1]
@@ -115,6 +140,7 @@ local function claim(id)
     elseif field == 'defa' then defa, is_bare = value, false
     elseif field == 'stacktrace' then stacktrace = value
     elseif field == 'stc' then stc = value
+    elseif field == 'finishedOn' then has_ended = true
     end
   end
   if not name then
@@ -130,20 +156,32 @@ local function claim(id)
     is_plenty = true
     return 'stop'
   end
-  local locked = pcall_redis('SET', job .. ':lock', claim_token, 'PX', lock_text)
-  if locked.err then
-    notes[#notes + 1] = { '', locked.err }
-    return 'stop'
+  if has_ended and (call('ZSCORE', KEYS[12], id) or call('ZSCORE', KEYS[13], id)) then return 'dropped' end
+  local lock = pcall_redis('SET', job .. ':lock', claim_token, 'PX', lock_text, 'NX')
+  if not lock then
+    -- Somebody's, if it is in `active`, too: a script was cut off when it had put it there.
+    local is_anothers = call('LPOS', active, id)
+    for at = 1, locked_count do is_anothers = is_anothers or locked[at] == id end
+    if is_anothers then return 'dropped' end
+    lock = pcall_redis('SET', job .. ':lock', claim_token, 'PX', lock_text)
   end
+  if lock.err then return stop(lock) end
   bytes = bytes + size
   local starts = (tonumber(ats) or 0) + 1
   local starts_text = ats_as_text[starts] or string.format('%d', starts)
   ats_as_text[starts] = starts_text
-  call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
-  if worker_name ~= '' then
-    call('HSET', job, 'processedOn', now_text, 'ats', starts_text, 'pb', worker_name)
-  else
-    call('HSET', job, 'processedOn', now_text, 'ats', starts_text)
+  local told = pcall_redis('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+  local written = told
+  if type(told) == 'string' then
+    if worker_name ~= '' then
+      written = pcall_redis('HSET', job, 'processedOn', now_text, 'ats', starts_text, 'pb', worker_name)
+    else
+      written = pcall_redis('HSET', job, 'processedOn', now_text, 'ats', starts_text)
+    end
+  end
+  if type(written) == 'table' then
+    pcall_redis('DEL', job .. ':lock')
+    return stop(written)
   end
   if limiter_max and not defa and call('INCR', KEYS[6]) == 1 then
     call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))
@@ -162,13 +200,15 @@ local function claim(id)
     opts = last_shared
   end
   hand_out(id, data, timestamp, name, opts, starts, atm, priority, is_bare and fields or 0, rest)
+  locked_count = locked_count + 1
+  locked[locked_count] = id
   return 'claimed'
 end
 
-local stopped, has_foreign = false, names and cursor ~= ''
+local has_foreign = names and cursor ~= ''
 
 local function claim_all(ids, take)
-  local taken, taken_count, locked, locked_count = {}, 0, {}, 0
+  local taken, taken_count = {}, 0
   for i = 1, #ids do
     local id = ids[i]
     if claimed >= room then break end
@@ -191,14 +231,12 @@ local function claim_all(ids, take)
     end
     taken_count = taken_count + 1
     taken[taken_count] = id
-    if outcome == 'claimed' then
-      locked_count = locked_count + 1
-      locked[locked_count] = id
-    end
   end
-  if #taken > 0 then take(taken) end
-  in_blocks(locked, 1000, function(from, to) running = call('LPUSH', active, unpack(locked, from, to)) end)
-  return #taken
+  if taken_count > 0 and put_into_active() then
+    local ok, failure = pcall(take, taken)
+    if not ok then stop(failure) end
+  end
+  return taken_count
 end
 
 local function claim_waiting()
@@ -237,7 +275,7 @@ local asked_for = room
 if not is_plain then
   local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   if first[2] and tonumber(first[2]) < (now + 1) * 0x1000 then
-    promote()
+    promote(blocked)
     first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   end
   if first[2] then next_due = math.floor(tonumber(first[2]) / 0x1000) end

@@ -33,7 +33,7 @@ end
 
 write_cursor = function()
   local pass = known.prioritized
-  if #known.wait == 0 and pass.id == '' then
+  if known.is_spoilt or (#known.wait == 0 and pass.id == '') then
     cursor = ''
     return
   end

@@ -13,7 +13,6 @@
 local CHUNK, HOPS, CLASS = 100, 100, 0x100000000
 local ALL, TOMB = 0x7fffffff, '0:claimed'   -- BullMQ passes over an id like this one, should it ever see it
 local looks, is_ours_likely = look_limit, true
-local locked, locked_count = {}, 0
 
 local function as_score(number)
   return string.format('%.0f', number)
@@ -44,16 +43,18 @@ local function take(id)
     looks, is_ours_likely = looks - 1, false
   elseif outcome == 'stop' then
     stopped = true
-  elseif outcome == 'claimed' then
-    locked_count = locked_count + 1
-    locked[locked_count] = id
   end
   return outcome
 end
 
-local function put_into_active()
-  in_blocks(locked, 1000, function(from, to) running = call('LPUSH', active, unpack(locked, from, to)) end)
-  locked, locked_count = {}, 0
+-- Takes out what was claimed, when it is in `active`. If it stays, the cursor knows nothing any more: it is no foreign job.
+local function leave(remove)
+  local ok, failure = put_into_active(), nil
+  if ok then
+    ok, failure = pcall(remove)
+    if not ok then stop(failure) end
+  end
+  if not ok then known.is_spoilt = true end
 end
 
 local function is_over()
@@ -84,17 +85,17 @@ local function walk(depth, most)
     end
     at = at - 1
   end
-  if n > 0 and depth == 0 then
-    call('LTRIM', wait, 0, -n - 1)
-  elseif n > 0 then
-    local id, is_near_head = ids[removed[1]], begin + size < call('LLEN', wait) / 2
-    if n > 1 then                           -- one scan for all of them, rather than one each
-      id = TOMB
-      for i = 1, n do call('LSET', wait, -(begin + size + 1 - removed[i]), TOMB) end
-    end
-    call('LREM', wait, is_near_head and -n or n, id)
+  if n > 0 then
+    leave(function()
+      if depth == 0 then return call('LTRIM', wait, 0, -n - 1) end
+      local id, is_near_head = ids[removed[1]], begin + size < call('LLEN', wait) / 2
+      if n > 1 then                         -- one scan for all of them, rather than one each
+        id = TOMB
+        for i = 1, n do call('LSET', wait, -(begin + size + 1 - removed[i]), TOMB) end
+      end
+      return call('LREM', wait, is_near_head and -n or n, id)
+    end)
   end
-  put_into_active()
   return depth, size - at, at == 0 and size < wanted
 end
 
@@ -199,8 +200,7 @@ local function walk_scores(from, to, skip)
       end
       at = at + 2
     end
-    in_blocks(removed, 1000, function(first, last) call('ZREM', prioritized, unpack(removed, first, last)) end)
-    put_into_active()
+    if n > 0 then leave(function() return call('ZREM', prioritized, unpack(removed)) end) end
     if found[at] then return false, from, skip end
     if #found < 2 * wanted then return true end
   end

@@ -11,44 +11,51 @@ local function write_kept(write, kind)
   end
 end
 
+-- Answers who must go for them: {set, id …}
 local function keep_run(policy, kind, run)
   local target, members = kind == 'c' and KEYS[12] or KEYS[13], run.members
   in_blocks(members, 1000, function(from, to) call('ZADD', target, unpack(members, from, to)) end)
-  local victims = {}
+  local victims, is_gone = { target }, {}
+  local function add(ids_of_victims)
+    for _, id in ipairs(ids_of_victims) do
+      local job = prefix .. id
+      if not is_gone[job] then
+        victims[#victims + 1], is_gone[job] = id, true
+        doom(job)
+        for _, suffix in ipairs(BESIDE_A_JOB) do doom(job .. suffix) end
+      end
+    end
+  end
+  local first_over = policy[1]
   if policy[2] > 0 then
-    local oldest = now - policy[2] * 1000
-    local limit = policy[3] * #members / 2
-    local aged = call('ZREVRANGEBYSCORE', target, oldest, '-inf', 'LIMIT', 0, limit)
-    for _, id in ipairs(aged) do victims[#victims + 1] = id end
-    in_blocks(aged, 1000, function(from, to) call('ZREM', target, unpack(aged, from, to)) end)
+    local oldest_kept = now - policy[2] * 1000
+    local aged = call('ZREVRANGEBYSCORE', target, oldest_kept, '-inf', 'LIMIT', 0, policy[3] * #members / 2)
+    add(aged)
+    if aged[1] and call('ZREVRANK', target, aged[1]) <= first_over then first_over = first_over + #aged end
   end
-  if policy[1] > 0 then
-    local over = call('ZREVRANGE', target, policy[1], -1)
-    for _, id in ipairs(over) do victims[#victims + 1] = id end
-    in_blocks(over, 1000, function(from, to) call('ZREM', target, unpack(over, from, to)) end)
-  end
-  local gone, is_gone = {}, {}
-  for _, id in ipairs(victims) do
-    local job = prefix .. id
-    gone[#gone + 1], is_gone[job] = job, true
-    for _, suffix in ipairs(BESIDE_A_JOB) do gone[#gone + 1] = job .. suffix end
-  end
-  in_blocks(gone, 1000, function(from, to) call('DEL', unpack(gone, from, to)) end)
+  if policy[1] > 0 then add(call('ZREVRANGE', target, first_over, -1)) end
   for _, write in ipairs(run.writes) do     -- where more end at once than are kept, most need not be written
     if not is_gone[write[1]] then write_kept(write, kind) end
   end
+  return victims
 end
 
--- Everything that was put off until the end of a run, written before somebody else looks at it.
+-- Everything that was put off until the end of a run, written before somebody else looks at it: first what stays of the
+-- jobs, then they leave. Wherever that ends, the locks are still ours: the same verdicts once more write the rest.
 local function flush()
+  local all_victims = {}
+  for index, by_kind in pairs(kept) do
+    for kind, run in pairs(by_kind) do all_victims[#all_victims + 1] = keep_run(policies[index], kind, run) end
+  end
+  in_blocks(doomed, 1000, function(from, to) call('DEL', unpack(doomed, from, to)) end)
+  for _, victims in ipairs(all_victims) do
+    local target = table.remove(victims, 1)
+    in_blocks(victims, 1000, function(from, to) call('ZREM', target, unpack(victims, from, to)) end)
+  end
   flush_active()
   in_blocks(unstalled, 1000, function(from, to) call('SREM', KEYS[5], unpack(unstalled, from, to)) end)
-  in_blocks(doomed, 1000, function(from, to) call('DEL', unpack(doomed, from, to)) end)
-  unstalled, doomed, doomed_count = {}, {}, 0
-  for index, by_kind in pairs(kept) do
-    for kind, run in pairs(by_kind) do keep_run(policies[index], kind, run) end
-  end
-  kept = {}
+  in_blocks(locks_left, 1000, function(from, to) call('DEL', unpack(locks_left, from, to)) end)
+  unstalled, doomed, doomed_count, locks_left, kept = {}, {}, 0, {}, {}
 end
 
 -- Would keeping `more` jobs under this policy push out one that has a parent, or more than we like to look at?

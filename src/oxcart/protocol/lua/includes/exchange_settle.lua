@@ -4,10 +4,12 @@ local function counts_attempt(verdict)
   return kind == 'c' or kind == 'f' or kind == 'r' or (kind == 'd' and verdict.b == '0')
 end
 
--- A job that goes back with its attempts unchanged is no longer this claim's: a renewal, or the same verdict once more,
--- that the server executes later must not take it into `active` again. A millisecond more in `processedOn` says so.
-local function let_go(i)
-  call('HINCRBY', job_keys[i], 'processedOn', 1)
+-- What an earlier try of ours has left of a job that has ended.
+local function forget(i)
+  flush()
+  call('LREM', active, -1, ids[i])
+  call('SREM', KEYS[5], ids[i])
+  if locks[i] == verdicts[i].token then call('DEL', lock_keys[i]) end
 end
 
 -- May this verdict be written? Decision 6: the lock is ours; or it is gone, `ats` and `processedOn` are still ours and
@@ -18,33 +20,46 @@ local function hold(i)
   if settled[id] then                       -- the same job twice in one batch: look again
     flush()
     lock = call('GET', lock_keys[i])
+    locks[i] = lock
   end
   settled[id] = true
   if lock == verdict.token then return nil end
   if lock then return -6 end
   local job = job_keys[i]
-  local facts = call('HMGET', job, 'ats', 'processedOn', 'atm')
-  if not facts[1] and not facts[2] then return call('EXISTS', job) == 0 and -1 or -3 end
+  local facts = call('HMGET', job, 'ats', 'processedOn', 'atm', 'finishedOn')
+  if not facts[1] and not facts[2] then
+    if call('EXISTS', job) == 1 then return -3 end
+    forget(i)
+    return -1
+  end
   if tonumber(facts[1]) ~= verdict.ats then return -6 end
   local atm, processed_on = tonumber(facts[3]) or 0, tonumber(facts[2])
   if counts_attempt(verdict) then
-    if atm == verdict.atm + 1 and processed_on == verdict.processed_on then return 1 end
+    if atm == verdict.atm + 1 and processed_on == verdict.processed_on then
+      if facts[4] then forget(i) end
+      return 1
+    end
   elseif processed_on == verdict.processed_on + 1 then
-    return 1                                -- let go of before: see let_go()
+    return 1                                -- let go of before: see write_other()
   end
   if atm ~= verdict.atm or processed_on ~= verdict.processed_on then return -6 end
   flush()                                   -- what leaves `active` later may not be counted from its end any more
-  local stalled_back = false
-  if call('LREM', active, -1, id) == 0 then
-    if call('LREM', wait, -1, id) == 0 and call('LREM', KEYS[8], -1, id) == 0 then return -3 end
-    stalled_back = true
+  for _, list in ipairs({ active, wait, KEYS[8] }) do
+    if call('LPOS', list, id) then
+      call('LPUSH', active, id)             -- first of all: a job with our lock is in `active`
+      local set = pcall_redis('SET', lock_keys[i], verdict.token, 'PX', lock_ms)
+      if set.err then
+        pcall_redis('LREM', active, 1, id)
+        error(set, 0)
+      end
+      call('LREM', list, -1, id)
+      if list ~= active and call('HGET', job, 'defa') == 'job stalled more than allowable limit' then
+        call('HDEL', job, 'defa')
+      end
+      return nil
+    end
   end
-  call('LPUSH', active, id)
-  call('SET', lock_keys[i], verdict.token, 'PX', lock_ms)
-  if stalled_back and call('HGET', job, 'defa') == 'job stalled more than allowable limit' then
-    call('HDEL', job, 'defa')
-  end
-  return nil
+  return -3
 end
 
 -- `bare`: none of these jobs has anything beside its hash that matters to its end, seen in one look at all of them.
@@ -74,7 +89,8 @@ local function attempts_if_plain(job, verdict)
   if verdict.fields > 0 and call('HLEN', job) == verdict.fields then return 0 end
   local facts = call('HMGET', job, 'name', 'parentKey', 'parent', 'deid', 'atm')
   if not facts[1] or facts[2] or facts[3] or facts[4] then return nil end
-  return tonumber(facts[5]) or 0
+  local made = tonumber(facts[5]) or 0
+  return made == verdict.atm + 1 and verdict.atm or made -- that one more is ours, of a try that was cut off
 end
 
 -- Finishing what is plain, in as few commands as there can be. Returns nil, having written nothing, when it is not.
@@ -90,19 +106,31 @@ local function finish_plain(i)
     return nil
   end
   attempts_made = attempts_made + 1
-  local was_active = leave_active(id)
   if is_any_stalled then unstalled[#unstalled + 1] = id end
-  doom(lock_keys[i])
-  local state, property = 'completed', 'returnvalue'
-  if kind == 'f' then state, property = 'failed', 'failedReason' end
-  if not was_active then
+  if not is_active(id) then
+    locks_left[#locks_left + 1] = lock_keys[i]
+    local facts = call('HMGET', job, 'finishedOn', 'atm')
+    if facts[1] and tonumber(facts[2]) == verdict.atm + 1 then return 1 end -- a try of ours was cut off just before its end
     if kind == 'f' and verdict.b ~= '' then call('HSET', job, 'failedReason', value, 'stacktrace', verdict.b) end
     return -3
+  end
+  local state, property = 'completed', 'returnvalue'
+  if kind == 'f' then state, property = 'failed', 'failedReason' end
+  if not last_finish_was_plain then
+    -- Before the event, as BullMQ does: a stream that keeps none tells it all the same. And a server whose memory is full
+    -- lets a script through that has written something: what finishes frees some.
+    call('XTRIM', events, 'MAXLEN', '~', meta[5] or 10000)
+    last_finish_was_plain = true
   end
   if not meta[5] then
     meta[5] = '10000'
     call('HSET', KEYS[9], 'opts.maxLenEvents', meta[5])
   end
+  call('XADD', events, '*', 'event', state, 'jobId', id, property, value, 'prev', 'active')
+  if kind == 'f' and attempts_made >= verdict.c then
+    call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
+  end
+  leave_active(id)
   if keeps then
     kept[index] = kept[index] or {}
     local run = kept[index][kind] or { members = {}, writes = {} }
@@ -111,19 +139,13 @@ local function finish_plain(i)
     members[#members + 1] = now_text
     members[#members + 1] = id
     run.writes[#run.writes + 1] = { job, attempts_made, property, value, verdict.b }
+    locks_left[#locks_left + 1] = lock_keys[i]
   else
+    doom(lock_keys[i])
     doom(job)
     if not bare then
       for _, suffix in ipairs(BESIDE_A_JOB) do doom(job .. suffix) end
     end
-  end
-  if not last_finish_was_plain then         -- before the event, as BullMQ does: a stream that keeps none tells it all the same
-    call('XTRIM', events, 'MAXLEN', '~', meta[5])
-    last_finish_was_plain = true
-  end
-  call('XADD', events, '*', 'event', state, 'jobId', id, property, value, 'prev', 'active')
-  if kind == 'f' and attempts_made >= verdict.c then
-    call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
   end
   return 0
 end
@@ -152,7 +174,7 @@ end
 -- As a worker of BullMQ, which asks for the next job first: it tells nothing while delayed jobs are to come, or in a pause.
 local function announce_if_drained()
   if last_finish_was_plain and not paused and call('EXISTS', wait, active, prioritized, delayed) == 0 then
-    call('XADD', events, '*', 'event', 'drained')
+    pcall_redis('XADD', events, '*', 'event', 'drained') -- a notice, of what is written
   end
   last_finish_was_plain = false
 end
@@ -178,12 +200,13 @@ local function finish_upstream(i)
   end
   local base = paused_queue_of_parent(job)
   if base then gather(base .. 'wait', base .. 'paused', base .. 'wait') end
-  local result = upstream_moveToFinished(
+  local result = carefully(upstream_moveToFinished,
     { wait, active, prioritized, events, KEYS[5], KEYS[6], delayed, KEYS[8], KEYS[9], KEYS[10],
       kind == 'c' and KEYS[12] or KEYS[13], job, prefix .. 'metrics:' .. state, KEYS[11] },
     { id, now_text, kind == 'c' and 'returnvalue' or 'failedReason', value, state, '', prefix,
       cmsgpack.pack({ token = verdict.token, keepJobs = keep, attempts = kind == 'f' and verdict.c or 1,
-        maxMetricsSize = '' }), fields })
+        maxMetricsSize = '' }), fields },
+    { at_once = KEYS[5], attempts = { job, verdict.atm + 1 } })
   if paused or call('EXISTS', delayed) == 1 then -- see announce_if_drained(): without a next job the script tells it too early
     local last = call('XREVRANGE', events, '+', '-', 'COUNT', 1)[1]
     if last and last[2][2] == 'drained' then call('XDEL', events, last[1]) end
@@ -192,39 +215,49 @@ local function finish_upstream(i)
   return result
 end
 
-local function delay(id, token, delay_ms, skips_attempt, fields)
+local function delay(i, delay_ms, skips_attempt, fields, given)
   --- @upstream moveToDelayed
-  return upstream_moveToDelayed(
-    { KEYS[11], active, prioritized, delayed, prefix .. id, events, KEYS[9], KEYS[5], wait, KEYS[6], KEYS[10] },
-    { prefix, now_text, id, token, string.format('%.0f', delay_ms), skips_attempt, fields, '0' })
+  return carefully(upstream_moveToDelayed,
+    { KEYS[11], active, prioritized, delayed, job_keys[i], events, KEYS[9], KEYS[5], wait, KEYS[6], KEYS[10] },
+    { prefix, now_text, ids[i], verdicts[i].token, string.format('%.0f', delay_ms), skips_attempt, fields, '0' }, given)
 end
 
 local function write_other(i)
   local id, value, verdict = ids[i], values[i], verdicts[i]
-  local kind, job = verdict.kind, prefix .. id
-  if kind == 'd' then return delay(id, verdict.token, value, verdict.b, verdict.c) end
+  local kind, job = verdict.kind, job_keys[i]
+  local given = { at_once = KEYS[5], attempts = { job, verdict.atm + 1 } }
+  if not counts_attempt(verdict) then
+    -- It goes back with its attempts unchanged, and is no longer this claim's: a renewal, or the same verdict once more,
+    -- that the server executes later must not take it into `active` again. A millisecond more in `processedOn` says so.
+    local at = verdict.processed_on
+    given.let_go = { { 'HSET', job, 'processedOn', string.format('%.0f', at + 1) },
+      { 'HSET', job, 'processedOn', string.format('%.0f', at) } }
+  end
+  if kind == 'd' then return delay(i, value, verdict.b, verdict.c, given) end
   if kind == 'r' then
     --- @upstream retryJob
-    return upstream_retryJob(
+    --- @include "exchange_promote"
+    promote(paused or concurrency and call('LLEN', active) >= concurrency) -- as the script would, one by one
+    return carefully(upstream_retryJob,
       { active, wait, KEYS[8], job, KEYS[9], events, delayed, prioritized, KEYS[10], KEYS[11], KEYS[5] },
-      { prefix, now_text, value, id, verdict.token, verdict.c })
+      { prefix, now_text, value, id, verdict.token, verdict.c }, given)
   end
   if kind == 'w' then
     --- @upstream moveToWaitingChildren
-    local result = upstream_moveToWaitingChildren(
+    local result = carefully(upstream_moveToWaitingChildren,
       { active, KEYS[14], job, job .. ':dependencies', job .. ':unsuccessful', KEYS[5], events },
-      { verdict.token, '', now_text, id, prefix })
+      { verdict.token, '', now_text, id, prefix }, given)
     if result ~= 1 then return result end
     -- No child is pending (any more): run again soon, rather than at once for ever.
-    return delay(id, verdict.token, 1000, '1', '')
+    return delay(i, 1000, '1', '', given)
   end
   if kind == 'l' then call('SET', KEYS[6], '9007199254740991', 'PX', value) end
   --- @upstream moveJobFromActiveToWait
-  local result = upstream_moveJobFromActiveToWait(
+  local result = carefully(upstream_moveJobFromActiveToWait,
     { active, wait, KEYS[5], KEYS[8], KEYS[9], KEYS[6], prioritized, KEYS[11], events },
-    { id, verdict.token, job })
+    { id, verdict.token, job }, given)
   if result < 0 then return result end
-  if not paused then call('ZADD', KEYS[11], 0, '0') end
+  if not paused then pcall_redis('ZADD', KEYS[11], 0, '0') end
   return 0
 end
 
@@ -238,13 +271,12 @@ local function settle(i)
       flush()
       announce_if_drained()
       result = finish_upstream(i)
+      if result == -1 then forget(i) end
     end
     return result
   end
   flush()
   announce_if_drained()
   bare = false
-  status = write_other(i)
-  if status == 0 and not counts_attempt(verdicts[i]) then let_go(i) end
-  return status
+  return write_other(i)
 end

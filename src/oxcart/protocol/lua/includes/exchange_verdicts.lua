@@ -20,14 +20,10 @@ local locks, settled = {}, {}
 local is_any_stalled = call('EXISTS', KEYS[5]) == 1
 local unstalled = {}                        -- ids to take out of `stalled`, in one command
 local doomed, doomed_count = {}, 0          -- keys to delete, in one command
+local locks_left = {}                       -- the same, when all else is written
 local kept = {}                             -- policy index -> 'completed'/'failed' -> what flush() has to write
 local upstream_only = {}                    -- the same shape: these finishes may not be plain
 local last_finish_was_plain = false
-
-local function text_of(failure)
-  if type(failure) == 'table' then return failure.err or 'unknown error' end
-  return tostring(failure)
-end
 
 local function doom(key)
   doomed_count = doomed_count + 1
@@ -41,6 +37,7 @@ local function read_locks()
   end)
 end
 
+--- @include "carefully"
 --- @include "exchange_active"
 --- @include "exchange_retention"
 --- @include "exchange_settle"
@@ -68,7 +65,7 @@ end
 read_locks()
 look_at_retention()
 look_beside_jobs()
-local all_are_written, last_verdict, is_usual = true, nil, false
+local all_are_written, any_has_failed, last_verdict, is_usual = true, false, nil, false
 for i = 1, count do
   local verdict = verdicts[i]
   if verdict ~= last_verdict then
@@ -81,9 +78,16 @@ for i = 1, count do
     local ok, status = pcall(settle, i)
     statuses[i] = ok and status or text_of(status)
     if status ~= 0 then all_are_written = false end
-    if not ok then pcall(take_out_if_unreadable, i) end
+    if not ok then
+      any_has_failed = true
+      pcall(take_out_if_unreadable, i)
+    end
   end
 end
 flush()
 announce_if_drained()
+if any_has_failed then                      -- a fault of the queue, not of its jobs: all is sent again
+  local wrong = look_at_keys()
+  if wrong then error({ err = wrong }, 0) end
+end
 if all_are_written then statuses = {} end

@@ -20,7 +20,7 @@ local function gather(wait, paused, target)
       for _ = 1, younger do call('RPOPLPUSH', wait, paused) end
       longer = paused
     else
-      for _ = 1, older do call('RPUSH', wait, call('LPOP', paused)) end
+      for _ = 1, older do call('LMOVE', paused, wait, 'LEFT', 'RIGHT') end
       longer = wait
     end
   end
@@ -29,10 +29,11 @@ local function gather(wait, paused, target)
 end
 
 -- Calls a script of BullMQ 6, which knows `wait` only: what it pushes there joins what waited at the same end.
-local function with_all_in_wait(wait, paused, meta, upstream, keys, args)
-  if redis.call('HEXISTS', meta, 'paused') == 0 then return upstream(keys, args) end
+local function with_all_in_wait(wait, paused, meta, call_upstream, ...)
+  if redis.call('HEXISTS', meta, 'paused') == 0 then return call_upstream(...) end
   gather(wait, paused, wait)
-  local answer = upstream(keys, args)
+  local ok, answer, more = pcall(call_upstream, ...)
   gather(wait, paused, paused)
-  return answer
+  if not ok then error(answer, 0) end
+  return answer, more
 end

@@ -30,15 +30,28 @@ local function emit(...)
   call('XADD', KEYS[8], 'MAXLEN', '~', call('HGET', meta, 'opts.maxLenEvents') or 10000, '*', ...)
 end
 
--- To `prioritized`, or to `wait` (in a paused queue: to `paused`), by LPUSH or RPUSH.
-local function put_back(id, push, prev)
+-- Put it there, then take it from where it was (`leave`, or nil). What errs before it has left is undone.
+local function move(put, undo, leave)
+  call(unpack(put))
+  if not leave then return end
+  local ok, failure = pcall(call, unpack(leave))
+  if not ok then
+    pcall(call, unpack(undo))
+    error(failure, 0)
+  end
+end
+
+-- To `prioritized`, or to `wait` (in a paused queue: to `paused`), by LPUSH or RPUSH. `leave` takes it from where it was.
+local function put_back(id, push, prev, leave)
   local priority = tonumber(call('HGET', base .. id, 'priority')) or 0
   if priority > 0 then
-    call('ZADD', KEYS[6], priority * 0x100000000 + call('INCR', KEYS[7]) % 0x100000000, id)
+    local score = priority * 0x100000000 + call('INCR', KEYS[7]) % 0x100000000
+    move({ 'ZADD', KEYS[6], score, id }, { 'ZREM', KEYS[6], id }, leave)
   else
     local is_paused = call('HEXISTS', meta, 'paused') == 1
     if is_paused then gather(wait, paused, paused) end
-    call(push, is_paused and paused or wait, id)
+    local list = is_paused and paused or wait
+    move({ push, list, id }, { 'LREM', list, push == 'LPUSH' and 1 or -1, id }, leave)
   end
   if prev then
     emit('event', 'waiting', 'jobId', id, 'prev', prev)
@@ -48,8 +61,8 @@ local function put_back(id, push, prev)
   announce()
 end
 
-local function put_to_delayed(id, due)
-  call('ZADD', delayed, due * 0x1000, id)
+local function put_to_delayed(id, due, leave)
+  move({ 'ZADD', delayed, due * 0x1000, id }, { 'ZREM', delayed, id }, leave)
   emit('event', 'delayed', 'jobId', id, 'delay', string.format('%.0f', due))
   local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   call('ZADD', KEYS[9], tonumber(first[2]) / 0x1000, '1')
