@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import select, update
 from support.kommo_door import kommo_door
-from support.token_server import TokenServer
+from support.token_server import TokenServer, access_token
 
 from kommo.platform_schema import ORG, make_platform
 from kommo.stored import DOMAIN, account, add_account
@@ -152,6 +152,44 @@ async def test_a_code_is_not_sent_to_whoever_the_referer_names(
         await finish(database, endpoint, state, referer=referer)
 
     assert kommo_tokens.requests == []
+
+
+async def test_another_account_than_was_asked_for_is_refused(
+    database: Database, endpoint: KommoTokenEndpoint, kommo_tokens: TokenServer
+) -> None:
+    """Whoever is logged in to two accounts grants access to the wrong one with one click."""
+    state = await begin(database)
+
+    with pytest.raises(InvalidInput, match=f"Connecting {DOMAIN}: access was granted to other.kommo.com"):
+        await finish_authorization(database, RING, endpoint, state=state, code="code", referer="other.kommo.com")
+
+    assert kommo_tokens.requests == []
+    async with database.reading("Asserting") as connection:
+        assert await list_connections(connection) == []
+
+
+async def test_an_account_that_is_connected_under_a_new_name_keeps_its_row(
+    database: Database, endpoint: KommoTokenEndpoint
+) -> None:
+    first = await connect_long_lived(database, RING, DOMAIN, Secret(access_token(1)))
+    state = await begin(database, "renamed.kommo.com")
+
+    second = await finish_authorization(database, RING, endpoint, state=state, code="code", referer="renamed.kommo.com")
+
+    assert second == first
+    async with database.reading("Asserting") as connection:
+        (stored,) = await list_connections(connection)
+    assert (stored.domain, stored.account_id, stored.client_id) == ("renamed.kommo.com", "31000001", "client")
+
+
+async def test_one_account_of_two_organisations_has_two_rows(database: Database) -> None:
+    one, other = str(uuid.uuid4()), str(uuid.uuid4())
+
+    ids = {
+        await connect_long_lived(database, RING, DOMAIN, Secret(access_token(1)), org_id=org) for org in (one, other)
+    }
+
+    assert len(ids) == 2
 
 
 async def test_a_wrong_code_is_kommos_refusal(database: Database, endpoint: KommoTokenEndpoint) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import LongLivedToken
@@ -15,7 +15,7 @@ from oxcart.kommo.entities import ENTITIES, PIPELINES
 from oxcart.kommo.pages import rows_of
 from oxcart.kommo.sandbox.scenario import change_scenario
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors
+from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors, crm_dirty
 from oxcart.kommo.sync.apply import apply_rows, is_custom_fields, table_of
 from oxcart.kommo.sync.by_ids import moment_of
 from oxcart.kommo.sync.marks import Mark, backlog, mark_dirty
@@ -66,6 +66,12 @@ class Mirror:
         marks = [Mark(name, str(row_id), action, at, **more) for row_id in ids]
         async with self.database.writing("Arranging") as connection:
             await mark_dirty(connection, self.account.connection_id, marks, at=datetime.now(UTC))
+
+    async def let_half_a_minute_pass(self) -> None:
+        """What did not come is due again."""
+        async with self.database.writing("Arranging") as connection:
+            again = crm_dirty.c.due_at.is_not(None)
+            await connection.execute(update(crm_dirty).where(again).values(due_at=datetime.now(UTC) - timedelta(1)))
 
     async def waiting(self) -> dict[str, int]:
         """Marks by entity."""

@@ -10,8 +10,11 @@ from sqlalchemy import select
 
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.parsing import parse_json
 from oxcart.kommo.sandbox import World
+from oxcart.kommo.sandbox.api import as_json
 from oxcart.kommo.sandbox.rendering import render
+from oxcart.kommo.store.columns import storable
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors, crm_dirty, crm_links
 from oxcart.kommo.sync.apply import table_of
 from oxcart.kommo.sync.run import Outcome, sync_account
@@ -81,7 +84,8 @@ class Mirror:
         with_ = tuple(dict(entity.query).get("with", "").split(","))
         php_empty = self.world.scenario.php_empty
         rows = demo.truth(entity.name)
-        return {str(row["id"]): render(demo, entity.name, row, with_, php_empty=php_empty) for row in rows}
+        found = {str(row["id"]): render(demo, entity.name, row, with_, php_empty=php_empty) for row in rows}
+        return dict(storable(parse_json(as_json(found))))
 
     async def _all(self, query: Any) -> list[dict[str, Any]]:
         async with self.account.database.reading("Asserting") as connection:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oxcart.cli.exits import FAILED
+from oxcart.cli.kommo_sync import account_option
 from oxcart.cli.options import confirm, json_option, yes_option
 from oxcart.cli.output import say, say_json, say_pairs
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("erase")
 @click.argument("contact_id", metavar="CONTACT_ID")
-@click.option("--domain", metavar="DOMAIN", help="Which account, if there are several.")
+@account_option
 @yes_option
 @json_option
 def erase(contact_id: str, *, domain: str | None, yes: bool, as_json: bool) -> None:

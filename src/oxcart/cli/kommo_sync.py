@@ -25,7 +25,13 @@ _NOBODY_SECONDS = 5.0  # then we look whether a worker is there at all
 
 Report = Callable[[Mapping[str, Any]], None]
 
-account_option = click.option("--domain", metavar="DOMAIN", help="Which account, if there are several.")
+account_option = click.option(
+    "--domain",
+    "--connection",
+    "domain",
+    metavar="DOMAIN|ID",
+    help="Which account, if there are several: its domain, or its connection's id as `status` has it.",
+)
 entities_argument = click.argument("entities", metavar="[ENTITY]...", nargs=-1)
 
 

@@ -26,11 +26,13 @@ from oxcart.kommo.store.connections import (
     KOMMO,
     SealedTokens,
     add_connection,
+    connection_of_account,
     connection_of_domain,
     load_connection,
     org_of_domain,
     replace_tokens,
     save_credentials,
+    share_credentials,
 )
 from oxcart.kommo.store.database import Database, now
 from oxcart.kommo.store.platform_tables import crm_connections, crm_credentials, oauth_states
@@ -89,10 +91,16 @@ async def finish_authorization(
 ) -> str:
     """Exchange the code that Kommo sent back; the connection's id. A state works once, and for 15 minutes.
 
-    Raises InvalidInput for a state or a referer that is not ours to follow, KommoError if Kommo refuses the code.
+    Raises InvalidInput for a state or a referer that is not ours to follow, and for another account than was asked for;
+    KommoError if Kommo refuses the code.
     """
     host = check_account_host(referer.removeprefix("https://").rstrip("/").lower())
-    org_id, redirect_uri, client_id, client_secret = await _take_state(database, state)
+    org_id, asked, redirect_uri, client_id, client_secret = await _take_state(database, state)
+    if host != asked:
+        raise InvalidInput(
+            f"Connecting {asked}: access was granted to {host}, and nothing was stored. Log in to {asked} there "
+            f"and begin again; or, if {host} is meant: oxcart kommo connect {host}."
+        )
     secret = keyring.open(client_secret, "The client secret of the integration")
     form = {
         "client_id": client_id,
@@ -150,15 +158,15 @@ async def handle_revocation(
     return tuple(parked)
 
 
-async def _take_state(database: Database, state: str) -> tuple[str, str, str, str]:
-    """Organisation, redirect address and the integration of it; the state is used up by this."""
+async def _take_state(database: Database, state: str) -> tuple[str, str, str, str, str]:
+    """Organisation, domain, redirect address and the integration of it; the state is used up by this."""
 
-    async def take(connection: AsyncConnection) -> tuple[str, str, str, str] | None:
+    async def take(connection: AsyncConnection) -> tuple[str, str, str, str, str] | None:
         mine = (oauth_states.c.provider == KOMMO, oauth_states.c.state == state)
         taken = (
             delete(oauth_states)
             .where(*mine)
-            .returning(oauth_states.c.org_id, oauth_states.c.redirect_uri, oauth_states.c.expires_at)
+            .returning(*(oauth_states.c[name] for name in ("org_id", "base_domain", "redirect_uri", "expires_at")))
         )
         row = (await connection.execute(taken)).first()
         if row is None or row.expires_at <= await now(connection):
@@ -166,7 +174,7 @@ async def _take_state(database: Database, state: str) -> tuple[str, str, str, st
         query = select(crm_credentials.c.client_id, crm_credentials.c.client_secret)
         query = query.where(crm_credentials.c.org_id == row.org_id, crm_credentials.c.provider == KOMMO)
         integration = (await connection.execute(query)).first()
-        return None if integration is None else (row.org_id, row.redirect_uri, *integration)
+        return None if integration is None else (*row[:3], *integration)
 
     found = await database.write("Taking an OAuth state", take)
     if found is None:
@@ -180,12 +188,17 @@ async def _take_state(database: Database, state: str) -> tuple[str, str, str, st
 async def _store(
     database: Database, keyring: Keyring, answer: Mapping[str, Any], *, host: str, org_id: str, at: datetime
 ) -> str:
-    """A new row, or new tokens in the account's own: its id stays, and with it everything that points at it."""
+    """A new row, or new tokens in the account's own, also if it was connected under another domain: its id stays, and
+    with it everything that points at it.
+    """
     access, refresh, ends = tokens_of(answer, at)
     claims = read_claims(access)
 
     async def write(connection: AsyncConnection) -> str | None:
         existing = await connection_of_domain(connection, host, org_id)
+        if existing is None and claims.account_id is not None:
+            named = org_id if org_id != org_of_domain(host) else None
+            existing = await connection_of_account(connection, claims.account_id, named)
         read = None if existing is None else await load_connection(connection, existing)
         access_shape, refresh_shape = _shapes(keyring, read)
         tokens = SealedTokens(
@@ -198,6 +211,7 @@ async def _store(
         )
         if read is None:
             return await add_connection(connection, org_id, tokens)
+        await share_credentials(connection, org_id, read.org_id)
         return read.id if await replace_tokens(connection, read, tokens, at=at) else None
 
     while True:

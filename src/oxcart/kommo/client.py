@@ -28,10 +28,10 @@ from oxcart.kommo.failures import (
     TooManyRequests,
     Unauthorized,
     error_of,
-    parse_json,
 )
 from oxcart.kommo.limiter import Caller, Limiter, Permit
 from oxcart.kommo.pages import LARGEST_PAGE, Page, walk
+from oxcart.kommo.parsing import parse_json
 from oxcart.secret import Secret
 
 if TYPE_CHECKING:
@@ -180,11 +180,11 @@ class Kommo:
     async def send(self, call: Call, caller: Caller, token: Secret | None = None) -> Answer:
         """One request at the limiter's pace. Raises KommoError, InvalidInput, Unavailable (Redis away: nothing sent).
 
-        A 429 pauses everyone, an HTML 403 stops everyone, before it is raised. Nothing is repeated here.
+        A 429 pauses everyone, an HTML 403 stops its account, before it is raised. Nothing is repeated here.
         """
         check_account_host(call.host)
         permit = await self.limiter.acquire(caller, call.doing)
-        if permit.is_probe:
+        if permit.is_probe or permit.is_own_probe:
             await self._probe(call, permit, token)
             permit = await self.limiter.acquire(caller, call.doing)
         return await self._judged(call, permit, token)
@@ -197,9 +197,9 @@ class Kommo:
         except (Blocked, ServerTrouble):
             raise  # no answer says nothing: the next probe will
         except KommoError:
-            await self.limiter.unblock()
+            await self.limiter.unblock(permit)
         else:
-            await self.limiter.unblock()
+            await self.limiter.unblock(permit)
 
     async def _judged(self, call: Call, permit: Permit, token: Secret | None) -> Answer:
         raw = await self._exchange(call, token)
@@ -302,15 +302,25 @@ class Client:
             yield page
 
     async def _send(self, call: Call) -> Answer:
-        """With the current token; once more with another if Kommo refuses that one."""
+        """With the current token; once more if it is good all the same, or with another if Kommo refuses that one."""
         token = await self._tokens.current()
         try:
             return await self.kommo.send(call, self.caller, token)
         except Unauthorized:
-            replaced = await self._tokens.replace(token)
-            if replaced == token:
-                raise
-        return await self.kommo.send(call, self.caller, replaced)
+            if not await self._is_good(token):
+                replaced = await self._tokens.replace(token)
+                if replaced == token:
+                    raise
+                token = replaced
+        return await self.kommo.send(call, self.caller, token)
+
+    async def _is_good(self, token: Secret) -> bool:
+        """One 401 was seen that was no refusal of the token: what the account answers decides."""
+        try:
+            await self.kommo.send(Call("GET", self.host, f"{API}/account"), self.caller, token)
+        except Unauthorized:
+            return False
+        return True
 
 
 def _trouble(call: Call, happened: str, *, sent: bool = True) -> ServerTrouble:

@@ -14,7 +14,7 @@ from oxcart.kommo.address import read_account_host
 from oxcart.kommo.client import Kommo
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Caller, Limiter, Pace
-from oxcart.kommo.store.connections import KOMMO, StoredConnection, list_connections, load_connection
+from oxcart.kommo.store.connections import KOMMO, StoredConnection, is_uuid, list_connections, load_connection
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import database_of
 from oxcart.kommo.store.opening import open_database, reach_database
@@ -43,7 +43,12 @@ class Crm:
     async def find(
         self, *, connection_id: str | None = None, domain: str | None = None, org_id: str | None = None
     ) -> StoredConnection:
-        """The connection that a job or a person names. Raises InvalidInput if there is none, or more than one."""
+        """The connection that a job or a person names. `domain` may be the connection's id instead.
+
+        Raises InvalidInput if there is none, or more than one.
+        """
+        if domain is not None and is_uuid(domain):
+            connection_id = domain
         if connection_id is not None:
             async with self.database.reading("Looking for a connected account") as connection:
                 found = await load_connection(connection, connection_id)

@@ -20,11 +20,12 @@ from oxcart.kommo.entities import CONTACTS
 from oxcart.kommo.failures import KommoError
 from oxcart.kommo.mentions import mentions_contact
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.own_tables import crm_dirty, crm_hooks, crm_links, crm_outbox, crm_row_versions
+from oxcart.kommo.store.own_tables import crm_dirty, crm_hooks, crm_links, crm_outbox, crm_quarantine, crm_row_versions
 from oxcart.kommo.store.platform_tables import crm_tasks, webhook_events
 from oxcart.kommo.store.residents import TASKS
 from oxcart.kommo.store.rows import empty_rows
 from oxcart.kommo.sync.by_ids import can_be_id, read_alone
+from oxcart.kommo.sync.told import named_in
 from oxcart.queue.inspect import StoredJob
 from oxcart.queue.producer import Queue
 
@@ -92,7 +93,7 @@ async def erase_contact(account: Account, contact_id: str) -> Erased:
             notes=await mine.notes(),
             tasks=tasks,
             events=await mine.events(),
-            marks=await mine.marks(),
+            marks=await mine.marks() + await mine.aside(),
             hooks=await mine.hooks(),
             webhook_events=await mine.webhook_events(),
             outbox=await mine.outbox(),
@@ -155,12 +156,28 @@ class _Erasing:
     async def events(self) -> int:
         events = ENTITY_TABLES["crm_events"]
         mine = (events.c.entity_type.in_(_CONTACT_NAMES), events.c.entity_id == self.contact_id)
-        return await self._delete(events, self._ours(events.c.connection_id), *mine)
+        ours = self._ours(events.c.connection_id)
+        count = await self._delete(events, ours, *mine)
+        likely = cast(events.c.raw, Text).contains(self.contact_id)
+        ids = [
+            event_id
+            async for event_id, raw in self._holding(events.c.external_id, events.c.raw, ours, likely)
+            if any(_is_of(one["type"], one["id"], self.contact_id) for one in named_in(raw))
+        ]
+        return count + await self._delete_by(events, events.c.external_id, ids, ours)
 
     async def marks(self) -> int:
         dirty = crm_dirty.c
         mine = (dirty.entity == CONTACTS.name, dirty.external_id == self.contact_id)
         return await self._delete(crm_dirty, self._ours(dirty.connection_id), *mine)
+
+    async def aside(self) -> int:
+        """Rows that could not be read, and may be about it."""
+        aside = crm_quarantine
+        ours = self._ours(aside.c.connection_id)
+        found = self._holding(aside.c.external_id, aside.c.raw, ours)
+        ids = [external_id async for external_id, raw in found if self.contact_id in raw]
+        return await self._delete_by(aside, aside.c.external_id, ids, ours)
 
     async def hooks(self) -> int:
         """Also those that wait to be read: what else they told of, the next poll tells."""

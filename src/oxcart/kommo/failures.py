@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
 import math
 import time
@@ -21,9 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from oxcart.errors import OxcartError
+from oxcart.kommo.parsing import parse_json
 
 _LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _SHOWN_CHARACTERS = 200
@@ -31,7 +29,9 @@ _SHOWN_ROWS = 3
 
 
 class KommoError(OxcartError):
-    """Kommo did not do as asked. `status` is the HTTP status, 0 without an answer."""
+    """Kommo did not do as asked. `status` is the HTTP status, 0 without an answer; `hint` is in Kommo's own words."""
+
+    hint = ""
 
     def __init__(self, doing: str, happened: str, advice: str, *, status: int = 0) -> None:
         self.doing = doing
@@ -118,13 +118,6 @@ class RawAnswer:
     body: bytes
 
 
-def parse_json(body: bytes) -> Any:
-    """The body as JSON, or None where it is none."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return msgspec.json.decode(body)
-    return None
-
-
 def error_of(answer: RawAnswer, doing: str, *, writes: bool) -> KommoError | None:
     """The error that an answer stands for, None for a success. Blocked has no time yet: the limiter decides that."""
     status = answer.status
@@ -134,12 +127,14 @@ def error_of(answer: RawAnswer, doing: str, *, writes: bool) -> KommoError | Non
     said = problem if isinstance(problem, dict) else {}
     match status:
         case 401:
-            return Unauthorized(
+            refused = Unauthorized(
                 doing,
                 f"Kommo does not accept the token ({_words(said, status)}).",
                 "Connect the account again if this stays so: oxcart kommo connect.",
                 status=status,
             )
+            refused.hint = _text(said.get("hint"))
+            return refused
         case 402:
             return Unpaid(
                 doing,

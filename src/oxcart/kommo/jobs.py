@@ -18,6 +18,7 @@ from oxcart.kommo.platform_status import telling_the_platform
 from oxcart.kommo.schedules import remove_schedules, wake_for_hooks
 from oxcart.kommo.store.connections import KOMMO, StoredConnection
 from oxcart.kommo.sync.marked import fetch_marked
+from oxcart.kommo.sync.marks import AGAIN_SECONDS
 from oxcart.kommo.sync.progress import Progress
 from oxcart.kommo.sync.run import Outcome, sync_account
 from oxcart.kommo.upkeep import look_after
@@ -71,7 +72,11 @@ async def run_hooks(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     stored = await _found(crm, job)
 
     async def work() -> dict[str, Any]:
-        return (await drain_hooks(crm.account(stored), fetch=fetch_marked)).as_json()
+        drained = await drain_hooks(crm.account(stored), fetch=fetch_marked)
+        if drained.waiting:
+            async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
+                await wake_for_hooks(queue, stored.id, delay_seconds=AGAIN_SECONDS)
+        return drained.as_json()
 
     return await patiently(job, work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from oxcart.errors import InvalidInput
 
@@ -18,12 +19,14 @@ LARGEST_PAGE = 250
 """Kommo answers 422 to more."""
 
 
+_LONGEST_ID = 200
 _UNSETTLED_SECONDS = 60  # two servers' clocks, and an edit while a list is made
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`number` counts from 1. `broke_off`: a next page had been promised, and was empty; the list moved under us.
+    """`number` counts from 1. `has_more`: it is full, and so there may be another. `broken` are elements that are no
+    rows, or have no id: of one that is no JSON its text.
 
     `resume_at` is of a walk of changes: the second where it can begin again once this page is kept; None at its end.
     """
@@ -32,8 +35,8 @@ class Page:
     rows: list[Row]
     has_more: bool
     server_time: int | None
-    broke_off: bool = False
     resume_at: int | None = None
+    broken: tuple[Any, ...] = ()
 
 
 class FiltersIgnored(Exception):  # noqa: N818 - tells the caller to read the list in another way
@@ -41,96 +44,103 @@ class FiltersIgnored(Exception):  # noqa: N818 - tells the caller to read the li
 
 
 async def walk(
-    get: Get, path: str, key: str, query: Query = (), *, limit: int = LARGEST_PAGE, first: int = 1
+    get: Get, path: str, key: str, query: Query = (), *, limit: int = LARGEST_PAGE, first: int = 1, back: bool = False
 ) -> AsyncIterator[Page]:
-    """Every page from `first` until Kommo links no next one, or answers 204. A short page is no end.
+    """Every page from `first` to the one that is not full, or 204; with `back` from `first` to page 1.
 
-    The link's own address is not used: it drops parameters. While others edit, rows can shift over the edge between two
-    pages; `walk_changes` is safe from that. Raises what `get` raises, InvalidInput for a limit Kommo would refuse.
+    The `next` link decides nothing: some lists always have one, some full pages lack it. While others edit, rows can
+    shift over the edge between two pages; `walk_changes` is safe from that. Raises what `get` raises, InvalidInput for
+    a limit Kommo would refuse.
     """
     if not 1 <= limit <= LARGEST_PAGE:
         raise InvalidInput(f"Reading {path}: {limit} rows a page; Kommo allows 1 to {LARGEST_PAGE}.")
     number = first
-    while True:
+    while number > 0:
         page = await read_page(get, path, key, query, number=number, limit=limit)
-        yield replace(page, broke_off=not page.rows and number > 1)
-        if not page.has_more:
+        yield page
+        if not (back or page.has_more):
             return
-        number += 1
+        number += -1 if back else 1
 
 
 async def read_page(
     get: Get, path: str, key: str, query: Query = (), *, number: int, limit: int = LARGEST_PAGE
 ) -> Page:
     answer = await get(path, [*query, ("page", number), ("limit", limit)])
-    has_more = answer.body is not None and has_next(answer.body)
-    return Page(number, rows_of(answer.body, key), has_more, answer.server_time)
+    count, rows = len(_list_of(answer.body, key)), rows_of(answer.body, key)
+    has_more = count > 0 and count >= min(limit, _page_size(answer.body))
+    return Page(number, rows, has_more, answer.server_time, broken=broken_of(answer.body, key))
 
 
 async def walk_changes(
-    get: Get, path: str, key: str, query: Query = (), *, since: int, until: int | None = None, limit: int = LARGEST_PAGE
+    get: Get, path: str, key: str, query: Query = (), *, since: int, limit: int = LARGEST_PAGE
 ) -> AsyncIterator[Page]:
-    """All rows with since <= updated_at (<= until), oldest change first; a row may come twice, none is missed.
+    """All rows with since <= updated_at, oldest change first; a row may come twice, none is missed.
 
     Each request begins at the last second seen and asks for page 1, so that a row that is edited or deleted behind us
     shifts nothing. A second with more rows than a page is read by page, there and back: on the way back a row that goes
     moves the others towards us. Needs a list that Kommo can filter and order by updated_at; raises FiltersIgnored where
-    it does not. What changes after `until`, by default the server's time of the first answer, belongs to the next walk.
-    Page.number counts the requests.
+    it does not. Times that are still to come are read, too: an integration may have set them. Page.number counts the
+    requests.
     """
     start, requests = since, 0
     seen: set[Any] = set()
 
-    async def read(first: int, last: int | None, number: int) -> Page:
+    async def read(since: int, until: int | None = None, **where: Any) -> AsyncIterator[Page]:
         nonlocal requests
-        requests += 1
-        window: list[tuple[str, str | int]] = [("filter[updated_at][from]", first)]
-        if last is not None:
-            window.append(("filter[updated_at][to]", last))
+        window: Query = [("filter[updated_at][from]", since)]
+        window = [*window, ("filter[updated_at][to]", until)] if until is not None else window
         pairs = [*query, *window, ("order[updated_at]", "asc")]
-        page = await read_page(get, path, key, pairs, number=number, limit=limit)
-        if any(_changed_at(row) < first for row in page.rows):
-            raise FiltersIgnored
-        return replace(page, number=requests, has_more=bool(page.rows) and page.has_more)
+        async for page in walk(get, path, key, pairs, limit=limit, **where):
+            requests += 1
+            if any(at < since for at in times_of(page.rows)):
+                raise FiltersIgnored
+            yield replace(page, number=requests)
 
-    while until is None or start <= until:
-        page = await read(start, until, 1)
-        until = page.server_time if until is None else until
-        last = _last_second(page, start, until)
+    while True:
+        page = await anext(read(start))
+        last = _last_second(page, start)
         yield replace(_without(page, seen), resume_at=last if page.has_more else None)
         if not page.has_more:
             return
-        seen = {row["id"] for row in page.rows if _changed_at(row) == last}
+        seen = {row["id"] for row in page.rows if seconds_of(row.get("updated_at")) == last}
         if last > start:
             start = last
             continue
-        number, has_more = 1, True
-        while has_more:
-            number += 1
-            page = await read(start, start, number)
-            has_more = page.has_more
+        there = 1
+        async for page in read(start, start, first=2):
+            there += 1
             yield replace(_without(page, seen), resume_at=start)
-        for back in range(number - 1, 0, -1):
-            page = await read(start, start, back)
-            yield replace(_without(page, seen), resume_at=start if back > 1 else start + 1)
+        async for page in read(start, start, first=there - 1, back=True):
+            there -= 1
+            yield replace(_without(page, seen), resume_at=start if there > 1 else start + 1)
         start, seen = start + 1, set()
 
 
-def _last_second(page: Page, start: int, until: int | None) -> int:
+def _last_second(page: Page, start: int) -> int:
     """How far the page goes. A row that was edited since its list was made shows the time of that edit, which is not
-    where it stands: times around `until` are taken only where there are no others.
+    where it stands: times around now are taken only where there are no others.
 
     Raises FiltersIgnored for a list that goes on, and is in another order.
     """
-    times = [_changed_at(row) for row in page.rows]
-    settled = [at for at in times if until is None or at < until - _UNSETTLED_SECONDS]
+    now, times = page.server_time, times_of(page.rows)
+    settled = [at for at in times if now is None or abs(at - now) > _UNSETTLED_SECONDS]
     if page.has_more and settled != sorted(settled):
         raise FiltersIgnored
-    return settled[-1] if settled else max((at for at in times if until is None or at <= until), default=start)
+    return settled[-1] if settled else max(times, default=start)
 
 
-def _changed_at(row: Row) -> int:
-    return int(row.get("updated_at") or 0)
+def times_of(rows: list[Row], name: str = "updated_at") -> list[int]:
+    """Of the rows that have one."""
+    return [at for row in rows if (at := seconds_of(row.get(name))) is not None]
+
+
+def seconds_of(value: Any) -> int | None:
+    """Epoch seconds; None for what is no time."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = float(value)
+    is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**53
+    return int(value) if is_time else None
 
 
 def _without(page: Page, seen: set[Any]) -> Page:
@@ -142,11 +152,29 @@ def _without(page: Page, seen: set[Any]) -> Page:
 
 def rows_of(body: Any, key: str) -> list[Row]:
     """The rows of a list's answer. PHP writes an empty object as [], and an absent list as null."""
+    return [row for row in _list_of(body, key) if is_row(row)]
+
+
+def broken_of(body: Any, key: str) -> tuple[Any, ...]:
+    return tuple(element for element in _list_of(body, key) if not is_row(element))
+
+
+def is_row(element: Any) -> bool:
+    """Whether it has an id that can be one."""
+    row_id = element.get("id") if isinstance(element, dict) else None
+    is_text = isinstance(row_id, str) and 0 < len(row_id) <= _LONGEST_ID
+    return is_text or (isinstance(row_id, int) and not isinstance(row_id, bool) and abs(row_id) < 2**63)
+
+
+def _list_of(body: Any, key: str) -> list[Any]:
     embedded = body.get("_embedded") if isinstance(body, dict) else None
     rows = embedded.get(key) if isinstance(embedded, dict) else None
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return rows if isinstance(rows, list) else []
 
 
-def has_next(body: Any) -> bool:
-    links = body.get("_links") if isinstance(body, dict) else None
-    return isinstance(links, dict) and bool(links.get("next"))
+def _page_size(body: Any) -> int:
+    """How many rows a page has that a list cuts smaller than was asked, by its link to itself."""
+    try:
+        return int(dict(parse_qsl(urlsplit(body["_links"]["self"]["href"]).query))["limit"])
+    except (LookupError, TypeError, ValueError):
+        return LARGEST_PAGE

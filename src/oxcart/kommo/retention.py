@@ -14,12 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.own_tables import crm_hooks, crm_outbox, crm_row_versions
+from oxcart.kommo.store.own_tables import crm_hooks, crm_outbox, crm_quarantine, crm_row_versions
 from oxcart.kommo.store.platform_tables import oauth_states
 from oxcart.kommo.store.rows import strip_tombstones
 
 _AT_ONCE = 2000
 """Rows a transaction: in SQLite it keeps every other writer waiting, also the one that answers hooks."""
+
+_POINTED_AT = frozenset({"crm_users", "crm_tags", "crm_row_versions"})
+"""Leads of last year name their owner, tags and stage by id: the names stay."""
 
 _FINISHED = ("confirmed", "failed")
 
@@ -57,6 +60,10 @@ async def _forget_hooks(database: Database, before: datetime) -> int:
     async def forget(connection: AsyncConnection) -> int:
         return int((await connection.execute(delete(crm_hooks).where(tuple_(*key).in_(some)))).rowcount)
 
+    async def forget_aside(connection: AsyncConnection) -> None:
+        await connection.execute(delete(crm_quarantine).where(crm_quarantine.c.seen_at < before))
+
+    await database.write("Forgetting rows that could not be read", forget_aside)
     forgotten = 0
     while count := await database.write("Forgetting old hooks", forget):
         forgotten += count
@@ -68,7 +75,8 @@ async def _forget_deleted(database: Database, before: datetime) -> int:
     for table in (*ENTITY_TABLES.values(), crm_row_versions):
 
         async def forget(connection: AsyncConnection, table: Any = table) -> int:
-            return await strip_tombstones(connection, table, before)
+            keep = frozenset({"name"}) if table.name in _POINTED_AT else frozenset[str]()
+            return await strip_tombstones(connection, table, before, keep=keep)
 
         forgotten += await database.write(f"Forgetting what was deleted from {table.name}", forget)
     return forgotten

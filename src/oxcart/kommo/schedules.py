@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from oxcart.clock import now_ms
 from oxcart.errors import InvalidInput
@@ -76,9 +77,10 @@ async def remove_schedules(queue: Queue, connection_id: str, *, is_last: bool = 
             await queue.remove_schedule(planned.id)
 
 
-async def wake_for_hooks(queue: Queue, connection_id: str) -> None:
+async def wake_for_hooks(queue: Queue, connection_id: str, *, delay_seconds: float = 0) -> None:
     """There is something that webhooks have told, and nobody may be reading it."""
-    await queue.add(HOOKS_JOB, {"connectionId": connection_id}, keep_completed=KEPT_COMPLETED, keep_failed=KEPT_FAILED)
+    kept: dict[str, Any] = {"keep_completed": KEPT_COMPLETED, "keep_failed": KEPT_FAILED}
+    await queue.add(HOOKS_JOB, {"connectionId": connection_id}, delay_seconds=delay_seconds, **kept)
 
 
 def _daily(timezone: str | None) -> Repeat:

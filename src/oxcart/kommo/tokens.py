@@ -302,5 +302,4 @@ def _trouble(held: HeldTokens, happened: str) -> ServerTrouble:
 
 
 def _reason(error: KommoError) -> str:
-    hint = error.hint if isinstance(error, Refused) else ""
-    return f"Kommo answered {error.status} {hint}".strip() if error.status else str(error)
+    return f"Kommo answered {error.status} {error.hint}".strip() if error.status else str(error)

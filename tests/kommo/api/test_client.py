@@ -192,6 +192,19 @@ async def test_a_write_is_not_repeated_after_a_429(sandbox: Sandbox, client: Cli
     assert len(paths(sandbox)) == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_one_401_is_not_the_end_of_a_token(sandbox: Sandbox, client: Client, method: str) -> None:
+    """Facts 9. A long-lived token was refused for good by it: now the account is asked, and the call repeated."""
+    await plan(sandbox, "401")
+
+    if method == "GET":
+        assert (await client.get("/leads")).status == 200
+    else:
+        assert (await client.write("POST", "/leads", [{"name": "x"}])).status == 200
+
+    assert [seen.path for seen in sandbox.world.seen] == ["/api/v4/leads", "/api/v4/account", "/api/v4/leads"]
+
+
 async def test_an_html_403_is_a_block_and_a_json_403_is_not(sandbox: Sandbox, client: Client) -> None:
     """Facts 2.3: classify 403-HTML as circuit open, distinct from 403-JSON (rights)."""
     await plan(sandbox, "403")
@@ -260,7 +273,7 @@ async def test_a_token_that_stays_refused_is_no_loop(sandbox: Sandbox, kommo: Ko
         sandbox.world.seen.clear()
         with pytest.raises(Unauthorized):
             await kommo.client(DEMO, tokens, Caller("demo")).get("/account")
-        assert len(sandbox.world.seen) <= 2
+        assert len(sandbox.world.seen) <= 3
 
 
 async def test_a_long_lived_token_that_ended_asks_for_another(sandbox: Sandbox, kommo: Kommo) -> None:

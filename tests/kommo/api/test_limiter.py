@@ -95,7 +95,9 @@ async def test_after_a_429_no_process_sends_before_retry_after(
     assert len(seen) == 18 + 1
 
 
-async def test_an_html_403_stops_every_process(sandbox: Sandbox, redis_url: str, queue_name: str) -> None:
+async def test_an_html_403_of_the_address_stops_every_process(
+    sandbox: Sandbox, redis_url: str, queue_name: str
+) -> None:
     await sandbox.control("POST", "/faults", {"kind": "blocked", "skip": 5, "times": 99})
 
     with processes(sandbox, redis_url, queue_name, requests=20) as started:
@@ -103,8 +105,44 @@ async def test_an_html_403_stops_every_process(sandbox: Sandbox, redis_url: str,
 
     seen = list(sandbox.world.seen)
     assert sum(line.startswith("Blocked") for line in lines) == 6, "every caller of every process"
-    assert 1 <= sum(one.status == 403 for one in seen) <= 2, "one more may have been under way"
-    assert len(seen) <= 7
+    assert 1 <= sum(one.status == 403 for one in seen) <= 4, "one more of each may have been under way, and one probed"
+    assert len(seen) <= 9
+
+
+async def test_a_block_of_an_account_stops_that_one_and_the_others_after_one_probe(
+    redis_server: Server, queue_name: str
+) -> None:
+    """Facts 9: blocks were reported by account and by address; which it is, one request of another account tells."""
+    limiter = Limiter(redis_server, bucket=queue_name, pace=Pace(requests_per_second=1e6))
+    await limiter.block(await limiter.acquire(A))
+    with pytest.raises(Blocked):
+        await limiter.acquire(A)
+
+    probe = await limiter.acquire(B)
+    assert (probe.is_probe, probe.is_own_probe) == (True, False)
+    with pytest.raises(Blocked):
+        await limiter.acquire(Caller("c"))
+    await limiter.unblock(probe)
+
+    assert not (await limiter.acquire(B)).is_probe
+    assert not (await limiter.acquire(Caller("c"))).is_probe
+    with pytest.raises(Blocked):
+        await limiter.acquire(A)
+    assert (await limiter.state()).blocked_seconds > 3600
+
+
+async def test_a_probe_that_is_blocked_too_stops_everyone(redis_server: Server, queue_name: str) -> None:
+    limiter = Limiter(redis_server, bucket=queue_name, pace=Pace(requests_per_second=1e6, block_seconds=0.5))
+    await limiter.block(await limiter.acquire(A))
+    await limiter.block(await limiter.acquire(B))
+
+    with pytest.raises(Blocked):
+        await limiter.acquire(Caller("c"))
+    await wait_until(lambda: _is_half_open(limiter), describe="the time of the blocks is up")
+    await limiter.unblock(await limiter.acquire(B))
+
+    assert not (await limiter.acquire(A)).is_own_probe, "the address was blocked, and is not"
+    assert not (await limiter.acquire(Caller("c"))).is_probe
 
 
 async def test_only_a_probe_looks_whether_a_block_has_ended(
@@ -139,7 +177,7 @@ async def _is_half_open(limiter: Limiter) -> bool:
 
 async def test_while_one_probes_the_others_wait(redis_server: Server, queue_name: str) -> None:
     limiter = Limiter(redis_server, bucket=queue_name, pace=Pace(block_seconds=0.1))
-    await limiter.block(Permit(0, is_probe=False))
+    await limiter.block(Permit(0, is_probe=True, connection=A.connection))
     await wait_until(lambda: _is_half_open(limiter), describe="the time of the block is up")
 
     first = await limiter.acquire(A)
@@ -156,8 +194,7 @@ async def test_an_html_403_that_was_under_way_does_not_undo_a_probe(redis_server
     early = await limiter.acquire(A)
     await limiter.block(early)
     await wait_until(lambda: _is_half_open(limiter), describe="the time of the block is up")
-    await limiter.acquire(A)
-    await limiter.unblock()
+    await limiter.unblock(await limiter.acquire(A))
 
     assert await limiter.block(early) == 0
     assert not (await limiter.acquire(A)).is_probe
@@ -196,9 +233,10 @@ async def test_a_change_is_told_once_whoever_notices_it(redis_server: Server, qu
         await limiter.block(permit)
     assert told[1:] == [KommoBlocked(0.1)]
     await wait_until(lambda: _is_half_open(one), describe="the time of the block is up")
-    assert (await one.acquire(A)).is_probe
-    await one.unblock()
-    await other.unblock()
+    probe = await one.acquire(A)
+    assert (probe.is_probe, probe.is_own_probe) == (True, True)
+    await one.unblock(probe)
+    await other.unblock(probe)
 
     assert told[2:] == [KommoUnblocked()]
 

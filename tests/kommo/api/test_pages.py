@@ -11,10 +11,11 @@ from support.sandbox import Sandbox
 
 from oxcart.errors import InvalidInput
 from oxcart.kommo.client import Answer, Client
-from oxcart.kommo.pages import FiltersIgnored, Page, has_next, rows_of, walk, walk_changes
+from oxcart.kommo.pages import FiltersIgnored, rows_of, walk, walk_changes
 from oxcart.kommo.sandbox import Account, SandboxClock, Scenario, World
 from oxcart.kommo.sandbox.listing import read_query
 from oxcart.kommo.sandbox.reading import Reads
+from oxcart.kommo.sandbox.scenario import change_scenario
 
 ALL = [("order[id]", "asc")]
 
@@ -30,30 +31,51 @@ async def test_every_page_is_read(client: Client) -> None:
 
 async def test_parameters_are_sent_with_every_page(sandbox: Sandbox, client: Client) -> None:
     """Facts 2.4: next links may drop parameters: build page N yourself."""
-    pages = [page async for page in client.pages("/leads", "leads", [("with", "contacts")], limit=50)]
+    pages = [page async for page in client.pages("/leads", "leads", [("with", "contacts")], limit=60)]
 
     assert all("contacts" in row["_embedded"] for page in pages for row in page.rows)
     assert [seen.query for seen in sandbox.world.seen] == [
-        "with=contacts&page=1&limit=50",
-        "with=contacts&page=2&limit=50",
+        "with=contacts&page=1&limit=60",
+        "with=contacts&page=2&limit=60",
     ]
 
 
 async def test_an_empty_list_is_one_empty_page(client: Client) -> None:
     (page,) = [page async for page in client.pages("/events", "events", limit=100)]
 
-    assert (page.rows, page.has_more, page.broke_off) == ([], False, False)
+    assert (page.rows, page.has_more) == ([], False)
 
 
-async def test_a_promised_page_that_is_empty_is_told(sandbox: Sandbox, client: Client) -> None:
-    """Facts 5: 204 at page > 1 where a next link had been promised."""
-    pages: list[Page] = []
-    async for page in client.pages("/companies", "companies", limit=9):
-        pages.append(page)
-        if len(pages) == 1:
-            sandbox.demo.delete("companies", 40_000_010)  # the tenth of ten
+@pytest.mark.parametrize("next_link", ["right", "always", "never"])
+@pytest.mark.parametrize(("limit", "sizes"), [(5, [5, 5, 0]), (4, [4, 4, 2]), (10, [10, 0]), (250, [10])])
+async def test_a_page_that_is_not_full_is_the_last_whatever_is_linked(
+    sandbox: Sandbox, client: Client, next_link: str, limit: int, sizes: list[int]
+) -> None:
+    """Facts 9: some lists always have a next link, some full pages lack it."""
+    sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"next_link": next_link})
 
-    assert [(len(page.rows), page.broke_off) for page in pages] == [(9, False), (0, True)]
+    found = [len(page.rows) async for page in client.pages("/companies", "companies", ALL, limit=limit)]
+
+    assert found == sizes
+
+
+@pytest.mark.parametrize("next_link", ["always", "never"])
+async def test_changes_are_walked_whatever_is_linked(sandbox: Sandbox, client: Client, next_link: str) -> None:
+    sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"next_link": next_link})
+
+    pages = [page async for page in walk_changes(client.get, "/contacts", "contacts", since=0, limit=7)]
+
+    assert len({row["id"] for page in pages for row in page.rows}) == 200
+    assert len(pages) <= 38
+
+
+async def test_a_list_that_cuts_its_pages_is_read_to_its_end(sandbox: Sandbox, client: Client) -> None:
+    """Its link to itself names the limit that it took."""
+    sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"page_rows": 4})
+
+    found = [len(page.rows) async for page in client.pages("/companies", "companies", ALL, limit=250)]
+
+    assert found == [4, 4, 2]
 
 
 @pytest.mark.parametrize("limit", [0, 251])
@@ -73,15 +95,15 @@ async def test_all_changes_are_read_also_those_of_one_second(sandbox: Sandbox, c
     assert len(ids) < 210
 
 
-async def test_a_window_of_changes_is_closed(client: Client) -> None:
-    pages = [page async for page in walk_changes(client.get, "/leads", "leads", since=0, limit=250)]
-    times = sorted(row["updated_at"] for page in pages for row in page.rows)
-    low, high = times[10], times[60]
+async def test_a_time_that_is_still_to_come_is_read(sandbox: Sandbox, client: Client) -> None:
+    """Integrations set updated_at as they like; 12 such rows are more than a page."""
+    now = sandbox.world.clock.seconds()
+    for number in range(12):
+        sandbox.demo.edit("contacts", 30_000_001 + number, {"name": "Ahead", "updated_at": now + 86_400 + number // 9})
 
-    window = walk_changes(client.get, "/leads", "leads", since=low, until=high, limit=20)
-    found = sorted([row["updated_at"] async for page in window for row in page.rows])
+    pages = [page async for page in walk_changes(client.get, "/contacts", "contacts", since=now - 60, limit=5)]
 
-    assert sorted(found) == [at for at in times if low <= at <= high]
+    assert {row["id"] for page in pages for row in page.rows} >= set(range(30_000_001, 30_000_013))
 
 
 async def rows_in(pages: list[list[int]], *, since: int, until: int) -> list[Any]:
@@ -90,9 +112,8 @@ async def rows_in(pages: list[list[int]], *, since: int, until: int) -> list[Any
 
     async def get(_path: str, _query: Any) -> Answer:
         times = next(answers)
-        links = {"next": {"href": "…"}} if len(times) == 3 else {}
         rows = [{"id": next(ids), "updated_at": at} for at in times]
-        return Answer(200, {"_embedded": {"contacts": rows}, "_links": links}, until)
+        return Answer(200, {"_embedded": {"contacts": rows}}, until)
 
     walk_of_all = walk_changes(get, "/contacts", "contacts", since=since, limit=3)
     return [(page.resume_at, len(page.rows)) async for page in walk_of_all]
@@ -149,7 +170,7 @@ async def test_a_walk_of_changes_misses_no_row_that_stayed(seed: int, limit: int
         body = Reads(account, Scenario(), clock).rows("contacts", "/contacts", pairs)
         return Answer(200 if body else 204, body, clock.seconds())
 
-    walk_of_all = walk_changes(get, "/contacts", "contacts", since=0, until=BEGUN_AT - 1, limit=limit)
+    walk_of_all = walk_changes(get, "/contacts", "contacts", since=0, limit=limit)
     seen = {row["id"] async for page in walk_of_all for row in page.rows}
 
     stayed = {row["id"] for row in account.truth("contacts") if row["updated_at"] < BEGUN_AT}
@@ -222,7 +243,6 @@ async def test_pages_by_number_do_miss_rows_which_is_why() -> None:
 def test_php_s_empty_things_are_empty(body: Any) -> None:
     """Facts 2.5: an empty object as [], null lists."""
     assert rows_of(body, "leads") == []
-    assert not has_next(body)
 
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=10)), max_size=5))

@@ -81,9 +81,17 @@ class Changes:
         if row_id is not None:
             fields = self._fields(change)
             row = self._account.edit(change.entity, row_id, fields)
+            if change.what == "back":  # in no window of changes
+                self.silent[change.entity].add(str(row_id))
             self._touch(change.entity, row)
 
     def _fields(self, change: steps.Edit) -> dict[str, Any]:
+        """Whoever writes a row may set when it was changed."""
+        now, days = self._world.clock.seconds(), 3 * 86_400
+        times = {"back": {"updated_at": now - days}, "ahead": {"updated_at": now + days}}
+        return {**self._plain_fields(change), **times.get(change.what, {})}
+
+    def _plain_fields(self, change: steps.Edit) -> dict[str, Any]:
         if change.entity == "tasks":
             return {"text": f"Again {self._number}", "is_completed": change.what == "stage"}
         if change.entity.endswith("_notes"):
@@ -105,6 +113,8 @@ class Changes:
                 return {"_company": self._some("companies", self._number)}
             case "nothing":
                 return {}
+            case "odd":
+                return {"name": "odd:half"}
         return {"name": f"Edited {self._number}"}
 
     def _touch(self, entity: str, row: dict[str, Any]) -> None:

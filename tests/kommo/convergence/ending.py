@@ -21,6 +21,7 @@ async def poll_and_sweep(play: Play) -> None:
     await drain_hooks(play.account, fetch=fetch_marked, quiet_seconds=0)
     assert {one.error for one in await sync_account(play.account)} == {None}
     assert await missed_changes(play) == {}
+    await play.lapse()
     assert {one.error for one in await sweep_account(play.account)} == {None}
 
 

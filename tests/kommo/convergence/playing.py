@@ -31,7 +31,7 @@ from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.opening import open_database
-from oxcart.kommo.store.own_tables import crm_leases
+from oxcart.kommo.store.own_tables import crm_dirty, crm_leases
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.run import sync_account
 from oxcart.kommo.sync.sweep import sweep_account
@@ -134,9 +134,11 @@ class Play:
         await wait_until(lambda: all(one.codes for one in self.world.hooks.log), describe="webhooks are answered")
 
     async def lapse(self) -> None:
-        """As much time goes by as the leases of a dead process last."""
+        """As much time goes by as the leases of a dead process last, and until what did not come is due again."""
         async with self.account.database.writing("Letting leases lapse") as connection:
-            await connection.execute(update(crm_leases).values(held_until=datetime.now(UTC) - timedelta(seconds=1)))
+            before = datetime.now(UTC) - timedelta(seconds=1)
+            await connection.execute(update(crm_leases).values(held_until=before))
+            await connection.execute(update(crm_dirty).where(crm_dirty.c.due_at.is_not(None)).values(due_at=before))
 
     async def check_ids(self) -> None:
         """What other tables of the platform point at is there for ever."""
@@ -147,7 +149,9 @@ class Play:
     async def calm_down(self, *, hooks_arrive: bool, seconds: float) -> None:
         """The end of all mishaps, and time enough for every list to show what is."""
         scenario = self.world.scenario
-        self.world.scenario = change_scenario(scenario, {"late_seconds": 0.0, "fault_rate": 0.0})
+        self.world.scenario = change_scenario(
+            scenario, {"late_seconds": 0.0, "empty_by_id_seconds": 0.0, "fault_rate": 0.0}
+        )
         self.world.faults.planned.clear()
         if hooks_arrive:
             await self.deliver()

@@ -17,7 +17,7 @@ T = TypeVar("T")
 CARDS = ("leads", "contacts", "companies")
 NOTES = ("leads_notes", "contacts_notes", "companies_notes")
 TABLES = (*CARDS, "tasks", *NOTES)
-FIELDS = ("name", "owner", "stage", "tags", "links", "nothing")
+FIELDS = ("name", "owner", "stage", "tags", "links", "nothing", "back", "ahead", "odd")
 SECONDS = (3.0, 0.4, 1.0, 61.0, 310.0, 900.0)
 SETTINGS = ("stage", "pipeline", "archive", "stages", "field", "tag", "rename tag", "user", "leaving user")
 
@@ -206,6 +206,8 @@ def _mishaps() -> st.SearchStrategy[Step]:
         {},
         optional={
             "late_seconds": st.sampled_from((0.0, 2.0, 60.0, 300.0)),
+            "empty_by_id_seconds": st.sampled_from((0.0, 5.0, 60.0)),
+            "next_link": st.sampled_from(("right", "always", "never")),
             "filters": st.sampled_from((True, True, True, False)),
             "fault_rate": st.sampled_from((0.0, 0.0, 0.1)),
             "hook_drop": share,

@@ -61,6 +61,20 @@ async def test_an_empty_mirror_misses_everything(mirror: Mirror) -> None:
     assert (len(found.missing), found.remote_count, found.local_count) == (300, 300, 0)
 
 
+@pytest.mark.parametrize("ahead", [86_400, -86_400])
+async def test_a_row_whose_time_was_set_is_compared_like_any_other(mirror: Mirror, ahead: int) -> None:
+    await mirror.fill("contacts", "tasks")
+    now = mirror.sandbox.world.clock.seconds()
+    changed = [str(mirror.ids(name)[0]) for name in ("contacts", "tasks")]
+    for name in ("contacts", "tasks"):
+        mirror.sandbox.demo.edit(name, mirror.ids(name)[0], {"group_id": 7, "updated_at": now + ahead})
+    mirror.later()
+
+    found = await compare_account(mirror.account, ["contacts", "tasks"])
+
+    assert [one.different for one in found] == [(changed[0],), (changed[1],)]
+
+
 async def test_stages_fields_and_users_are_compared_too(mirror: Mirror) -> None:
     await mirror.fill("pipelines", "leads_custom_fields", "contacts_custom_fields", "users")
     demo = mirror.sandbox.demo

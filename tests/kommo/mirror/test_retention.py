@@ -67,6 +67,26 @@ async def test_deleted_rows_lose_what_they_said_and_stay_deleted(mirror: Mirror)
     assert (await forget_old(mirror.database, now=NOW)).rows == 0
 
 
+async def test_names_that_rows_point_at_are_kept(mirror: Mirror) -> None:
+    """A lead of last year has an owner, a tag and a stage that are gone."""
+    names = ("users", "leads_tags", "leads_custom_fields")
+    await mirror.fill(*names)
+    before = {name: await mirror.rows(name) for name in names}
+    async with mirror.database.writing("Arranging") as connection:
+        for name in names:
+            deleted = dict.fromkeys(before[name], days(31))
+            await apply_deleted(
+                connection, mirror.account, ENTITIES[name], deleted, observed_at=mirror.now(), source="list"
+            )
+
+    await forget_old(mirror.database, now=NOW)
+
+    for name in names:
+        after = await mirror.rows(name)
+        assert {row["raw"] for row in after.values()} == {None}
+        assert {key: row["name"] for key, row in after.items()} == {k: row["name"] for k, row in before[name].items()}
+
+
 async def test_a_forgotten_row_that_is_restored_says_everything_again(mirror: Mirror) -> None:
     await mirror.fill("contacts")
     row_id = str(mirror.ids("contacts")[0])

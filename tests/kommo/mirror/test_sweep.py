@@ -179,16 +179,23 @@ async def test_what_is_no_fault_of_an_entity_ends_the_sweep(mirror: Mirror) -> N
     assert mirror.asked("/leads") == 0
 
 
-async def test_a_token_without_an_administrator_sweeps_nothing_and_says_so(mirror: Mirror) -> None:
+async def test_a_token_without_an_administrator_reads_again_and_deletes_nothing(mirror: Mirror) -> None:
+    """What moves no time, and what no hook told of, is seen all the same."""
     await mirror.know(is_admin=False)
     await mirror.fill("leads")
+    first, second = mirror.ids("leads")[:2]
+    mirror.sandbox.demo.edit("leads", first, {"_tags": []})
+    mirror.sandbox.demo.hidden.add(("leads", second))
     mirror.asked()
 
     [swept] = await sweep_account(mirror.account, ["leads"])
 
-    assert (swept.guarded, swept.met, mirror.asked()) == (True, 0, 0)
+    assert (swept.guarded, swept.met, swept.suspects, swept.tombstoned, mirror.asked()) == (True, 299, 1, 0, 2)
     assert swept.error is not None
     assert "administrator" in swept.error
+    rows = await mirror.rows("leads")
+    assert rows[str(first)]["raw"]["_embedded"]["tags"] == []
+    assert rows[str(second)]["deleted_at"] is None
 
 
 async def test_filters_that_are_ignored_cost_a_request_a_suspect(mirror: Mirror) -> None:

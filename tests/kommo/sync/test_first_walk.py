@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.mirroring import Mirror
 from support.sandbox import Sandbox
@@ -40,6 +42,21 @@ async def test_a_small_account_costs_its_streams_and_no_more(mirror: Mirror, san
 
     assert len(sandbox.world.seen) == STREAMS
     assert sum(outcome.requests for outcome in outcomes.values()) == STREAMS
+
+
+@pytest.mark.parametrize("next_link", ["always", "never"])
+async def test_lists_are_read_to_their_end_and_no_further_whatever_is_linked(
+    mirror: Mirror, sandbox: Sandbox, next_link: str
+) -> None:
+    sandbox.demo.tags.update({1000 + number: f"tag {number}" for number in range(300)})
+    sandbox.world.scenario = replace(sandbox.world.scenario, next_link=next_link)
+
+    outcomes = await mirror.sync()
+
+    assert {outcome.error for outcome in outcomes.values()} == {None}
+    assert await mirror.differences() == {}
+    assert len(await mirror.alive("leads_tags")) == 304
+    assert len(sandbox.world.seen) == STREAMS + 3  # the tags have two pages
 
 
 async def test_what_the_account_tells_is_learnt(mirror: Mirror, database: Database) -> None:

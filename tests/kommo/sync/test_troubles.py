@@ -12,14 +12,12 @@ from support.waiting import wait_until
 
 from kommo.sync.conftest import NOW, UNLIMITED, make_world
 from oxcart.kommo.account import Account
-from oxcart.kommo.client import LongLivedToken
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.failures import Blocked, ServerTrouble, TooManyRequests, Unauthorized, Unpaid
 from oxcart.kommo.sandbox import Scenario, World
 from oxcart.kommo.sandbox.seed import FIRST_IDS
 from oxcart.kommo.store.holding import LeaseLost, hold_lease
 from oxcart.kommo.store.leases import acquire_lease, release_lease
-from oxcart.secret import Secret
 
 CONTACT = FIRST_IDS["contacts"]
 
@@ -44,16 +42,17 @@ class TestWithoutFilters:
         outcomes = await mirror.sync()
 
         assert await mirror.differences() == {}
-        assert (await mirror.settings())["filters_supported"] is False
         assert (outcomes["contacts"].mode, outcomes["contacts"].requests) == ("full", 3)
-        assert not [seen.query for seen in sandbox.world.seen if "filter[updated_at]" in seen.query]
+        filtered = {seen.path.removeprefix("/api/v4/") for seen in sandbox.world.seen if "filter[" in seen.query}
+        assert filtered == {"tasks", "events", "leads/notes", "contacts/notes", "companies/notes"}
+        assert (outcomes["tasks"].mode, outcomes["events"].mode, outcomes["leads_notes"].mode) == ("incremental",) * 3
 
     async def test_a_list_that_ignores_its_filter_shows_it(self, mirror: Mirror, sandbox: Sandbox) -> None:
         """The account's own word is not asked for here."""
         outcome = (await mirror.sync("contacts"))["contacts"]
 
         assert await mirror.differences(["contacts"]) == {}
-        assert (await mirror.settings())["filters_supported"] is False
+        assert (await mirror.settings())["unfiltered"] == ["contacts"]
         assert outcome.requests <= 2 + 3
 
     async def test_filters_that_work_again_are_found_by_a_full_walk(self, mirror: Mirror, sandbox: Sandbox) -> None:
@@ -64,7 +63,7 @@ class TestWithoutFilters:
 
         outcome = (await mirror.sync("contacts"))["contacts"]
 
-        assert (await mirror.settings())["filters_supported"] is True
+        assert (await mirror.settings())["unfiltered"] == []
         assert (outcome.mode, outcome.requests) == ("incremental", 1)
 
     async def test_filters_that_the_account_says_are_back_are_used(self, mirror: Mirror, sandbox: Sandbox) -> None:
@@ -74,24 +73,7 @@ class TestWithoutFilters:
         outcomes = await mirror.sync()
 
         assert outcomes["contacts"].mode == "incremental"
-        assert (await mirror.settings())["filters_supported"] is True
-
-
-async def test_a_page_that_was_promised_and_is_empty_is_asked_for_again(mirror: Mirror, sandbox: Sandbox) -> None:
-    """Once: then the list is taken as it is."""
-    sandbox.demo.tags.update({1000 + number: f"tag {number}" for number in range(247)})  # 251
-    original = mirror.account.client.get
-
-    async def get(path: str, query: Any = ()) -> Any:
-        if ("page", 2) in query and 1000 in sandbox.demo.tags:
-            del sandbox.demo.tags[1000]
-        return await original(path, query)
-
-    mirror.account.client.get = get  # type: ignore[method-assign]
-    outcome = (await mirror.sync("leads_tags"))["leads_tags"]
-
-    assert {str(tag) for tag in sandbox.demo.tags} <= (await mirror.alive("leads_tags")).keys()
-    assert outcome.requests == 3
+        assert (await mirror.settings())["unfiltered"] == []
 
 
 @pytest.mark.parametrize("kind", ["500", "502", "504", "hang", "truncate", "lost", "cut", "garbage"])
@@ -118,18 +100,6 @@ async def test_trouble_that_stays_ends_its_stream_alone(mirror: Mirror, sandbox:
     await mirror.sync("contacts")
     assert (await mirror.cursor("contacts"))["last_error"] is None
     assert await mirror.differences(["companies", "contacts", "leads"]) == {}
-
-
-async def test_users_want_an_administrator(mirror: Mirror, sandbox: Sandbox) -> None:
-    token = sandbox.world.authority.long_lived(sandbox.demo, admin=False)
-    mirror.account.client._tokens = LongLivedToken(Secret(token))
-
-    outcomes = await mirror.sync()
-
-    assert outcomes["users"].error is not None
-    assert "needs an administrator's token" in outcomes["users"].error
-    assert (await mirror.cursor("users"))["last_error"] == outcomes["users"].error
-    assert {outcome.error for name, outcome in outcomes.items() if name != "users"} == {None}
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_the_hint_is_when_the_row_changed_and_words_are_none() -> None:
     [
         ("message[add][0][id]=u-u-i-d&message[add][0][text]=hello", 1),
         ("unsorted[add][0][uid]=1&unsorted[delete][0][uid]=2", 2),
+        ("outgoing_message[add][0][id]=a&outgoing_message[add][0][text]=b", 1),
         ("talk[update][0][talk_id]=1&catalogs[update][0][id]=2", 2),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from oxcart.errors import InvalidInput
 from oxcart.kommo.sandbox.clock import SandboxClock
 from oxcart.kommo.sandbox.rows import Row, Table
+from oxcart.kommo.sandbox.scenario import Scenario
 from oxcart.kommo.sandbox.seed import FIRST_IDS, LOST, TAGS, WON, Seed, field_definitions, mix, pipelines, user
 
 ENTITIES = ("leads", "contacts", "companies", "tasks", "leads_notes", "contacts_notes", "companies_notes")
@@ -22,9 +23,10 @@ _EVENT_OF_FIELD = {
     "status_id": "lead_status_changed",
     "custom_fields_values": "custom_field_value_changed",
     "responsible_user_id": "entity_responsible_changed",
-    "_tags": "entity_tag_added",
-    "_contacts": "entity_linked",
 }
+_SILENT = frozenset({"_tags", "_contacts", "_company"})
+"""Tags and links: they move no updated_at."""
+
 _FIRST_NEW_TAG = 100
 
 
@@ -54,7 +56,7 @@ class Account:
     """`on_change` hears of every change. Calls are synchronous: what one request does is done at once."""
 
     def __init__(
-        self, seed: Seed, subdomain: str, top_domain: str, clock: SandboxClock, late: Callable[[], float]
+        self, seed: Seed, subdomain: str, top_domain: str, clock: SandboxClock, scenario: Callable[[], Scenario]
     ) -> None:
         self.seed = seed
         self.id = seed.account_id
@@ -70,8 +72,9 @@ class Account:
         self.subscriptions: list[Subscription] = []
         self.on_change: Callable[[Change], None] = lambda change: None  # noqa: ARG005 - until someone listens
         self._clock = clock
-        self._late = late
+        self._scenario = scenario
         self._leads_of: dict[int, set[int]] = {}
+        self._changed_at: dict[tuple[str, int], float] = {}
         self.tables = {name: self._table(name) for name in ENTITIES}
 
     @property
@@ -116,9 +119,10 @@ class Account:
         return row
 
     def edit(self, entity: str, row_id: int, fields: Mapping[str, Any], *, by: int | None = None) -> Row:
-        """`fields` as the row has them. An `updated_at` among them is kept: two edits may share a second."""
+        """`fields` as the row has them. An `updated_at` among them is kept, also one that goes back or is to come."""
         before = self.find(entity, row_id)
-        now = max(self._clock.seconds(), int(before["updated_at"]))
+        is_silent = bool(fields) and fields.keys() <= _SILENT and not self._scenario().links_move_time
+        now = before["updated_at"] if is_silent else self._clock.seconds()
         row = {**before, "updated_at": now, "updated_by": by or 0, **fields}
         if entity == "leads" and "status_id" in fields and "closed_at" not in fields:
             row["closed_at"] = row["updated_at"] if row["status_id"] in {WON, LOST} else None
@@ -126,26 +130,36 @@ class Account:
         self._put(entity, row, before, self._action_of(entity, changed))
         for name in changed:
             if name in _EVENT_OF_FIELD and entity in CARDS:
-                self._event(entity, row, _EVENT_OF_FIELD[name], by, before={name: before.get(name)})
+                self._event(entity, row, _EVENT_OF_FIELD[name], by, before=[{name: before.get(name)}])
+            elif name in _SILENT:
+                self._tell_of_links(entity, row, name, before, by)
         return row
+
+    def _tell_of_links(self, entity: str, row: Row, name: str, before: Row, by: int | None) -> None:
+        new, old = _linked(row, name), _linked(before, name)
+        added, gone = ("tag_added", "tag_deleted") if name == "_tags" else ("linked", "unlinked")
+        for linked in sorted(new - old):
+            self._event(entity, row, f"entity_{added}", by, after=[_value(*linked)])
+        for linked in sorted(old - new):
+            self._event(entity, row, f"entity_{gone}", by, before=[_value(*linked)])
 
     def delete(self, entity: str, row_id: int, *, by: int | None = None) -> Row:
         before = self.find(entity, row_id)
-        row = {**before, "updated_at": max(self._clock.seconds(), int(before["updated_at"])), "is_deleted": True}
+        row = {**before, "updated_at": self._clock.seconds(), "is_deleted": True}
         self._put(entity, row, before, "delete")
         self._event(entity, row, "deleted", by)
         return row
 
     def restore(self, entity: str, row_id: int, *, by: int | None = None) -> Row:
         before = self.find(entity, row_id, deleted=True)
-        row = {**before, "updated_at": max(self._clock.seconds(), int(before["updated_at"])), "is_deleted": False}
+        row = {**before, "updated_at": self._clock.seconds(), "is_deleted": False}
         self._put(entity, row, before, "restore")
         self._event(entity, row, "restored", by)
         return row
 
     def merge(self, into: int, others: list[int], *, by: int | None = None) -> Row:
-        """Contacts become one. The others vanish: no event, no webhook and no list tells of them (seen)."""
-        self.find("contacts", into)
+        """Contacts become one. The others vanish: no webhook and no list tells of them (seen), an event names them."""
+        kept = self.find("contacts", into)
         for other in others:
             before = self.find("contacts", other)
             for lead_id in self.leads_of(other):
@@ -154,6 +168,8 @@ class Account:
                 unique = list({contact: [contact, main] for contact, main in reversed(links)}.values())[::-1]
                 self.edit("leads", lead_id, {"_contacts": unique}, by=by)
             self.tables["contacts"].put(int(before["id"]), None, self._visible_at())
+            merged = {"merged_entity": {"type": "contact", "id": other}}
+            self._event("contacts", kept, "entity_merged", by, after=[merged])
         return self.edit("contacts", into, {}, by=by)
 
     # ------------------------------------------------------------------------------------------ looking
@@ -186,6 +202,10 @@ class Account:
             if row is not None and (entity, row_id) not in self.hidden:
                 yield row
 
+    def hides_by_id(self, entity: str, row_id: int, seconds: float) -> bool:
+        """Whether it changed so shortly ago."""
+        return self._changed_at.get((entity, row_id), -seconds) > self._clock.now() - seconds
+
     def random_id(self, entity: str, *numbers: int) -> int | None:
         """Some row that is there, the same for the same numbers."""
         ids = list(self.table(entity).ids())
@@ -194,19 +214,29 @@ class Account:
     # ------------------------------------------------------------------------------------------ inside
     def _put(self, entity: str, row: Row, before: Row | None, action: str) -> None:
         self.tables[entity].put(int(row["id"]), row, self._visible_at())
+        self._changed_at[entity, int(row["id"])] = self._clock.now()
         for contact, _main in row.get("_contacts", ()):
             self._leads_of.setdefault(contact, set()).add(int(row["id"]))
         self.on_change(Change(entity, action, row, before))
 
     def _visible_at(self) -> float:
-        return self._clock.now() + self._late()
+        return self._clock.now() + self._scenario().late_seconds
 
     def _event(
-        self, entity: str, row: Row, kind: str, by: int | None, *, before: Mapping[str, Any] | None = None
+        self,
+        entity: str,
+        row: Row,
+        kind: str,
+        by: int | None,
+        *,
+        before: list[Row] | None = None,
+        after: list[Row] | None = None,
     ) -> None:
         if entity.endswith("_notes"):
             of, kind = entity.removesuffix("_notes"), f"common_note_{kind}"
             subject, subject_id = _SINGULAR[of], row["entity_id"]
+            note = [{"note": {"id": row["id"]}}]
+            before, after = (note, None) if kind.endswith("deleted") else (None, note)
         else:
             subject, subject_id = _SINGULAR[entity], row["id"]
             kind = f"{subject}_{kind}" if kind in {"added", "deleted", "restored"} else kind
@@ -221,8 +251,8 @@ class Account:
                 "entity_type": subject,
                 "created_by": by or 0,
                 "created_at": self._clock.seconds(),
-                "value_after": [],
-                "value_before": [dict(before)] if before else [],
+                "value_after": after or [],
+                "value_before": before or [],
                 "account_id": self.id,
             }
         )
@@ -249,6 +279,19 @@ class Account:
             lambda number: seed.stamps(name, number),
             _MORE_ORDERS.get(name, ()),
         )
+
+
+def _linked(row: Row, name: str) -> set[tuple[str, int]]:
+    """What it is linked to by this field: (type, id)."""
+    if name == "_tags":
+        return {("tag", tag) for tag in row["_tags"]}
+    if name == "_contacts":
+        return {("contact", contact) for contact, _main in row["_contacts"]}
+    return set() if row["_company"] is None else {("company", row["_company"])}
+
+
+def _value(kind: str, linked_id: int) -> Row:
+    return {"tag": {"id": linked_id}} if kind == "tag" else {"link": {"entity": {"type": kind, "id": linked_id}}}
 
 
 def _blank(entity: str) -> Row:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oxcart.kommo.sandbox.account import CARDS, Account
-from oxcart.kommo.sandbox.faults import HAL, problem
+from oxcart.kommo.sandbox.faults import HAL, ODD, problem
 from oxcart.kommo.sandbox.hooks import subscribe
 from oxcart.kommo.sandbox.listing import BadQuery
 from oxcart.kommo.sandbox.oauth import Authority, Grant, Refusal
@@ -38,7 +38,8 @@ def answer_api(world: World, account: Account, grant: Grant, request: Request, b
     pairs = request.query_params.multi_items()
     try:
         if request.method == "GET":
-            return _json(_read(world, account, grant, path, pairs, is_admin=is_admin))
+            found = _read(world, account, grant, path, pairs, is_admin=is_admin)
+            return _json(found, bom=world.scenario.bom)
         given = _decoded(body) if body or request.method in {"POST", "PATCH"} else None
         return _json(_write(world, grant, request.method, path, given, is_admin=is_admin))
     except NotThere as missing:
@@ -224,8 +225,15 @@ def _embedded(account: Account, path: str, key: str, items: list[Row]) -> Row:
     }
 
 
-def _json(value: Any, media_type: str = HAL) -> Response:
-    return Response(status_code=204) if value is None else Response(msgspec.json.encode(value), media_type=media_type)
+def _json(value: Any, media_type: str = HAL, *, bom: bool = False) -> Response:
+    return Response(status_code=204) if value is None else Response(as_json(value, bom=bom), media_type=media_type)
+
+
+def as_json(value: Any, *, bom: bool = False) -> bytes:
+    body = msgspec.json.encode(value)
+    for text, odd in ODD.items() if b'"odd:' in body else ():
+        body = body.replace(text, odd)
+    return b"\xef\xbb\xbf" + body if bom else body
 
 
 def _decoded(body: bytes) -> Any:

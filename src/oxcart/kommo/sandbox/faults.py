@@ -113,6 +113,15 @@ class Faults:
         return problem(status, title, "The sandbox was told to answer so", trace_id=trace)
 
 
+ODD: Mapping[bytes, bytes] = {
+    b'"odd:half"': rb'"half \ud83d of a pair"',
+    b'"odd:null"': rb'"U+0000 \u0000 in it"',
+    b'"odd:control"': b'"\x01 as it is"',
+    b'"odd:huge"': b"1e400",
+    b'"odd:broken"': rb'"\x"',
+}
+"""What stands in an answer in place of these texts of a row: all of it was typed by somebody's user, or could be."""
+
 HAL = "application/hal+json"
 PROBLEM = "application/problem+json"
 

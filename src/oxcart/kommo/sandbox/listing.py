@@ -114,7 +114,8 @@ def _matching(account: Account, entity: str, query: ListQuery, tests: Sequence[T
     table = account.table(entity)
     if "id" in query.filters:
         wanted = {int(text) for text in query.texts("id") if text.isdecimal()}
-        found = _rows(table, sorted(wanted), as_listed=scenario.late_by_id)
+        shown = [row_id for row_id in wanted if not account.hides_by_id(entity, row_id, scenario.empty_by_id_seconds)]
+        found = _rows(table, sorted(shown), as_listed=scenario.late_by_id)
         window = query.range("updated_at")
         if window is not None:
             tests = [*tests, _in_range("updated_at", window)]

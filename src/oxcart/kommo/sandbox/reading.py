@@ -33,7 +33,7 @@ class Reads:
 
     def rows(self, entity: str, path: str, pairs: Pairs, *, of: int | None = None) -> Row | None:
         """A list of a table; `of` is the row whose notes are asked for."""
-        query = self._query(pairs)
+        query = self._query(pairs, of=entity)
         if of is not None:
             query.filters["entity_id"] = [((), str(of))]
         rows, more = select_rows(self._account, entity, query, self._scenario)
@@ -45,7 +45,8 @@ class Reads:
     def row(self, entity: str, row_id: int, pairs: Pairs) -> Row | None:
         query = self._query(pairs)
         found = self._account.table(entity).get(row_id, as_listed=self._scenario.late_by_id)
-        if found is None or found["is_deleted"] or (entity, row_id) in self._account.hidden:
+        is_hidden = self._account.hides_by_id(entity, row_id, self._scenario.empty_by_id_seconds)
+        if found is None or found["is_deleted"] or is_hidden or (entity, row_id) in self._account.hidden:
             return None
         return render(self._account, entity, found, query.with_, php_empty=self._scenario.php_empty)
 
@@ -110,8 +111,8 @@ class Reads:
         return {"_total_items": len(items), "_embedded": {"webhooks": items}} if items else None
 
     # ------------------------------------------------------------------------------------------ inside
-    def _query(self, pairs: Pairs, *, largest: int = LARGEST_PAGE) -> ListQuery:
-        query = read_query(pairs, filters=self._scenario.filters, largest=largest)
+    def _query(self, pairs: Pairs, *, largest: int = LARGEST_PAGE, of: str = "") -> ListQuery:
+        query = read_query(pairs, filters=self._scenario.filters or of not in CARDS, largest=largest)
         if self._scenario.page_rows and "id" not in query.filters:
             query.limit = min(query.limit, self._scenario.page_rows)
         return query
@@ -130,9 +131,10 @@ class Reads:
     ) -> Row | None:
         if not items:
             return None
+        pairs = [(name, str(query.limit) if name == "limit" else value) for name, value in pairs]
         links = {"self": self._link(path, pairs, query.page, all_of_it=True)}
         keeps_with = self._scenario.next_link_keeps_with
-        if more:
+        if {"always": True, "never": False}.get(self._scenario.next_link, more):
             links["next"] = self._link(path, pairs, query.page + 1, all_of_it=keeps_with)
         if query.page > 1:
             links["first"] = self._link(path, pairs, 1, all_of_it=keeps_with)

@@ -23,14 +23,22 @@ def switch(default: Any, meaning: str) -> Any:
 class Scenario:
     """Seconds are the sandbox's own (its clock can be moved) unless the name says real."""
 
-    filters: bool = switch(True, "Whether lists obey `filter`. The account's `is_api_filter_enabled` says the same.")
+    filters: bool = switch(
+        True, "Whether leads, contacts and companies obey `filter`, as `is_api_filter_enabled` says."
+    )
     next_link_keeps_with: bool = switch(False, "Whether the `next` link repeats `with`. Kommo's may drop it.")
+    next_link: str = switch("right", "Where a `next` link stands: right, always (also on the last page), or never.")
+    bom: bool = switch(False, "Whether answers begin with a byte order mark.")
     php_empty: bool = switch(True, "Whether an empty object is written as `[]`, as PHP does.")
     events_limit: int = switch(100, "The largest page of events; more is answered with 422.")
-    page_rows: int = switch(0, "The most rows of a page, whatever its limit; 0: as asked. Reads by id are never cut.")
+    page_rows: int = switch(
+        0, "The most rows of a page, whatever its limit; its `self` link says so. 0: as asked. Never of reads by id."
+    )
     url_limit: int = switch(8192, "The longest request line in bytes; a longer one is answered with 414.")
     late_seconds: float = switch(0.0, "How long after a change lists still show what was before (0 to 300 were seen).")
     late_by_id: bool = switch(False, "Whether reads by id are as late as lists.")
+    empty_by_id_seconds: float = switch(0.0, "How long after a change reads by id find no such row.")
+    links_move_time: bool = switch(False, "Whether tags and links move the updated_at of their row.")
     notes_touch_parent: bool = switch(False, "Whether a note or task moves the updated_at of what it hangs on.")
     strict_rotation: bool = switch(
         False, "Whether a refresh ends the old refresh token at once; else the first use of the new pair does."

@@ -89,6 +89,6 @@ class World:
         self.statuses[status] += 1
 
     def _account(self, seed: Seed, subdomain: str, top_domain: str) -> Account:
-        account = Account(seed, subdomain, top_domain, self.clock, lambda: self.scenario.late_seconds)
+        account = Account(seed, subdomain, top_domain, self.clock, lambda: self.scenario)
         account.on_change = lambda change: self.hooks.tell(account, change)
         return account

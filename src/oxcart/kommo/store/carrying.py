@@ -37,7 +37,7 @@ async def write_pipelines(
     run = new_id()
     for resident, rows in ((PIPELINES, [_version(entities.PIPELINES, raw) for raw in pipelines]), (STAGES, stages)):
         scope = scope_of(resident, connection_id)
-        times = {"fetched_at": fetched_at, "changed_at": at}
+        times: dict[str, Any] = {"fetched_at": fetched_at, "changed_at": at}
         changed |= await write_rows(connection, versions, scope, rows, **times, run=run)
         gone = await unseen(connection, versions, scope, run=run, before=fetched_at, limit=100_000)
         dead = dict.fromkeys(gone, fetched_at)
@@ -64,10 +64,12 @@ async def write_tasks(
     fetched_at: datetime,
     at: datetime,
     run: str | None = None,
+    by_id: bool = False,
 ) -> frozenset[str]:
     rows = [_version(entities.TASKS, raw) for raw in tasks]
     scope = scope_of(TASKS, connection_id)
-    changed = await write_rows(connection, versions, scope, rows, fetched_at=fetched_at, changed_at=at, run=run)
+    times: dict[str, Any] = {"fetched_at": fetched_at, "changed_at": at}
+    changed = await write_rows(connection, versions, scope, rows, **times, run=run, by_id=by_id)
     await carry(connection, TASKS, connection_id, org_id, [row.external_id for row in rows])
     return changed
 
@@ -215,6 +217,7 @@ def _stages_of(pipeline: Raw) -> list[Row]:
     return [
         _version(entities.PIPELINES, status, f"{pipeline.get('id')}:{status.get('id')}")
         for status in (statuses if isinstance(statuses, list) else [])
+        if isinstance(status, dict)
     ]
 
 

@@ -89,7 +89,7 @@ def _query() -> Select[Any]:
 
 
 async def load_connection(connection: AsyncConnection, connection_id: str) -> StoredConnection | None:
-    if not _is_uuid(connection_id):
+    if not is_uuid(connection_id):
         return None
     found = (await connection.execute(_query().where(crm_connections.c.id == connection_id))).first()
     return None if found is None else _stored(found)
@@ -176,6 +176,16 @@ async def connection_of_domain(connection: AsyncConnection, domain: str, org_id:
     return (await connection.execute(query.order_by(crm_connections.c.created_at))).scalars().first()
 
 
+async def connection_of_account(connection: AsyncConnection, account_id: str, org_id: str | None) -> str | None:
+    """By Kommo's own id of the account, which a new name does not change; of this organisation or of any."""
+    query = select(crm_connections.c.id).where(
+        crm_connections.c.provider == KOMMO, crm_connections.c.account_id == account_id
+    )
+    if org_id is not None:
+        query = query.where(crm_connections.c.org_id == org_id)
+    return (await connection.execute(query.order_by(crm_connections.c.created_at))).scalars().first()
+
+
 async def add_connection(connection: AsyncConnection, org_id: str, tokens: SealedTokens) -> str:
     """A row for an account that has none; the id. Raises StoreRefused if the organisation does not exist."""
     connection_id = new_id()
@@ -201,6 +211,15 @@ async def save_credentials(connection: AsyncConnection, org_id: str, values: Map
     """`values`: client_id, client_secret (as it is to lie there), redirect_uri. One row per organisation."""
     statement = _insert(connection, crm_credentials).values(org_id=org_id, provider=KOMMO, id=new_id(), **values)
     await connection.execute(statement.on_conflict_do_update(index_elements=["org_id", "provider"], set_=dict(values)))
+
+
+async def share_credentials(connection: AsyncConnection, source: str, target: str) -> None:
+    """The integration of one organisation for another one's connection, which is refreshed with it."""
+    names = ("client_id", "client_secret", "redirect_uri")
+    query = select(*(crm_credentials.c[name] for name in names)).where(crm_credentials.c.org_id == source)
+    found = (await connection.execute(query)).first() if source != target else None
+    if found is not None:
+        await save_credentials(connection, target, dict(zip(names, found, strict=True)))
 
 
 async def organisation_is_wanted(connection: AsyncConnection) -> bool:
@@ -237,7 +256,7 @@ def _insert(connection: AsyncConnection, table: Any) -> Any:
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
     try:
         uuid.UUID(text)
     except ValueError:

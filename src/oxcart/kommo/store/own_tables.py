@@ -24,6 +24,7 @@ def versioned() -> tuple[Column[Any], ...]:
         Column("remote_created_at", Moment),
         Column("remote_updated_at", Moment),
         Column("fetched_at", Moment),  # when the content here was read, by the server's clock
+        Column("asked_at", Moment),  # when it was last read by its id: lists may lag behind that
         Column("seen_at", Moment),  # the last time that the account had this row
         Column("gone_at", Moment),  # the last time that it had not
         Column("deleted_at", Moment),
@@ -101,8 +102,19 @@ crm_dirty = Table(
     Column("hinted_at", Moment),
     Column("marked_at", Moment, nullable=False),
     Column("source", Text),  # hook or event, or a list that may be late
+    Column("due_at", Moment),  # asked for in vain, to be asked for again then: what is not there may be late
     Column("mark", Text, nullable=False),  # another one with each marking: a mark made meanwhile is not cleared
     Index("ix_crm_dirty_marked", "connection_id", "entity", "marked_at"),
+)
+
+crm_quarantine = Table(
+    "crm_quarantine",  # elements of lists that could not be read as rows
+    METADATA,
+    _connection(),
+    Column("entity", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),  # where one can be made out, else a hash of the text
+    Column("raw", Text, nullable=False),
+    Column("seen_at", Moment, nullable=False),
 )
 
 crm_hooks = Table(

@@ -78,7 +78,11 @@ def _task(raw: Raw) -> dict[str, Any]:
 
 def _custom_field(raw: Raw) -> dict[str, Any]:
     enums = raw.get("enums")
-    found = {str(item.get("id")): item.get("value") for item in enums} if isinstance(enums, list) else None
+    found = (
+        {str(one.get("id")): one.get("value") for one in enums if isinstance(one, dict)}
+        if isinstance(enums, list)
+        else None
+    )
     return {
         "name": _text(raw.get("name")),
         "field_type": _text(raw.get("type")),

@@ -1,14 +1,14 @@
 """How does what was read of the account become what the mirror says? By rules in which the order does not matter.
 
-Two questions, answered apart. *What does the row say?* The observation with the latest remote_updated_at, and of
-those the one read last: edits of the same second are told apart by when they were read. *Is it there?* Whatever was
-seen last, by the server's clock: a row that is met after its tombstone is alive again, and a tombstone that is older
-than the last meeting changes nothing. So pages, hooks, repeats and sweeps may come in any order, any number of times.
+Two questions, answered apart. *What does the row say?* What was read last, by the server's clock; its own updated_at
+decides nothing, for integrations may set that, back or ahead. *Is it there?* Whatever was seen last: a row that is met
+after its tombstone is alive again, and a tombstone that is older than the last meeting changes nothing. So pages,
+hooks, repeats and sweeps may come in any order, any number of times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -23,8 +23,7 @@ from oxcart.kommo.store.typed import Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_BOOKKEEPING = {"seen_at", "gone_at", "deleted_at", "deleted_source", "changed_at", "seen_run", "local_id"}
-_IDS_AT_ONCE = 500  # bound parameters are limited in both databases
+_BOOKKEEPING = {"asked_at", "seen_at", "gone_at", "deleted_at", "deleted_source", "changed_at", "seen_run", "local_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,12 @@ async def write_rows(
     fetched_at: datetime,
     changed_at: datetime,
     run: str | None = None,
+    by_id: bool = False,
 ) -> frozenset[str]:
     """Note that the account had these rows at `fetched_at`, the server's time. Returns the ids that changed by it.
 
-    Changed: what the mirror says of the row is now another, or it is there again. `run` is the sweep that met them.
+    Changed: what the mirror says of the row is now another, or it is there again. `run` is the sweep that met them,
+    `by_id` that they were asked for by their ids.
     """
     values = [
         {
@@ -63,6 +64,7 @@ async def write_rows(
             "raw": row.raw,
             "content_hash": row.content_hash,
             "fetched_at": fetched_at,
+            "asked_at": fetched_at if by_id else None,
             "seen_at": fetched_at,
             "changed_at": changed_at,
             "seen_run": run,
@@ -99,18 +101,6 @@ async def write_tombstones(
         for external_id in sorted(deleted)
     ]
     return await _upsert(connection, _tombstone_upsert(table, connection.dialect.name), values, changed_at)
-
-
-async def mark_seen(
-    connection: AsyncConnection, table: Table, scope: Scope, ids: Collection[str], *, run: str, seen_at: datetime
-) -> None:
-    """A sweep met these ids, without reading what the rows say."""
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), _IDS_AT_ONCE):
-        part = ordered[start : start + _IDS_AT_ONCE]
-        later = case((_or_epoch(table.c.seen_at) < seen_at, seen_at), else_=table.c.seen_at)
-        statement = update(table).where(*_within(table, scope), table.c.external_id.in_(part))
-        await connection.execute(statement.values(seen_run=run, seen_at=later))
 
 
 async def unseen(
@@ -154,14 +144,19 @@ async def count_rows(connection: AsyncConnection, table: Table, scope: Scope) ->
     return every - dead, dead
 
 
-async def strip_tombstones(connection: AsyncConnection, table: Table, before: datetime) -> int:
-    """Forget what rows said that were deleted before; that they are gone stays known. Returns how many."""
-    return await empty_rows(connection, table, and_(table.c.deleted_at < before, table.c.content_hash.is_not(None)))
+async def strip_tombstones(
+    connection: AsyncConnection, table: Table, before: datetime, *, keep: frozenset[str] = frozenset()
+) -> int:
+    """Forget what rows said that were deleted before, but for the columns `keep`. Returns how many."""
+    where = and_(table.c.deleted_at < before, table.c.content_hash.is_not(None))
+    return await empty_rows(connection, table, where, keep=keep)
 
 
-async def empty_rows(connection: AsyncConnection, table: Table, where: ColumnElement[bool]) -> int:
+async def empty_rows(
+    connection: AsyncConnection, table: Table, where: ColumnElement[bool], *, keep: frozenset[str] = frozenset()
+) -> int:
     """Take their content from rows; their keys and times stay. Returns how many."""
-    kept = {"remote_created_at", "remote_updated_at", "fetched_at"} | _BOOKKEEPING
+    kept = {"remote_created_at", "remote_updated_at", "fetched_at"} | _BOOKKEEPING | keep
     emptied = {c.name: None for c in table.columns if c.nullable and c.name not in kept}
     return int((await connection.execute(update(table).where(where).values(**emptied))).rowcount)
 
@@ -209,10 +204,7 @@ def _keys(table: Table) -> list[str]:
 def _row_upsert(table: Table, dialect: str) -> Any:
     statement = _insert(table, dialect)
     old, new = table.c, statement.excluded
-    old_time, new_time = _or_epoch(old.remote_updated_at), _or_epoch(new.remote_updated_at)
-    is_newer = or_(
-        new_time > old_time, and_(new_time == old_time, _or_epoch(new.fetched_at) >= _or_epoch(old.fetched_at))
-    )
+    is_newer = new.fetched_at >= _or_epoch(old.fetched_at)
     is_met_later = _or_epoch(new.seen_at) > _or_epoch(old.seen_at)
     stays_dead = and_(old.deleted_at.is_not(None), old.gone_at >= new.seen_at)
     comes_back = and_(old.deleted_at.is_not(None), old.gone_at < new.seen_at)
@@ -220,6 +212,7 @@ def _row_upsert(table: Table, dialect: str) -> Any:
     content = [c.name for c in table.columns if c.name not in _BOOKKEEPING and c.name not in _keys(table)]
     changes: dict[str, Any] = {name: case((is_newer, new[name]), else_=old[name]) for name in content}
     changes |= {
+        "asked_at": func.coalesce(new.asked_at, old.asked_at),
         "seen_at": case((is_met_later, new.seen_at), else_=old.seen_at),
         "deleted_at": case((stays_dead, old.deleted_at), else_=None),
         "deleted_source": case((stays_dead, old.deleted_source), else_=None),

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, and_, delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
@@ -25,12 +25,13 @@ from oxcart.kommo.store.carrying import (
 )
 from oxcart.kommo.store.columns import storable
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.own_tables import crm_links, crm_row_versions
+from oxcart.kommo.store.own_tables import crm_cursors, crm_links, crm_row_versions
 from oxcart.kommo.store.platform_tables import crm_custom_fields
+from oxcart.kommo.store.quarantine import let_out, put_aside
 from oxcart.kommo.store.residents import CUSTOM_FIELDS
 from oxcart.kommo.store.residents import TASKS as TASK_ROWS
-from oxcart.kommo.store.rows import EPOCH, Scope, write_rows, write_tombstones
-from oxcart.kommo.store.typed import row_of
+from oxcart.kommo.store.rows import Scope, write_rows, write_tombstones
+from oxcart.kommo.store.typed import hash_of, row_of
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 
 LATE_SECONDS = 600.0
@@ -48,21 +49,28 @@ async def apply_rows(
     fetched_at: datetime,
     run: str | None = None,
     by_id: bool = False,
+    broken: Sequence[Any] = (),
 ) -> frozenset[str]:
     """Note that the account had these rows at `fetched_at`, the server's time. Returns the ids that changed by it.
 
-    Of pipelines `raws` must be the whole list. Ids of custom fields are as in leads:771906. `run` is the sweep's.
-    `by_id`: they were asked for by their ids. A list may lag behind: a row in it that was gone a moment ago is not
-    believed but marked, and `fetch_marked` asks for it by id.
+    `broken` are elements beside them that could not be read as rows; they are put aside. Of pipelines `raws` must be
+    the whole list. Ids of custom fields are as in leads:771906. `run` is the sweep's. `by_id`: they were asked for by
+    their ids. A list may lag behind: what it says of a row that was gone or read by id a moment ago is not believed if
+    it is another, but marked, and `fetch_marked` asks for it by id.
     """
-    at, raws = datetime.now(UTC), [raw for raw in raws if raw.get("id") is not None]
+    at = datetime.now(UTC)
+    await let_out(connection, account.connection_id, entity.name, [storable(str(raw["id"])) for raw in raws])
+    await put_aside(connection, account.connection_id, entity.name, broken, at=at)
     if entity.marks_deleted:
         return await _apply_deleted_rows(connection, account, ENTITIES["leads"], raws, fetched_at=fetched_at)
     died = await _apply_deleted_rows(connection, account, entity, raws, fetched_at=fetched_at)
     raws = [raw for raw in raws if raw.get("is_deleted") is not True]
     if entity.by_id and not by_id:
         raws = await _believed(connection, account, entity, raws, fetched_at=fetched_at)
-    return died | await _apply_living(connection, account, entity, raws, fetched_at=fetched_at, at=at, run=run)
+    if entity is PIPELINES and broken:
+        raws = []  # without one of them they would not be the whole list
+    how: dict[str, Any] = {"fetched_at": fetched_at, "run": run, "by_id": by_id}
+    return died | await _apply_living(connection, account, entity, raws, at=at, **how)
 
 
 async def _apply_living(
@@ -74,20 +82,21 @@ async def _apply_living(
     fetched_at: datetime,
     at: datetime,
     run: str | None,
+    by_id: bool,
 ) -> frozenset[str]:
     if entity is PIPELINES:
         return await write_pipelines(connection, account.connection_id, raws, fetched_at=fetched_at, at=at)
     if entity is TASKS:
-        return await write_tasks(
-            connection, account.connection_id, account.org_id, raws, fetched_at=fetched_at, at=at, run=run
-        )
+        whose = (account.connection_id, account.org_id)
+        return await write_tasks(connection, *whose, raws, fetched_at=fetched_at, at=at, run=run, by_id=by_id)
     if is_custom_fields(entity):
         return await write_custom_fields(
             connection, account.connection_id, entity, raws, fetched_at=fetched_at, at=at, run=run
         )
     table, scope = table_of(entity, account.connection_id)
     rows = [row_of(entity, raw) for raw in raws]
-    changed = await write_rows(connection, table, scope, rows, fetched_at=fetched_at, changed_at=at, run=run)
+    times = {"fetched_at": fetched_at, "changed_at": at}
+    changed = await write_rows(connection, table, scope, rows, **times, run=run, by_id=by_id)
     if entity.links and changed:
         await _replace_links(connection, account.connection_id, entity, raws, changed)
     return changed
@@ -119,6 +128,8 @@ async def apply_deleted(
     )
     if is_custom_fields(entity):
         await carry(connection, CUSTOM_FIELDS, account.connection_id, account.connection_id, list(deleted))
+    if entity.links:
+        await _delete_links(connection, account.connection_id, entity, sorted(died))
     return died
 
 
@@ -134,6 +145,11 @@ def table_of(entity: Entity, connection_id: str) -> tuple[Table, Scope]:
         return crm_row_versions, Scope(connection_id, "entity", PIPELINES.name)
     table = ENTITY_TABLES[entity.table]
     return table, Scope(connection_id, "entity_type", entity.of) if entity.of else Scope(connection_id)
+
+
+def is_too_much(missing: int, alive: int) -> bool:
+    """In number and in share: rows that are missing at once are then rather out of sight than deleted."""
+    return missing > 100 and missing > alive * 0.2
 
 
 def is_custom_fields(entity: Entity) -> bool:
@@ -155,24 +171,24 @@ async def _apply_deleted_rows(
 async def _believed(
     connection: AsyncConnection, account: Account, entity: Entity, raws: Sequence[Raw], *, fetched_at: datetime
 ) -> list[Raw]:
-    """Without the rows that may only still be listed: gone within the last minutes, and not changed since."""
+    """Without the rows of which it may show what was: gone within the last minutes, or read by id, and not so."""
     table, scope = table_of(entity, account.connection_id)
     mine = [table.c[name] == value for name, value in scope.keys.items()]
-    recently = table.c.gone_at > fetched_at - timedelta(seconds=LATE_SECONDS)
-    query = select(table.c.external_id, table.c.deleted_at).where(*mine, table.c.deleted_at.is_not(None), recently)
-    ids = [storable(str(raw["id"])) for raw in raws]
-    gone: dict[str, datetime] = {}
+    since = fetched_at - timedelta(seconds=LATE_SECONDS)
+    recently = or_(and_(table.c.deleted_at.is_not(None), table.c.gone_at > since), table.c.asked_at > since)
+    query = select(table.c.external_id, table.c.deleted_at, table.c.content_hash).where(*mine, recently)
+    by_its_id = {storable(str(raw["id"])): raw for raw in raws}
+    ids, doubtful = list(by_its_id), set()
     for start in range(0, len(ids), _IDS_AT_ONCE):
         found = await connection.execute(query.where(table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE])))
-        gone |= {row.external_id: row.deleted_at for row in found}
-    doubtful = {
-        str(raw["id"])
-        for raw in raws
-        if str(raw["id"]) in gone and _moment(raw.get("updated_at"), EPOCH) <= gone[str(raw["id"])]
-    }
+        doubtful |= {
+            row.external_id
+            for row in found
+            if row.deleted_at is not None or row.content_hash != hash_of(storable(by_its_id[row.external_id]))
+        }
     marks = [Mark(entity.name, external_id, "restore", source="list") for external_id in doubtful]
     await mark_dirty(connection, account.connection_id, marks, at=datetime.now(UTC))
-    return [raw for raw in raws if str(raw["id"]) not in doubtful]
+    return [raw for raw in raws if storable(str(raw["id"])) not in doubtful]
 
 
 async def _replace_links(
@@ -180,10 +196,7 @@ async def _replace_links(
 ) -> None:
     """A row's links are what its last version says: all of them, or none."""
     ids = sorted(changed)
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        part = ids[start : start + _IDS_AT_ONCE]
-        mine = (crm_links.c.connection_id == connection_id, crm_links.c.from_type == entity.name)
-        await connection.execute(delete(crm_links).where(*mine, crm_links.c.from_id.in_(part)))
+    await _delete_links(connection, connection_id, entity, ids)
     by_id = {storable(str(raw["id"])): raw for raw in raws}
     links = {
         (external_id, link.to, str(item["id"])): bool(item.get(link.main)) if link.main else None
@@ -198,6 +211,34 @@ async def _replace_links(
             for (of, to, to_id), main in links.items()
         ]
         await connection.execute(insert(crm_links), rows)
+    for link in entity.links:
+        ids_linked = {to_id for _, to, to_id in links if to == link.to}
+        await _mark_missing(connection, connection_id, ENTITIES[link.to], sorted(ids_linked))
+
+
+async def _delete_links(connection: AsyncConnection, connection_id: str, entity: Entity, ids: Sequence[str]) -> None:
+    mine = (crm_links.c.connection_id == connection_id, crm_links.c.from_type == entity.name)
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        part = ids[start : start + _IDS_AT_ONCE]
+        await connection.execute(delete(crm_links).where(*mine, crm_links.c.from_id.in_(part)))
+
+
+async def _mark_missing(connection: AsyncConnection, connection_id: str, entity: Entity, ids: Sequence[str]) -> None:
+    """Some rows are in no list, as a contact whose lead nobody has accepted yet. They are asked for by id, once all
+    that lists have is here.
+    """
+    walked = (crm_cursors.c.connection_id == connection_id, crm_cursors.c.entity == entity.name)
+    whole = select(crm_cursors.c.full_walk_at).where(*walked)
+    if not ids or (await connection.execute(whole)).scalar_one_or_none() is None:
+        return
+    table, scope = table_of(entity, connection_id)
+    mine = [table.c[name] == value for name, value in scope.keys.items()]
+    here: set[str] = set()
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE])
+        here |= set((await connection.execute(select(table.c.external_id).where(*mine, some))).scalars())
+    marks = [Mark(entity.name, external_id, source="list") for external_id in ids if external_id not in here]
+    await mark_dirty(connection, connection_id, marks, at=datetime.now(UTC))
 
 
 def _embedded(raw: Raw, key: str) -> list[dict[str, Any]]:

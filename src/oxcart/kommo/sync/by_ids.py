@@ -14,7 +14,8 @@ from typing import Any
 from oxcart.kommo.client import Client
 from oxcart.kommo.entities import Entity
 from oxcart.kommo.failures import Gone
-from oxcart.kommo.pages import LARGEST_PAGE, Row, rows_of
+from oxcart.kommo.pages import LARGEST_PAGE, Row, broken_of, rows_of
+from oxcart.kommo.store.quarantine import key_of
 
 IDS_AT_ONCE = LARGEST_PAGE
 """With a longest id of 18 digits the request line stays below the 8 KiB that servers take."""
@@ -53,7 +54,8 @@ async def read_by_ids(client: Client, entity: Entity, ids: Collection[str]) -> F
     rows = {str(row.get("id")): row for row in rows_of(answer.body, entity.key)}
     if rows.keys() - wanted:
         return None
-    return _found(rows, wanted, moment_of(answer.server_time))
+    broken = {key_of(one) for one in broken_of(answer.body, entity.key)}
+    return _found(rows, wanted - broken, moment_of(answer.server_time))
 
 
 async def read_alone(client: Client, entity: Entity, external_id: str, *, otherwise: datetime) -> Found:

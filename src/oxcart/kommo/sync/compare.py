@@ -85,7 +85,7 @@ class _Local:
     """What the mirror has of a living row."""
 
     content_hash: str | None
-    updated_at: datetime | None
+    fetched_at: datetime | None
     seen_at: datetime | None
 
 
@@ -99,51 +99,49 @@ class _Comparison:
     different: set[str] = field(default_factory=set)
 
     async def run(self) -> Difference:
-        async for rows in self._remote():
-            self._judge(rows, await self._local(rows))
+        async for rows, at in self._remote():
+            self._judge(rows, await self._local(rows), at)
         extra, count = await self._extra()
         if self.entity.by_id and 0 < len(self.missing | self.different | extra) <= _MOST_LOOKED_AT_AGAIN:
             extra = await self._look_again(self.missing | self.different | extra)
         parts = (_ordered(self.missing), _ordered(extra), _ordered(self.different))
         return Difference(self.entity.name, *parts, len(self.met), count)
 
-    async def _remote(self) -> AsyncIterator[Mapping[str, Row]]:
+    async def _remote(self) -> AsyncIterator[tuple[Mapping[str, Row], datetime]]:
+        """And when they were read."""
         client, entity = self.account.client, self.entity
         if entity is PIPELINES:
             answer = await client.get(entity.path, entity.query)
             self.began_at = moment_of(answer.server_time)
-            yield _with_stages(rows_of(answer.body, entity.key))
+            yield _with_stages(rows_of(answer.body, entity.key)), self.began_at
             return
         order = [("order[id]", "asc")] if entity.by_id else []
         async for page in client.pages(entity.path, entity.key, [*entity.query, *order], limit=entity.limit):
-            self.began_at = self.began_at or moment_of(page.server_time)
-            yield {self._key(row): row for row in page.rows if row.get("is_deleted") is not True}
+            at = moment_of(page.server_time)
+            self.began_at = self.began_at or at
+            yield {self._key(row): row for row in page.rows if row.get("is_deleted") is not True}, at
 
     def _key(self, row: Row) -> str:
         prefix = f"{self.entity.of}:" if is_custom_fields(self.entity) else ""
         return storable(f"{prefix}{row.get('id')}")  # type: ignore[no-any-return]
 
-    def _judge(self, rows: Mapping[str, Row], local: Mapping[str, _Local]) -> None:
-        """Replaces what was thought of these rows before."""
+    def _judge(self, rows: Mapping[str, Row], local: Mapping[str, _Local], at: datetime) -> None:
+        """Replaces what was thought of these rows before. What changed since we began is no difference, here or there;
+        a time that is still to come is none of those, but set by somebody.
+        """
         self.met |= rows.keys()
         self.missing -= rows.keys()
         self.different -= rows.keys()
         for external_id, row in rows.items():
             here = local.get(external_id)
-            if self._is_too_new(row.get("updated_at")):
+            changed_at = row.get("updated_at")
+            began_at = (self.began_at or at).timestamp()
+            if isinstance(changed_at, int | float) and began_at < changed_at <= at.timestamp():
                 continue
             if here is None:
                 self.missing.add(external_id)
-            elif here.content_hash != hash_of(storable(dict(row))) and not self._is_too_new(here.updated_at):
+            elif here.content_hash != hash_of(storable(dict(row))) and not (here.fetched_at and here.fetched_at > at):
                 self.different.add(external_id)
-
-    def _is_too_new(self, changed_at: object) -> bool:
-        """Whether it changed after we began."""
-        if self.began_at is None or isinstance(changed_at, bool):
-            return False
-        if isinstance(changed_at, datetime):
-            return changed_at > self.began_at
-        return isinstance(changed_at, int | float) and changed_at > self.began_at.timestamp()
 
     async def _extra(self) -> tuple[set[str], int]:
         """Living rows of the mirror that are nowhere in the account, and how many live in all."""
@@ -154,7 +152,7 @@ class _Comparison:
             extra |= {
                 external_id
                 for external_id, here in rows.items()
-                if external_id not in self.met and not self._is_too_new(here.seen_at)
+                if external_id not in self.met and not (self.began_at and here.seen_at and here.seen_at > self.began_at)
             }
         return extra, count
 
@@ -168,7 +166,7 @@ class _Comparison:
             if found is None:
                 return {external_id for external_id in ids if external_id not in self.met}
             local = await self._local(part)
-            self._judge(found.rows, local)
+            self._judge(found.rows, local, found.at)
             gone = set(part) - found.rows.keys()
             self.met -= gone
             self.missing -= gone
@@ -194,7 +192,7 @@ class _Comparison:
         self, connection: AsyncConnection, *, ids: Sequence[str] | None = None, after: str = ""
     ) -> dict[str, _Local]:
         table, scope = table_of(self.entity, self.account.connection_id)
-        columns = (table.c.external_id, table.c.content_hash, table.c.remote_updated_at, table.c.seen_at)
+        columns = (table.c.external_id, table.c.content_hash, table.c.fetched_at, table.c.seen_at)
         query = select(*columns).where(
             table.c.connection_id == self.account.connection_id, table.c.deleted_at.is_(None)
         )
@@ -218,7 +216,7 @@ def _with_stages(pipelines: Sequence[Row]) -> dict[str, Row]:
         found[str(pipeline.get("id"))] = pipeline
         embedded = pipeline.get("_embedded")
         statuses = embedded.get("statuses") if isinstance(embedded, dict) else None
-        for status in statuses if isinstance(statuses, list) else []:
+        for status in (one for one in (statuses if isinstance(statuses, list) else []) if isinstance(one, dict)):
             found[f"{pipeline.get('id')}:{status.get('id')}"] = status
     return found
 

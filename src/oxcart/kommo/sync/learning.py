@@ -12,9 +12,10 @@ from oxcart.kommo.pages import Row
 from oxcart.kommo.store.account_settings import load_account_settings, merge_account_settings
 from oxcart.kommo.store.platform_tables import crm_connections
 
-_TOLD = ("name", "subdomain", "country", "currency", "created_at", "current_user_id", "is_api_filter_enabled")
-_FILTERS = "filters_supported"
+_FLAG = "is_api_filter_enabled"
+_TOLD = ("name", "subdomain", "country", "currency", "created_at", "current_user_id", _FLAG)
 _UNFILTERED = "unfiltered"
+_CARDS = frozenset({"/leads", "/contacts", "/companies"})
 
 
 async def learn_account(connection: AsyncConnection, connection_id: str, raw: Row) -> None:
@@ -25,28 +26,26 @@ async def learn_account(connection: AsyncConnection, connection_id: str, raw: Ro
     if isinstance(dates, dict):
         told |= {name: dates[name] for name in ("timezone", "timezone_offset") if name in dates}
     before = await load_account_settings(connection, connection_id)
-    if told.get("is_api_filter_enabled") is False:
-        told[_FILTERS] = False
-    elif before.get("is_api_filter_enabled") is False:
-        told |= {_FILTERS: True, _UNFILTERED: []}
+    if before.get(_FLAG) is False and told.get(_FLAG) is not False:
+        told[_UNFILTERED] = []
     await merge_account_settings(connection, connection_id, told)
     nameless = (crm_connections.c.id == connection_id, crm_connections.c.account_id.is_(None))
     await connection.execute(update(crm_connections).where(*nameless).values(account_id=str(raw["id"])))
 
 
 def can_filter(settings: dict[str, Any], entity: Entity, *, probes: bool) -> bool:
-    """Whether to ask this list for a window of time. `probes`: unless the account itself says no, look once more."""
-    if settings.get("is_api_filter_enabled") is False:
+    """Whether to ask this list for a window of time. `probes`: unless the account itself says no, look once more.
+
+    What the account says concerns its cards alone: events, tasks and notes keep their filters.
+    """
+    if settings.get(_FLAG) is False and entity.path in _CARDS:
         return False
-    return probes or (settings.get(_FILTERS) is not False and entity.name not in settings.get(_UNFILTERED, []))
+    return probes or entity.name not in settings.get(_UNFILTERED, [])
 
 
 async def note_filters(connection: AsyncConnection, connection_id: str, entity: Entity, *, work: bool) -> None:
-    """What the list itself has shown. The bin is a list of its own kind: it says nothing of the others."""
+    """What the list itself has shown."""
     settings = await merge_account_settings(connection, connection_id, {})
     unfiltered = {*settings.get(_UNFILTERED, [])}
     unfiltered = unfiltered - {entity.name} if work else unfiltered | {entity.name}
-    found: dict[str, Any] = {_UNFILTERED: sorted(unfiltered)}
-    if not entity.marks_deleted:
-        found[_FILTERS] = work
-    await merge_account_settings(connection, connection_id, found)
+    await merge_account_settings(connection, connection_id, {_UNFILTERED: sorted(unfiltered)})

@@ -16,14 +16,11 @@ from oxcart.kommo.client import Query
 from oxcart.kommo.entities import USERS, Walk
 from oxcart.kommo.pages import Page, walk
 from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.quarantine import aside_of
 from oxcart.kommo.store.rows import count_rows, unseen
-from oxcart.kommo.sync.apply import apply_deleted, is_custom_fields, table_of
+from oxcart.kommo.sync.apply import apply_deleted, is_custom_fields, is_too_much, table_of
 from oxcart.kommo.sync.cursors import Checkpoint, Ended
 from oxcart.kommo.sync.stream import Stream, Then, moment
-
-MOST_SUSPECTS = 100
-LARGEST_SHARE = 0.2
-"""More rows than this missing at once, in number and in share: rather lost rights than deleted."""
 
 _ALL = 1_000_000
 
@@ -31,7 +28,7 @@ _ALL = 1_000_000
 async def read_list(stream: Stream, *, prunes: bool) -> None:
     """Every page. `prunes`: what the list lacks becomes a tombstone.
 
-    A list that breaks off (a promised page is empty) is read once more, and so is one of several pages that lacks rows.
+    A list of several pages that lacks rows is read once more.
     """
     begun = _resumed(stream)
     for is_last in (False, True):
@@ -70,7 +67,7 @@ class _Reading:
             then: Then | Callable[[AsyncConnection], Awaitable[Then]] = stands
             if not page.has_more:
                 then = self._closing(page, stands)
-            await stream.keep(page.rows, then, server_time=page.server_time, run=stands.run)
+            await stream.keep(page, then, run=stands.run)
         stream.tally.deleted += self.buried
         if not self.repeats:
             return None
@@ -91,9 +88,7 @@ class _Reading:
         """What the last page's transaction does: bury what is missing, or have the list read again."""
 
         async def close(connection: AsyncConnection) -> Then:
-            self.repeats = page.broke_off and not self.is_last
-            if not self.repeats and self.prunes:
-                self.repeats = await self._prune(connection, page, stands)
+            self.repeats = self.prunes and await self._prune(connection, page, stands)
             if self.repeats:
                 return msgspec.structs.replace(stands, at=1)
             began = moment(stands.began)
@@ -109,6 +104,8 @@ class _Reading:
         suspects = await unseen(connection, table, scope, run=run, before=before, limit=_ALL)
         if is_custom_fields(entity):  # those of leads, contacts and companies lie together
             suspects = [external_id for external_id in suspects if external_id.startswith(f"{entity.of}:")]
+        aside = await aside_of(connection, stream.account.connection_id, entity.name)
+        suspects = [external_id for external_id in suspects if external_id.rpartition(":")[2] not in aside]
         if suspects and page.number > 1 and not self.is_last:
             return True
         alive, _ = await count_rows(connection, table, scope)
@@ -126,8 +123,9 @@ class _Reading:
         entity = self.stream.entity
         if suspects and entity is USERS and page.number == 1 and not page.rows:
             return "Reading users: Kommo lists none, which no account can have; nothing was deleted here."
-        is_much = suspects > MOST_SUSPECTS and suspects > LARGEST_SHARE * alive
-        if not is_much or (self.stream.full and entity.walk is Walk.PAGES and self.stream.cursor.cursor_at is not None):
+        if not is_too_much(suspects, alive) or (
+            self.stream.full and entity.walk is Walk.PAGES and self.stream.cursor.cursor_at is not None
+        ):
             return None
         return (
             f"Reading {entity.name}: Kommo lists {suspects} of our {alive} rows no more, too many to be believed; "

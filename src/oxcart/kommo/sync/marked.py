@@ -1,9 +1,9 @@
 """What do the marked rows say now? Read by id, oldest mark first, and written with the end of their marks.
 
 A row that does not come is gone only when two things say so. Of a mark that says "deleted" the read is the second.
-For any other mark, a hook of a row that was just added or edited, the list may lag behind: the row is asked for once
-more, alone at its own address, which nothing delays. So a flood of deletions costs nothing beyond its 250 ids a
-request, and a new row is never buried because a list was late.
+For any other mark, a hook of a row that was just added or edited, the answer may lag behind: the row is asked for once
+more half a minute later. So a flood of deletions costs nothing beyond its 250 ids a request, and a new row is never
+buried because a read was late.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES, PIPELINES, Entity, Walk
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
 from oxcart.kommo.pages import rows_of
+from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.store.holding import LEASE_SECONDS, Hold, hold_lease
-from oxcart.kommo.store.own_tables import crm_connection_states as states
+from oxcart.kommo.store.quarantine import key_of
 from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_custom_fields
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, can_be_id, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
-from oxcart.kommo.sync.marks import Marked, backlog, clear_marks, oldest_marks
+from oxcart.kommo.sync.learning import can_filter
+from oxcart.kommo.sync.marks import Marked, backlog, clear_marks, oldest_marks, postpone_marks
 
 _DELETE = "delete"
 # A holder that was killed is in the way no longer than its lease; one that lives gives it back.
@@ -34,12 +36,16 @@ _MARKS_AT_ONCE = 1000  # of a stream that is read whole
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How many marks were read, how many rows changed by it, how many of these are gone, and what it cost."""
+    """How many marks were read, how many rows changed by it, how many of these are gone, and what it cost.
+
+    `waiting` rows did not come, and are to be asked for again.
+    """
 
     read: int = 0
     changed: int = 0
     gone: int = 0
     requests: int = 0
+    waiting: int = 0
 
     def __add__(self, other: Fetched) -> Fetched:
         return Fetched(
@@ -47,6 +53,7 @@ class Fetched:
             self.changed + other.changed,
             self.gone + other.gone,
             self.requests + other.requests,
+            self.waiting + other.waiting,
         )
 
 
@@ -133,37 +140,40 @@ class _Reader:
 
     async def _read_some(self, marks: Sequence[Marked], *, filters: bool, hold: Hold) -> bool:
         """At most 250. Returns whether the account still obeys the filter by id."""
-        client, doubtful, at = self.account.client, marks, moment_of(None)
+        client = self.account.client
         if filters:
             found = await read_by_ids(client, self.entity, [mark.external_id for mark in marks])
-            filters = found is not None
-            if found is None:
-                self.fetched += Fetched(requests=1)
-            else:
-                at = found.at
-                doubtful = [m for m in marks if m.external_id in found.absent and m.action != _DELETE]
-                await self._settle(found, [mark for mark in marks if mark not in doubtful])
-        for mark in doubtful:
+            if found is not None:
+                await self._settle(found, marks)
+                return True
+            self.fetched += Fetched(requests=1)
+        for mark in marks:
             if not hold.is_ours:
                 break
-            await self._settle(await read_alone(client, self.entity, mark.external_id, otherwise=at), [mark])
-        return filters
+            found = await read_alone(client, self.entity, mark.external_id, otherwise=moment_of(None))
+            await self._settle(found, [mark])
+        return False
 
     async def _settle(self, found: Found, marks: Sequence[Marked]) -> None:
         """Rows, tombstones and the end of the marks, in one transaction."""
-        by_source = _gone_by_source(found, marks)
+        waiting = [
+            one for one in marks if one.external_id in found.absent and not one.is_second and one.action != _DELETE
+        ]
+        settled = [mark for mark in marks if mark not in waiting]
+        by_source = _gone_by_source(found, settled)
 
         async def write(connection: AsyncConnection) -> Fetched:
-            rows, name = list(found.rows.values()), self.entity.name
+            rows, name, whose = list(found.rows.values()), self.entity.name, self.account.connection_id
             changed = await apply_rows(connection, self.account, self.entity, rows, fetched_at=found.at, by_id=True)
             died: set[str] = set()
             for source, gone in by_source.items():
                 died |= await apply_deleted(
                     connection, self.account, self.entity, gone, observed_at=found.at, source=source
                 )
-            await clear_marks(connection, self.account.connection_id, name, marks)
-            written = Fetched(len(marks), len(changed | died), len(died), 1)
-            await add_costs(connection, self.account.connection_id, name, rows=written.changed, requests=1)
+            await clear_marks(connection, whose, name, settled)
+            await postpone_marks(connection, whose, name, waiting)
+            written = Fetched(len(settled), len(changed | died), len(died), 1, len(waiting))
+            await add_costs(connection, whose, name, rows=written.changed, requests=1)
             return written
 
         self.fetched += await self.account.database.write(f"Writing marked {self.entity.name}", write)
@@ -209,13 +219,13 @@ class _Reader:
         async for page in client.pages(entity.path, entity.key, entity.query, limit=entity.limit):
             at = moment_of(page.server_time)
             began = began or at
-            met |= {str(row.get("id")) for row in page.rows}
-            await self._write_page(page.rows, at)
+            met |= {str(row.get("id")) for row in page.rows} | {key_of(one) for one in page.broken}
+            await self._write_page(page.rows, at, page.broken)
         return began or moment_of(None), met
 
-    async def _write_page(self, rows: Sequence[dict[str, object]], at: datetime) -> None:
+    async def _write_page(self, rows: Sequence[dict[str, object]], at: datetime, broken: Sequence[Any] = ()) -> None:
         async def write(connection: AsyncConnection) -> Fetched:
-            changed = await apply_rows(connection, self.account, self.entity, rows, fetched_at=at)
+            changed = await apply_rows(connection, self.account, self.entity, rows, fetched_at=at, broken=broken)
             await add_costs(connection, self.account.connection_id, self.entity.name, rows=len(changed), requests=1)
             return Fetched(changed=len(changed), requests=1)
 
@@ -240,10 +250,9 @@ class _Reader:
 
     async def _filters_work(self) -> bool:
         """What a walk has learnt of this account."""
-        query = select(states.c.settings).where(states.c.connection_id == self.account.connection_id)
         async with self.account.database.reading("Reading what is known of the account") as connection:
-            known = (await connection.execute(query)).scalar_one_or_none() or {}
-        return known.get("filters_supported") is not False
+            settings = await load_account_settings(connection, self.account.connection_id)
+        return can_filter(settings, self.entity, probes=False)
 
 
 def _gone_by_source(found: Found, marks: Sequence[Marked]) -> Mapping[str, dict[str, datetime]]:

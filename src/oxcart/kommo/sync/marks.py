@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.database import now
 from oxcart.kommo.store.own_tables import crm_dirty
+
+AGAIN_SECONDS = 30.0
+"""After this a row that did not come is asked for once more."""
 
 _MARKS_AT_ONCE = 100
 
@@ -33,7 +37,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A mark as it is stored. `token` changes with each marking: one that was made meanwhile is not cleared."""
+    """A mark as it is stored. `token` changes with each marking: one that was made meanwhile is not cleared.
+
+    `is_second`: the row was asked for before, and did not come.
+    """
 
     external_id: str
     action: str
@@ -41,11 +48,12 @@ class Marked:
     marked_at: datetime
     token: str
     source: str = "hook"
+    is_second: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The marks of one entity: how many, and when the first and the last was made."""
+    """The marks of one entity that are due: how many, and when the first and the last was made."""
 
     count: int
     oldest_at: datetime
@@ -84,7 +92,7 @@ async def _mark(connection: AsyncConnection, connection_id: str, marks: Collecti
     statement = insert(crm_dirty).values(rows)
     new, old = statement.excluded, crm_dirty.c
     is_newer = func.coalesce(new.hinted_at >= old.hinted_at, True)
-    changes = {"mark": new.mark, "action": case((is_newer, new.action), else_=old.action)}
+    changes = {"mark": new.mark, "due_at": None, "action": case((is_newer, new.action), else_=old.action)}
     changes["source"] = case((is_newer, new.source), else_=old.source)
     changes["hinted_at"] = case((is_newer, func.coalesce(new.hinted_at, old.hinted_at)), else_=old.hinted_at)
     await connection.execute(
@@ -97,7 +105,7 @@ async def backlog(connection: AsyncConnection, connection_id: str) -> dict[str, 
     dirty = crm_dirty.c
     query = (
         select(dirty.entity, func.count(), func.min(dirty.marked_at), func.max(dirty.marked_at))
-        .where(dirty.connection_id == connection_id)
+        .where(dirty.connection_id == connection_id, await _are_due(connection))
         .group_by(dirty.entity)
     )
     return {entity: Backlog(count, first, last) for entity, count, first, last in await connection.execute(query)}
@@ -116,8 +124,9 @@ async def oldest_marks(
             dirty.marked_at,
             dirty.mark,
             func.coalesce(dirty.source, "hook"),
+            dirty.due_at.is_not(None),
         )
-        .where(dirty.connection_id == connection_id, dirty.entity == entity)
+        .where(dirty.connection_id == connection_id, dirty.entity == entity, await _are_due(connection))
         .order_by(dirty.marked_at, dirty.external_id)
         .limit(limit)
     )
@@ -129,12 +138,29 @@ async def oldest_marks(
 
 async def clear_marks(connection: AsyncConnection, connection_id: str, entity: str, marks: Collection[Marked]) -> None:
     """In the transaction that wrote the rows. A mark that was renewed since it was read stays."""
+    await _on_marks(connection, delete(crm_dirty), connection_id, entity, marks)
+
+
+async def postpone_marks(
+    connection: AsyncConnection, connection_id: str, entity: str, marks: Collection[Marked]
+) -> None:
+    """Their rows did not come: they are asked for once more, within a minute."""
+    due_at = await now(connection) + timedelta(seconds=AGAIN_SECONDS)
+    await _on_marks(connection, update(crm_dirty).values(due_at=due_at), connection_id, entity, marks)
+
+
+async def _on_marks(
+    connection: AsyncConnection, statement: Any, connection_id: str, entity: str, marks: Collection[Marked]
+) -> None:
     ordered = sorted(marks, key=lambda mark: mark.external_id)
     for start in range(0, len(ordered), _MARKS_AT_ONCE):
         pairs = [(mark.external_id, mark.token) for mark in ordered[start : start + _MARKS_AT_ONCE]]
         mine = (crm_dirty.c.connection_id == connection_id, crm_dirty.c.entity == entity)
-        same = tuple_(crm_dirty.c.external_id, crm_dirty.c.mark).in_(pairs)
-        await connection.execute(delete(crm_dirty).where(*mine, same))
+        await connection.execute(statement.where(*mine, tuple_(crm_dirty.c.external_id, crm_dirty.c.mark).in_(pairs)))
+
+
+async def _are_due(connection: AsyncConnection) -> ColumnElement[bool]:
+    return or_(crm_dirty.c.due_at.is_(None), crm_dirty.c.due_at <= await now(connection))
 
 
 def _is_newer(one: datetime | None, other: datetime | None) -> bool:

@@ -37,7 +37,8 @@ _GO_ON_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one stream. `full`: every row was read. `skipped`: another process is reading it now.
+    """What became of one stream. `full`: every row was read. `skipped`: another process is reading it now, or it takes
+    an administrator's token, and nobody has asked for it by its name.
 
     `changed` rows are now another here than before, `deleted` ones are gone there. `error` is a sentence.
     """
@@ -93,7 +94,7 @@ async def sync_account(
     async with account.database.reading("Reading what is known of the account") as connection:
         settings = await load_account_settings(connection, account.connection_id)
     meter = Meter([entity.name for entity in entities], expected, on_progress)
-    run = _Run(account, full, meter, Reader(account.client), lease_seconds, settings)
+    run = _Run(account, full, meter, Reader(account.client), lease_seconds, settings, is_named=names is not None)
     outcomes = [await run.sync(entity) for entity in entities]
     if EVENTS in entities:
         outcomes = await _confirmed(confirm(account), outcomes)
@@ -141,6 +142,7 @@ class _Run:
     reader: Reader
     lease_seconds: float
     settings: dict[str, Any] = field(default_factory=dict)
+    is_named: bool = False
     silent: int = 0  # streams in a row to which Kommo gave no answer at all
 
     async def sync(self, entity: Entity) -> Outcome:
@@ -166,6 +168,8 @@ class _Run:
         except (NoRights, Refused, Gone, ServerTrouble) as failure:
             error = _sentence(entity, failure)
             await self._note(stream, error)
+            if entity.needs_admin and isinstance(failure, NoRights) and not self.is_named:
+                return Outcome(entity.name, "skipped", requests=self.reader.requests - asked)
             self.silent = self.silent + 1 if failure.status == 0 else 0
             if self.silent >= _MOST_SILENT:
                 raise

@@ -12,12 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.entities import ENTITIES, Entity
 from oxcart.kommo.store.own_tables import crm_cursors
+from oxcart.kommo.store.quarantine import count_aside
 from oxcart.kommo.sync.apply import is_custom_fields, table_of
 
 
 @dataclass(frozen=True, slots=True)
 class EntityStatus:
-    """`rows` are alive, `deleted` are not. `last_error` is null after a run that succeeded, and a sweep, too."""
+    """`rows` are alive, `deleted` are not, `aside` could not be read. `last_error` is null after a run that succeeded,
+    and a sweep, too, and if none is aside.
+    """
 
     entity: str
     rows: int
@@ -29,6 +32,7 @@ class EntityStatus:
     last_error: str | None = None
     rows_written: int = 0
     requests: int = 0
+    aside: int = 0
 
     def as_json(self) -> dict[str, Any]:
         values = asdict(self)
@@ -41,6 +45,7 @@ async def read_status(connection: AsyncConnection, connection_id: str) -> list[E
     query = select(crm_cursors).where(crm_cursors.c.connection_id == connection_id)
     cursors = {row["entity"]: row for row in (await connection.execute(query)).mappings()}
     counts: dict[tuple[str, str], Mapping[str, tuple[int, int]]] = {}
+    aside = await count_aside(connection, connection_id)
     found = []
     for entity in ENTITIES.values():
         table, key, kinds = _where(entity, connection_id)
@@ -48,13 +53,22 @@ async def read_status(connection: AsyncConnection, connection_id: str) -> list[E
         if where not in counts:
             counts[where] = await _count(connection, table, kinds, connection_id)
         rows, deleted = counts[where].get(key, (0, 0))
-        found.append(_status(entity, 0 if entity.marks_deleted else rows, deleted, cursors.get(entity.name, {})))
+        found.append(
+            _status(
+                entity,
+                0 if entity.marks_deleted else rows,
+                deleted,
+                cursors.get(entity.name, {}),
+                aside.get(entity.name, 0),
+            )
+        )
     return found
 
 
-def _status(entity: Entity, rows: int, deleted: int, cursor: Mapping[Any, Any]) -> EntityStatus:
+def _status(entity: Entity, rows: int, deleted: int, cursor: Mapping[Any, Any], aside: int) -> EntityStatus:
     times = {name: cursor.get(name) for name in ("cursor_at", "full_walk_at", "swept_at", "last_run_at")}
-    errors = [text for text in (cursor.get("last_error"), cursor.get("sweep_error")) if text]
+    unread = aside and f"Of {entity.name} {aside} rows could not be read; their text is in crm_quarantine."
+    errors = [str(text) for text in (cursor.get("last_error"), cursor.get("sweep_error"), unread) if text]
     return EntityStatus(
         entity.name,
         rows,
@@ -63,6 +77,7 @@ def _status(entity: Entity, rows: int, deleted: int, cursor: Mapping[Any, Any]) 
         last_error=" ".join(dict.fromkeys(errors)) or None,
         rows_written=cursor.get("rows_written", 0),
         requests=cursor.get("requests", 0),
+        aside=aside,
     )
 
 

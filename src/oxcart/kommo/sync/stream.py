@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Answer, Client, Query
 from oxcart.kommo.entities import ACCOUNT, EVENTS, Entity
-from oxcart.kommo.pages import Row
+from oxcart.kommo.pages import Page, Row
 from oxcart.kommo.store.holding import Hold
 from oxcart.kommo.sync.apply import apply_rows
 from oxcart.kommo.sync.cursors import Checkpoint, Cursor, Ended, save_cursor
 from oxcart.kommo.sync.learning import learn_account
 from oxcart.kommo.sync.progress import Meter
-from oxcart.kommo.sync.vanished import mark_vanished
+from oxcart.kommo.sync.told import mark_told
 
 LOOKBACK_SECONDS = 600
 """A change may appear in the lists only now, and be dated minutes ago."""
@@ -85,22 +85,22 @@ class Stream:
 
     async def keep(
         self,
-        rows: list[Row],
+        page: Page,
         then: Then | Callable[[AsyncConnection], Awaitable[Then]],
         *,
-        server_time: int | None,
         run: str | None = None,
     ) -> None:
         """Write what a request brought. `then` is what the cursor says afterwards, or decides it in the transaction.
 
         Raises LeaseLost, and what the database does.
         """
-        fetched_at = moment(server_time)
+        rows, fetched_at = page.rows, moment(page.server_time)
         requests = self.reader.requests - self.counted
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
             await self.lease.show(connection)
-            changed = await apply_rows(connection, self.account, self.entity, rows, fetched_at=fetched_at, run=run)
+            what: dict[str, Any] = {"fetched_at": fetched_at, "run": run, "broken": page.broken}
+            changed = await apply_rows(connection, self.account, self.entity, rows, **what)
             await self._learn(connection, rows, changed)
             stands = await then(connection) if callable(then) else then
             counts: dict[str, Any] = {"rows": len(changed), "requests": requests}
@@ -111,15 +111,6 @@ class Stream:
         self.counted = self.reader.requests
         self._count(rows, changed)
         await self.meter.page(self.entity.name, len(rows))
-
-    async def end(self, then: Then) -> None:
-        """Without a page."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await self.lease.show(connection)
-            await save_cursor(connection, *self._key, then, rows=0, requests=0, at=datetime.now(UTC))
-
-        await self.account.database.write(f"Moving the cursor of {self.entity.name}", work)
 
     async def note_error(self, error: str) -> None:
         """For `status`; where the walk stands does not change."""
@@ -142,7 +133,7 @@ class Stream:
             await learn_account(connection, self.account.connection_id, rows[0])
         elif self.entity is EVENTS:
             new = [row for row in rows if str(row.get("id")) in changed]
-            await mark_vanished(connection, self.account.connection_id, new)
+            await mark_told(connection, self.account.connection_id, new)
 
     def _count(self, rows: list[Row], changed: frozenset[str]) -> None:
         self.tally.pages += 1

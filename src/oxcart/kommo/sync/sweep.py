@@ -25,7 +25,7 @@ from oxcart.kommo.store.database import now
 from oxcart.kommo.store.holding import Hold, hold_lease
 from oxcart.kommo.store.own_tables import crm_connection_states as states
 from oxcart.kommo.store.rows import count_rows, count_unseen, unseen
-from oxcart.kommo.sync.apply import apply_deleted, apply_rows, table_of
+from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much, table_of
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
 from oxcart.kommo.sync.marked import fetch_marked
@@ -34,8 +34,6 @@ from oxcart.kommo.sync.progress import Listener, Meter
 SWEPT = tuple(entity.name for entity in ENTITIES.values() if entity.by_id)
 """Companies, contacts, leads, tasks and notes. The other streams are read whole by each sync."""
 
-_MOST_MISSING = 100
-_MOST_MISSING_SHARE = 0.2
 _ACCEPT = "look at the account, and if they are really gone run `oxcart kommo sweep --accept`"
 
 
@@ -69,8 +67,8 @@ async def sweep_account(
     refused, Unavailable.
 
     Nothing is deleted when a page failed, when the token's user is no administrator (what he may not see looks
-    deleted), or when more than a fifth and more than 100 of an entity's rows are missing. `accept`: a person says that
-    the last two are in order.
+    deleted; rows are read again all the same), or when more than a fifth and more than 100 of an entity's rows are
+    missing. `accept`: a person says that the last two are in order.
     """
     unknown = sorted(set(names or ()) - set(SWEPT))
     if unknown:
@@ -81,8 +79,7 @@ async def sweep_account(
     swept = []
     for name in wanted:
         meter.begin()
-        sweep = _Sweep(account, ENTITIES[name], accept, meter)
-        swept.append(await sweep.run() if is_admin or accept else await sweep.refuse())
+        swept.append(await _Sweep(account, ENTITIES[name], accept, meter, buries=is_admin or accept).run())
         await meter.end(name)
     return swept
 
@@ -111,6 +108,7 @@ class _Sweep:
     entity: Entity
     accept: bool
     meter: Meter
+    buries: bool
     run_id: str = field(default_factory=new_id)
     began_at: datetime | None = None
     met: int = 0
@@ -124,20 +122,13 @@ class _Sweep:
                 return Swept(self.entity.name, error=f"Another process is sweeping {self.entity.name} now.")
             return await self._sweep(hold)
 
-    async def refuse(self) -> Swept:
-        return await self._end(
-            0,
-            f"Sweeps of {self.entity.name} are off: the token's user is no administrator, and what that user may not "
-            "see would look deleted. Have an administrator connect the account.",
-        )
-
     async def _sweep(self, hold: Hold) -> Swept:
         suspects, error = 0, None
         try:
             await self._walk(hold)
             suspects = await self._count_suspects()
-            error = await self._guard(suspects)
-            if error is None:
+            error = await self._guard(suspects) if self.buries else self._blind(suspects)
+            if error is None and suspects:
                 await self._bury(hold)
             self.requests += (await fetch_marked(self.account, only={self.entity.name})).requests
         except NoRights as refused:
@@ -163,16 +154,26 @@ class _Sweep:
 
     async def _write_page(self, page: Page, at: datetime) -> None:
         async def write(connection: AsyncConnection) -> None:
-            changed = await apply_rows(connection, self.account, self.entity, page.rows, fetched_at=at, run=self.run_id)
+            what: dict[str, Any] = {"fetched_at": at, "run": self.run_id, "broken": page.broken}
+            changed = await apply_rows(connection, self.account, self.entity, page.rows, **what)
             await add_costs(connection, self.account.connection_id, self.entity.name, rows=len(changed), requests=1)
 
         self.requests, self.met = self.requests + 1, self.met + len(page.rows)
         await self.account.database.write(f"Writing {self.entity.name}", write)
 
+    def _blind(self, suspects: int) -> str | None:
+        """Rows were read again, which is all that can be done."""
+        if not suspects:
+            return None
+        return (
+            f"{suspects} {self.entity.name} were not met, and nothing was deleted. What a user who is no administrator "
+            "may not see looks deleted. Have an administrator connect the account."
+        )
+
     async def _guard(self, suspects: int) -> str | None:
         """Why nothing may be deleted, if so."""
         living = await self._living()
-        if self.accept or suspects <= _MOST_MISSING or suspects <= living * _MOST_MISSING_SHARE:
+        if self.accept or not is_too_much(suspects, living):
             return None
         return (
             f"{suspects} of {living} {self.entity.name} are missing in Kommo, which is more than a fifth, so nothing "

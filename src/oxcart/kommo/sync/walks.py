@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oxcart.kommo.entities import Walk
-from oxcart.kommo.pages import FiltersIgnored, Row, rows_of, walk_changes
+from oxcart.kommo.pages import FiltersIgnored, Page, Row, broken_of, rows_of, walk_changes
 from oxcart.kommo.sync.cursors import Checkpoint, Ended
 from oxcart.kommo.sync.learning import note_filters
 from oxcart.kommo.sync.lists import read_list
@@ -39,7 +39,8 @@ async def _read_once(stream: Stream) -> None:
     answer = await stream.reader.get(entity.path, stream.query)
     rows: list[Row] = rows_of(answer.body, entity.key) if entity.key else _alone(answer.body)
     at = moment(answer.server_time)
-    await stream.keep(rows, Ended(at, at), server_time=answer.server_time)
+    broken = broken_of(answer.body, entity.key)
+    await stream.keep(Page(1, rows, False, answer.server_time, broken=broken), Ended(at, at))
 
 
 async def _read_changes(stream: Stream) -> None:
@@ -47,19 +48,16 @@ async def _read_changes(stream: Stream) -> None:
     entity = stream.entity
     start, began = _begin(stream)
     pages = walk_changes(stream.reader.get, entity.path, entity.key, stream.query, since=start, limit=entity.limit)
-    ended, until = False, None
+    until = None
     async for page in pages:
         until = until or int(moment(page.server_time).timestamp())
         began = began or until
-        ended = page.resume_at is None
         then = (
             Ended(moment(until), moment(began) if stream.full else None)
             if page.resume_at is None
             else Checkpoint("changes", page.resume_at, began=began, read_until=until, full=stream.full)
         )
-        await stream.keep(page.rows, then, server_time=page.server_time)
-    if not ended and until is not None:
-        await stream.end(Ended(moment(until), moment(began) if stream.full else None))
+        await stream.keep(page, then)
 
 
 def _begin(stream: Stream) -> tuple[int, int | None]:

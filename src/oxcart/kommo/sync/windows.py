@@ -5,13 +5,17 @@ A window with many pages is halved, and the next ones are as wide as what was fo
 
 from __future__ import annotations
 
+from functools import partial
+
 from oxcart.kommo.client import Query
 from oxcart.kommo.entities import EVENTS, Entity
-from oxcart.kommo.pages import FiltersIgnored, Page, read_page, walk
+from oxcart.kommo.pages import FiltersIgnored, Page, read_page, times_of, walk
 from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.sync.cursors import Checkpoint, Ended
 from oxcart.kommo.sync.lists import read_list
 from oxcart.kommo.sync.stream import LOOKBACK_SECONDS, Stream, Then, moment
+
+_FOREVER = 2**31 - 1
 
 MOST_PAGES = 20
 """Of a window: what is read again when a process was killed in the middle of one, or it did not fit."""
@@ -35,7 +39,9 @@ async def read_windows(stream: Stream) -> None:
         last = min(start + width - 1, until)
         width = last - start + 1
         then = _after(stream, last, began, until, width)
-        pages = await _read_window(stream, start, last, then, is_new=width > fitted)
+        # An integration may have set a time that is still to come.
+        end = _FOREVER if last >= until and _changes(stream.entity) else last
+        pages = await _read_window(stream, start, end, then, is_new=width > fitted, splits=width > 1)
         if pages > MOST_PAGES and width > 1:
             width //= 2
             continue
@@ -69,46 +75,34 @@ def _after(stream: Stream, last: int, began: int, until: int, width: int) -> The
     return Checkpoint("windows", last + 1, began=began, read_until=until, full=stream.full, width=width)
 
 
-async def _read_window(stream: Stream, first: int, last: int, then: Then, *, is_new: bool) -> int:
+async def _read_window(stream: Stream, first: int, last: int, then: Then, *, is_new: bool, splits: bool) -> int:
     """How many pages it has; more than MOST_PAGES if it is to be split, for then it was not read to its end.
 
     `then` is what the cursor says once it is whole. `is_new`: none as wide has been read; whether it has too many pages
     is asked for before they are all read. Rows that change can leave the window while it is read, and move
     others over the edge of a page towards us: of several pages, those are read on the way back, too.
     """
-    query = _query(stream, first, last)
-    for is_last in (False, True):
-        count, is_whole = 0, False
-        async for page in walk(
-            stream.reader.get, stream.entity.path, stream.entity.key, query, limit=stream.entity.limit
-        ):
-            _check(stream.entity, page, first, last)
-            count = page.number
-            is_split = page.has_more and last > first and (count >= MOST_PAGES or (is_new and count == 1))
-            is_split = is_split and (count > 1 or await _has_too_many(stream, query))
-            is_whole = not page.has_more and (is_last or not page.broke_off)
-            is_end = is_whole and (count == 1 or not _changes(stream.entity))
-            await stream.keep(page.rows, then if is_end else None, server_time=page.server_time)
-            if is_split:
-                return MOST_PAGES + 1
-        if is_whole:
-            if count > 1 and _changes(stream.entity):
-                await _read_back(stream, query, count - 1, then)
-            return min(count, MOST_PAGES)
-    raise AssertionError("the second reading is taken as it is")
+    query, entity = _query(stream, first, last), stream.entity
+    count, pages = 0, partial(walk, stream.reader.get, entity.path, entity.key, query, limit=entity.limit)
+    async for page in pages():
+        _check(entity, page, first, last)
+        count = page.number
+        is_split = page.has_more and splits and (count >= MOST_PAGES or (is_new and count == 1))
+        is_split = is_split and (count > 1 or await _has_too_many(stream, query))
+        is_end = not page.has_more and (count == 1 or not _changes(entity))
+        await stream.keep(page, then if is_end else None)
+        if is_split:
+            return MOST_PAGES + 1
+    if count > 1 and _changes(entity):
+        async for page in pages(first=count - 1, back=True):
+            await stream.keep(page, then if page.number == 1 else None)
+    return min(count, MOST_PAGES)
 
 
 async def _has_too_many(stream: Stream, query: Query) -> bool:
     entity, get = stream.entity, stream.reader.get
     page = await read_page(get, entity.path, entity.key, query, number=MOST_PAGES + 1, limit=entity.limit)
     return bool(page.rows)
-
-
-async def _read_back(stream: Stream, query: Query, pages: int, then: Then) -> None:
-    entity = stream.entity
-    for number in range(pages, 0, -1):
-        page = await read_page(stream.reader.get, entity.path, entity.key, query, number=number, limit=entity.limit)
-        await stream.keep(page.rows, then if number == 1 else None, server_time=page.server_time)
 
 
 def _query(stream: Stream, first: int, last: int) -> Query:
@@ -124,6 +118,6 @@ def _changes(entity: Entity) -> bool:
 
 def _check(entity: Entity, page: Page, first: int, last: int) -> None:
     """A row that was edited since its list was made may be later than the window; what never changes may not."""
-    times = [int(row.get(str(entity.cursor)) or 0) for row in page.rows]
+    times = times_of(page.rows, str(entity.cursor))
     if any(at < first or (at > last and not _changes(entity)) for at in times):
         raise FiltersIgnored

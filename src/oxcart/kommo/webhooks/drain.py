@@ -51,6 +51,9 @@ class Read(Protocol):
     @property
     def requests(self) -> int: ...
 
+    @property
+    def waiting(self) -> int: ...
+
 
 class FetchMarked(Protocol):
     """Reads the rows that are marked, the oldest mark first, 250 ids a GET; with `most` not more rows than that."""
@@ -62,7 +65,8 @@ class FetchMarked(Protocol):
 
 @dataclass(slots=True)
 class Drained:
-    """`refused` hooks could not be understood; their rows say why. `ignored` items have no stream of ours.
+    """`refused` hooks could not be understood; their rows say why. `ignored` items have no stream of ours. `waiting`
+    rows are not there, and are to be asked for again.
 
     `is_held`: another process drains this account, and will look again when it is done.
     """
@@ -75,6 +79,7 @@ class Drained:
     changed: int = 0
     gone: int = 0
     requests: int = 0
+    waiting: int = 0
     is_held: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -158,7 +163,8 @@ class _Drain:
         self.done.changed += found.changed
         self.done.gone += found.gone
         self.done.requests += found.requests
-        if not found.read and not found.gone:
+        self.done.waiting += found.waiting
+        if not found.read and not found.gone and not found.waiting:
             self.stuck.add(name)  # another one has read them, or nobody can: not to be asked for ever
 
     # ------------------------------------------------------------------------------------------ expanding

@@ -22,7 +22,9 @@ NOTE = "note"
 _UPDATE = "update"
 _ACTIONS = {"add": "add", "delete": "delete", "restore": "restore"}  # a change of status or owner is an update
 _TOP = {"leads": "leads", "contacts": "contacts", "companies": "companies", "task": "tasks", "tasks": "tasks"}
-_WITHOUT_STREAM = frozenset({"unsorted", "message", "messages", "talk", "catalogs", "customers", "calls"})
+_WITHOUT_STREAM = frozenset(
+    {"unsorted", "message", "messages", "outgoing_message", "talk", "catalogs", "customers", "calls"}
+)
 _NOTES_OF = {"1": "contacts", "2": "leads", "3": "companies"}  # element_type
 _TIMES = ("updated_at", "last_modified", "created_at", "date_create")
 _LONGEST_ID = 20
