@@ -17,7 +17,15 @@ from oxcart.telemetry.log_format import Redactor, human_format, json_format
 from oxcart.telemetry.terminal import harmless
 
 HOSTILE = st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Lu", "So"]) | st.sampled_from(" \t\n"))
-VALUES = st.recursive(HOSTILE, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HOSTILE, inner, max_size=3))
+
+
+def joined(text: str) -> str:
+    """Two halves beside each other are one letter to whoever reads JSON."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+TEXTS = HOSTILE.map(joined)
+VALUES = st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
 
 
 def harm_in(text: str) -> list[str]:
@@ -33,7 +41,8 @@ def test_nothing_is_left_that_a_terminal_obeys_or_hides(text: str) -> None:
 
 @given(VALUES)
 def test_json_says_the_same(value: Any) -> None:
-    assert json.loads(harmless(json.dumps(value, ensure_ascii=False))) == value
+    said = json.loads(harmless(json.dumps(value, ensure_ascii=False)))
+    assert ascii(said) == ascii(value)
 
 
 @pytest.mark.parametrize(
