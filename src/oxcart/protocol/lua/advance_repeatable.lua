@@ -7,11 +7,12 @@
   Reply the id of the next job, or nil
 ]]
 --- @upstream addDelayedJob
+--- @include "carefully"
 local due = redis.call('ZSCORE', KEYS[7], ARGV[2])
 if not due or tonumber(due) >= tonumber(ARGV[3]) then return nil end
 local job = redis.call('HMGET', KEYS[8], 'name', 'data')
 if not job[1] then return nil end
-upstream_addDelayedJob(
+carefully(upstream_addDelayedJob,
   { KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6] },
   { cmsgpack.pack({ ARGV[1], ARGV[4], job[1], tonumber(ARGV[6]), nil, nil, nil, ARGV[2] }), job[2] or '{}', ARGV[5] })
 redis.call('ZADD', KEYS[7], ARGV[3], ARGV[2])
