@@ -115,7 +115,7 @@ def test_what_the_image_copies_is_enough_to_build_and_holds_the_files_of_a_deplo
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "upstream"))
         else:
-            shutil.copy(ROOT / name, tree / name)
+            shutil.copy(ROOT / name, tree)  # as COPY does: without its folder
 
     wheel = built(tree, tmp_path / "out", "--wheel")
 

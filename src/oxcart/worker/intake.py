@@ -21,7 +21,7 @@ from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, RateLimit
 from oxcart.worker.apart import Apart
 from oxcart.worker.attempt import Attempt, CancelReason, Workplace
 from oxcart.worker.claim import read_claims
-from oxcart.worker.context import QueueChannel
+from oxcart.worker.context import QueueChannel, ReportLine
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.error_text import account_of, plain_text
 from oxcart.worker.handler_task import Starter
@@ -62,6 +62,7 @@ class Intake:
         self._handlers = handlers
         self._settings = settings
         self._link = link
+        self._reports = ReportLine(link)
         self._emit = emit
         self._announces_starts = announces_starts
         self._renew_locks = renew_locks
@@ -126,7 +127,7 @@ class Intake:
             self._starter = Starter()
         workplace = self._workplaces[queue] = Workplace(
             asyncio.get_running_loop(),
-            QueueChannel(self._link, queue.keys, self._emit),
+            QueueChannel(self._reports, queue.keys, self._emit),
             self._threads,
             self._starter,
             self._handlers.backoffs,
