@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -93,11 +94,12 @@ class Conversation(asyncio.Protocol):
             b"ECHO": b"$%d\r\n%s\r\n" % (len(name), name),
             b"FAIL": b"-ERR %s\r\n" % name,
             b"LOAD": b"-LOADING the data\r\n",
+            b"TIME": b"*2\r\n$10\r\n%d\r\n$1\r\n0\r\n" % time.time(),
         }[command[0]]
         self.owed += reply
         if command[0] in {b"ECHO", b"FAIL", b"LOAD"}:
             self.server.heard.append(name.decode())
-        if self.server.pays_at_once or command[0] in {b"PING", b"CLIENT", b"INFO"}:
+        if self.server.pays_at_once or command[0] in {b"PING", b"CLIENT", b"INFO", b"TIME"}:
             self.pay(None)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from oxcart.telemetry.log_format import encode_json
 
-_MOST_CHARACTERS, _MOST_ITEMS, _MOST_NAMES = 1000, 20, 150
+_MOST_CHARACTERS, _MOST_ITEMS, _MOST_NAMES = 1000, 21, 150  # 20 items, and one that says how many more there are
 
 
 def bounded(content: Any) -> Any:
