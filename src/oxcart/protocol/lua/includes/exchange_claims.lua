@@ -102,15 +102,21 @@ local function put_into_active()
   return true
 end
 
+local own_names
+local function is_own_name(id)
+  if not own_names then
+    own_names = { id = true, ['repeat'] = true, ['stalled-check'] = true }
+    for _, key in ipairs(KEYS) do own_names[string.sub(key, #prefix + 1)] = true end
+  end
+  return own_names[id]
+end
+
 -- 'claimed', 'foreign', 'dropped' (nothing there to run), or 'stop' (no more in this exchange).
 local function claim(id)
   local job = prefix .. id
-  if #id < 17 and string.byte(id) > 57 then -- a word, and a short one
-    local misnamed = look_at_keys(id)
-    if misnamed then
-      notes[#notes + 1] = { id, misnamed }
-      return 'dropped'
-    end
+  if #id < 17 and (string.byte(id) or 0) > 57 and is_own_name(id) then -- a word, and a short one
+    notes[#notes + 1] = { id, look_at_keys(id) }
+    return 'dropped'
   end
   local facts = pcall_redis('HGETALL', job) -- in one scan; to look for the fields that a job may have takes one for each
   if facts.err then
@@ -151,7 +157,7 @@ local function claim(id)
     if known then note_foreign(name, timestamp) end
     return 'foreign'
   end
-  local size = data and #data or 0
+  local size = (data and #data or 0) + (opts and #opts or 0)
   if claimed > 0 and bytes + size > byte_limit then
     is_plenty = true
     return 'stop'
