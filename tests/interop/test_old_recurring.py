@@ -111,6 +111,20 @@ async def test_a_recurring_job_ends_at_its_limit(package: str, old: Steps, redis
     assert (counts["delayed"], counts["waiting"]) == (0, 0)
 
 
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_migrating_leaves_as_many_runs_as_were_left(
+    limit: int, old: Steps, redis_url: str, queue_name: str
+) -> None:
+    """Also the last one: it must not become one without an end."""
+    old("bullmq4", repeat(queue_name, every=3_600_000, limit=limit))
+
+    async with Queue(queue_name, redis_url) as queue:
+        await queue.migrate_schedules()
+        (after,) = await queue.schedules()
+
+    assert after.limit == limit
+
+
 @pytest.mark.parametrize("kind", ["every", "cron"])
 @pytest.mark.parametrize("package", PACKAGES)
 async def test_migrating_keeps_times_data_and_options(

@@ -181,6 +181,13 @@ def _read_leniently(text: bytes) -> JobOptions:
 _read_once = lru_cache(maxsize=_TEXTS_KEPT)(_read_leniently)
 
 
+def repeat_key(options: Mapping[str, Any]) -> str | None:
+    """Which repeatable job of Bull a job belongs to: Bull has no field for it beside the options."""
+    repeat = options.get("repeat")
+    key = repeat.get("key") if isinstance(repeat, dict) else None
+    return key if isinstance(key, str) else None
+
+
 def from_wire(wire: Mapping[str, Any]) -> JobOptions:
     """The options of a decoded `opts` object, with short or long names."""
     read: dict[str, Any] = {}

@@ -15,8 +15,8 @@ from oxcart.errors import InvalidInput, StateConflict
 from oxcart.protocol import codec
 from oxcart.queue import schedules
 from oxcart.queue.channel import Channel
-from oxcart.queue.repeatables import next_jobs, next_repeat, template_opts
-from oxcart.queue.repeats import Repeat
+from oxcart.queue.repeatables import next_jobs, template_opts
+from oxcart.queue.repeats import Repeat, epoch_ms
 from oxcart.queue.schedules import Schedule, Template
 
 
@@ -62,15 +62,15 @@ async def _complete(channel: Channel, schedule: Schedule, job: Mapping[str, str]
 
 async def _replace(channel: Channel, schedule: Schedule, job: Mapping[str, str], new_id: str) -> None:
     """The new one first: should we be stopped in between, both run, and doing it again removes the old one."""
-    wire = codec.decode(job.get("opts", "{}"), "opts")
-    now = now_ms()
-    repeat = next_repeat(wire if isinstance(wire, dict) else {}, now) or {}
-    limit = repeat.get("limit")
+    wire, now = codec.decode(job.get("opts", "{}"), "opts"), now_ms()
+    repeat = wire.get("repeat") if isinstance(wire, dict) else None
+    repeat = repeat if isinstance(repeat, dict) else {}
+    limit, number = epoch_ms(repeat.get("limit")), epoch_ms(repeat.get("count")) or 1
     made = Repeat(
         cron=schedule.cron,
         every_seconds=None if schedule.cron or schedule.every_ms is None else schedule.every_ms / 1000,
         tz=schedule.tz,
-        limit=None if limit is None else max(1, limit - repeat["count"] + 2),
+        limit=None if limit is None else max(1, limit - number + 1),  # the next job is one of those that are left
         start_ms=None if schedule.cron else max(schedule.next_ms, now),
         end_ms=schedule.end_ms,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from oxcart.errors import InvalidInput
 from oxcart.protocol import codec
+from oxcart.protocol.job_options import repeat_key
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, ScriptCall, ours
 from oxcart.queue.channel import Channel
@@ -154,6 +155,4 @@ def key_of_bull(opts: bytes | str) -> str | None:
         wire = codec.decode(opts or "{}", "opts")
     except InvalidInput:
         return None
-    repeat = wire.get("repeat") if isinstance(wire, dict) else None
-    key = repeat.get("key") if isinstance(repeat, dict) else None
-    return key if isinstance(key, str) else None
+    return repeat_key(wire) if isinstance(wire, dict) else None

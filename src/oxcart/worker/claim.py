@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from oxcart.handlers import HandlerSpec
 from oxcart.protocol.codec import LARGEST_INTEGER
 from oxcart.protocol.exchange import ClaimedRun
-from oxcart.protocol.job_options import JobOptions, read_options
+from oxcart.protocol.job_options import JobOptions, read_options, repeat_key
 from oxcart.protocol.suspects import STALLED_TOO_OFTEN, Trial, read_trial
 
 
@@ -80,7 +80,7 @@ def read_claims(run: ClaimedRun, token: str, processed_on_ms: int) -> list[Claim
         _int(run.atm),
         _int(run.priority),
         run.fields,
-        _text(scheduler) or _key_of_bull(options),
+        _text(scheduler) or repeat_key(options.other),
         _text(parent),
         None if given_up else deferred_failure,
         stacktrace,
@@ -93,13 +93,6 @@ def read_claims(run: ClaimedRun, token: str, processed_on_ms: int) -> list[Claim
         Claim(job_id, data or b"{}", _int(timestamp), shared)  # type: ignore[arg-type]  # a job without an id is none
         for job_id, data, timestamp in zip(values, values, values, strict=True)
     ]
-
-
-def _key_of_bull(options: JobOptions) -> str | None:
-    """Which repeatable job of Bull a job belongs to; it has no field of its own."""
-    repeat = options.other.get("repeat")
-    key = repeat.get("key") if isinstance(repeat, dict) else None
-    return key if isinstance(key, str) else None
 
 
 def _int(value: bytes | None) -> int:

@@ -74,7 +74,7 @@ class LeftJobs:
             return
         self._told[key] = None
         if len(self._told) <= MAX_NAMES:
-            self._emit(JobNameUnknown(queue_name, name, self.action, self._handlers.names, job_id, detail))
+            self._emit(JobNameUnknown(queue_name, key[1], self.action, self._handlers.names, job_id, detail))
         elif len(self._told) == MAX_NAMES + 1:
             text = f"Jobs of more than {MAX_NAMES} names without a handler here came; no more are logged: oxcart counts"
             self._emit(WarningRaised("JOB_NAMES", text))

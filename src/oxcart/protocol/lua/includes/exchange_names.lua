@@ -9,7 +9,8 @@
 --
 -- Of `prioritized` it knows a counter, part of the score of each job that is added: what has one up to `all` was looked
 -- at, before the score `at` up to `before`. This holds as long as one of the foreign jobs is the same and has its score:
--- `pc` starts anew only when the set is empty. What was given back to the front of its class has the counter 0, and is looked at each time.
+-- `pc` starts anew only when the set is empty. What was given back to the front of its class has the counter 0, and is
+-- looked at each time.
 local CHUNK, HOPS, CLASS = 100, 100, 0x100000000
 local ALL, TOMB = 0x7fffffff, '0:claimed'   -- BullMQ passes over an id like this one, should it ever see it
 local looks, is_ours_likely = look_limit, true
