@@ -48,7 +48,8 @@ async def walk(
 ) -> AsyncIterator[Page]:
     """Every page from `first` to the one that is not full, or 204; with `back` from `first` to page 1.
 
-    The `next` link decides nothing: some lists always have one, some full pages lack it. While others edit, rows can
+    The `next` link decides nothing: some lists always have one, some full pages lack it. Nothing behind a full page is
+    asked for twice: lists were seen to break off there. While others edit, rows can
     shift over the edge between two pages; `walk_changes` is safe from that. Raises what `get` raises, InvalidInput for
     a limit Kommo would refuse.
     """
@@ -57,6 +58,8 @@ async def walk(
     number = first
     while number > 0:
         page = await read_page(get, path, key, query, number=number, limit=limit)
+        if number > max(first, 1) and not (back or page.rows):
+            page = await read_page(get, path, key, query, number=number, limit=limit)
         yield page
         if not (back or page.has_more):
             return
@@ -99,6 +102,8 @@ async def walk_changes(
 
     while True:
         page = await anext(read(start))
+        if seen and not page.rows:  # what was there a moment ago is not
+            page = await anext(read(start))
         last = _last_second(page, start)
         yield replace(_without(page, seen), resume_at=last if page.has_more else None)
         if not page.has_more:
