@@ -156,8 +156,11 @@ def _without(page: Page, seen: set[Any]) -> Page:
 
 
 def rows_of(body: Any, key: str) -> list[Row]:
-    """The rows of a list's answer. PHP writes an empty object as [], and an absent list as null."""
-    return [row for row in _list_of(body, key) if is_row(row)]
+    """The rows of a list's answer. PHP writes an empty object as [], and an absent list as null. Incoming leads have
+    their id as `uid`, and get an `id` beside it.
+    """
+    rows = _list_of(body, key)
+    return [row if "id" in row else {"id": row["uid"], **row} for row in rows if is_row(row)]
 
 
 def broken_of(body: Any, key: str) -> tuple[Any, ...]:
@@ -166,7 +169,7 @@ def broken_of(body: Any, key: str) -> tuple[Any, ...]:
 
 def is_row(element: Any) -> bool:
     """Whether it has an id that can be one."""
-    row_id = element.get("id") if isinstance(element, dict) else None
+    row_id = element.get("id", element.get("uid")) if isinstance(element, dict) else None
     is_text = isinstance(row_id, str) and 0 < len(row_id) <= _LONGEST_ID
     return is_text or (isinstance(row_id, int) and not isinstance(row_id, bool) and abs(row_id) < 2**63)
 

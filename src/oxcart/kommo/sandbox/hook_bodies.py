@@ -19,6 +19,8 @@ def setting_of(change: Change) -> str:
     """The name by which a webhook subscribes to such a change, as in update_lead."""
     if change.entity.endswith("_notes"):
         return f"note_{_KINDS[change.entity.removesuffix('_notes')]}" if change.action == "add" else ""
+    if change.entity == "customers":
+        return ""
     return "add_message" if change.entity == "message" else f"{change.action}_{_KINDS[change.entity]}"
 
 

@@ -75,6 +75,9 @@ class Reads:
     def custom_fields(self, of: str, pairs: Pairs) -> Row | None:
         return self._simple(f"/{of}/custom_fields", pairs, "custom_fields", self._account.custom_fields[of])
 
+    def small(self, path: str, pairs: Pairs) -> Row | None:
+        return self._simple(f"/{path}", pairs, path.rpartition("/")[2], self._account.lists[path])
+
     def tags(self, of: str, pairs: Pairs) -> Row | None:
         """Tags are by entity at Kommo; here every entity has them all."""
         items = [{"id": tag, "name": name, "color": None} for tag, name in self._account.tags.items()]

@@ -17,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.own_tables import crm_connection_states as states
-from oxcart.kommo.store.platform_tables import METADATA, PLATFORM, crm_connections, crm_credentials, crm_pipelines
-from oxcart.kommo.store.platform_tables import crm_pipeline_stages as stages
+from oxcart.kommo.store.platform_tables import METADATA, PLATFORM, crm_connections, crm_credentials
 from oxcart.secret import Secret
 
 KOMMO = "kommo"
@@ -238,8 +237,6 @@ async def purge_connection(connection: AsyncConnection, connection_id: str) -> N
     """Forget an account as a whole: tokens, mirror, hooks, everything that belongs to this connection."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 
-    pipelines = select(crm_pipelines.c.id).where(crm_pipelines.c.connection_id == connection_id)
-    await connection.execute(delete(stages).where(stages.c.pipeline_id.in_(pipelines)))
     for table in reversed(METADATA.sorted_tables):
         if "connection_id" in table.c and not (table.info.get(PLATFORM) and table.name == "crm_connections"):
             await connection.execute(delete(table).where(table.c.connection_id == connection_id))

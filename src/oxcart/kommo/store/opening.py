@@ -5,15 +5,19 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.connection.embedded import prepare_folder
 from oxcart.errors import SettingsError
+from oxcart.kommo.entities import SHAPE
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import DatabaseTarget
+from oxcart.kommo.store.platform_export import tables_there
 from oxcart.kommo.store.platform_tables import METADATA
+from oxcart.kommo.store.views import VIEW_NAMES
 from oxcart.language import tr
 
 
@@ -36,6 +40,8 @@ async def open_database(target: DatabaseTarget) -> AsyncIterator[Database]:
                 await check_tables(connection, target.schema)
         else:
             await _complete(database)
+        async with database.reading("Looking for the platform's tables") as connection:
+            database.exports = await tables_there(connection, target.schema if database.is_postgresql else None)
         yield database
 
 
@@ -60,8 +66,10 @@ async def _complete(database: Database) -> None:
 def _fingerprint() -> int:
     """The same for the same tables, columns and indexes; never 0, which an empty file has."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
+    from oxcart.kommo.store.views import views_for
 
-    parts = [
+    parts: list[Any] = [views_for("sqlite", "", frozenset()), SHAPE]
+    parts += [
         (
             table.name,
             [(column.name, repr(column.type)) for column in table.columns],
@@ -90,7 +98,7 @@ async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
 
     preparer = connection.dialect.identifier_preparer
     prefix = f"{preparer.quote(schema)}." if schema else ""
-    names = [f"{prefix}{name}" for name in METADATA.tables]
+    names = [f"{prefix}{name}" for name in (*METADATA.tables, *VIEW_NAMES)]
     query = text(
         "SELECT name, to_regclass(name) IS NOT NULL AS found, "
         "CASE WHEN to_regclass(name) IS NULL THEN false ELSE row_security_active(to_regclass(name)::oid) END AS hidden "

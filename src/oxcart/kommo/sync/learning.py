@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import update
@@ -13,9 +14,10 @@ from oxcart.kommo.store.account_settings import load_account_settings, merge_acc
 from oxcart.kommo.store.platform_tables import crm_connections
 
 _FLAG = "is_api_filter_enabled"
-_TOLD = ("name", "subdomain", "country", "currency", "created_at", "current_user_id", _FLAG)
+_SWITCHES = ("customers_mode", "is_unsorted_on", _FLAG)
+_TOLD = ("name", "subdomain", "country", "currency", "created_at", "current_user_id", *_SWITCHES)
 _UNFILTERED = "unfiltered"
-_CARDS = frozenset({"/leads", "/contacts", "/companies"})
+_CARDS = frozenset({"/leads", "/contacts", "/companies", "/customers"})
 
 
 async def learn_account(connection: AsyncConnection, connection_id: str, raw: Row) -> None:
@@ -31,6 +33,11 @@ async def learn_account(connection: AsyncConnection, connection_id: str, raw: Ro
     await merge_account_settings(connection, connection_id, told)
     nameless = (crm_connections.c.id == connection_id, crm_connections.c.account_id.is_(None))
     await connection.execute(update(crm_connections).where(*nameless).values(account_id=str(raw["id"])))
+
+
+def has_rows(settings: Mapping[str, Any], entity: Entity) -> bool:
+    """Whether the account has such rows at all, by what it has told of itself."""
+    return entity.needs is None or settings.get(entity.needs) not in {None, False, "disabled"}
 
 
 def can_filter(settings: dict[str, Any], entity: Entity, *, probes: bool) -> bool:

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.kommo.store.quarantine import count_aside
-from oxcart.kommo.sync.apply import is_custom_fields, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,14 @@ async def read_status(connection: AsyncConnection, connection_id: str) -> list[E
     """Every stream, in the order of a first sync, whether it was ever read or not."""
     query = select(crm_cursors).where(crm_cursors.c.connection_id == connection_id)
     cursors = {row["entity"]: row for row in (await connection.execute(query)).mappings()}
-    counts: dict[tuple[str, str], Mapping[str, tuple[int, int]]] = {}
+    counts: dict[str, Mapping[str, tuple[int, int]]] = {}
     aside = await count_aside(connection, connection_id)
     found = []
     for entity in ENTITIES.values():
         table, key, kinds = _where(entity, connection_id)
-        where = (table.name, key if is_custom_fields(entity) else "")
-        if where not in counts:
-            counts[where] = await _count(connection, table, kinds, connection_id)
-        rows, deleted = counts[where].get(key, (0, 0))
+        if table.name not in counts:
+            counts[table.name] = await _count(connection, table, kinds, connection_id)
+        rows, deleted = counts[table.name].get(key, (0, 0))
         found.append(
             _status(
                 entity,
@@ -84,10 +83,6 @@ def _status(entity: Entity, rows: int, deleted: int, cursor: Mapping[Any, Any], 
 def _where(entity: Entity, connection_id: str) -> tuple[Table, str, ColumnElement[Any]]:
     """The table, what tells this entity's rows in it from others', and by which column."""
     table, scope = table_of(entity, connection_id)
-    if is_custom_fields(entity):
-        # Their ids begin with whose they are: leads:771906.
-        start = func.substr(table.c.external_id, 1, len(f"{entity.of}:"))
-        return table, f"{entity.of}:", start
     column = table.c[scope.column] if scope.column else table.c.connection_id
     return table, str(scope.value) if scope.column else connection_id, column
 

@@ -22,10 +22,11 @@ from oxcart.kommo.failures import Gone, NoRights, Refused, ServerTrouble
 from oxcart.kommo.pages import Page
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import now
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.holding import Hold, hold_lease
 from oxcart.kommo.store.own_tables import crm_connection_states as states
 from oxcart.kommo.store.rows import count_rows, count_unseen, unseen
-from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much, table_of
+from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
 from oxcart.kommo.sync.marked import fetch_marked

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart.kommo.entities import ENTITIES, Entity
 from oxcart.kommo.pages import Row, seconds_of
 from oxcart.kommo.store.columns import storable
-from oxcart.kommo.sync.apply import LATE_SECONDS, table_of
+from oxcart.kommo.store.entity_tables import table_of
+from oxcart.kommo.sync.apply import LATE_SECONDS
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 
 _DELETED, _RESTORED, _UPDATED = "delete", "restore", "update"
