@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from oxcart import clock
 
 # PostgreSQL stores no U+0000, and neither database takes half of a surrogate pair; Kommo's users can type both.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -109,7 +110,7 @@ def insert_into(connection: AsyncConnection, table: Table) -> Any:
 
 
 def new_id() -> str:
-    return str(uuid.uuid4())
+    return str(clock.new_uuid())
 
 
 def storable(value: Any) -> Any:

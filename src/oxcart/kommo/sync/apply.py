@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES, INSIDE, Entity, Walk
 from oxcart.kommo.pages import Row as Raw
@@ -50,7 +51,7 @@ async def apply_rows(
     behind: what it says of a row that was gone or read by id a moment ago is not believed if it is another, but
     marked, and `fetch_marked` asks for it by id.
     """
-    at = datetime.now(UTC)
+    at = clock.now_utc()
     await let_out(connection, account.connection_id, entity.name, [storable(str(raw["id"])) for raw in raws])
     await put_aside(connection, account.connection_id, entity.name, broken, at=at)
     if entity.marks_deleted:
@@ -98,7 +99,7 @@ async def _write(
     by_id: bool = False,
 ) -> frozenset[str]:
     table, scope = table_of(entity, account.connection_id)
-    times: dict[str, Any] = {"fetched_at": fetched_at, "changed_at": datetime.now(UTC)}
+    times: dict[str, Any] = {"fetched_at": fetched_at, "changed_at": clock.now_utc()}
     changed = await write_rows(connection, table, scope, rows, **times, run=run, by_id=by_id)
     if changed:
         new = [row for row in rows if row.external_id in changed]
@@ -124,7 +125,7 @@ async def apply_deleted(
     comes back to life.
     """
     table, scope = table_of(entity, account.connection_id)
-    times: dict[str, Any] = {"observed_at": observed_at, "changed_at": datetime.now(UTC)}
+    times: dict[str, Any] = {"observed_at": observed_at, "changed_at": clock.now_utc()}
     died = await write_tombstones(connection, table, scope, deleted, **times, source=source)
     await delete_parts(connection, account.connection_id, entity, died)
     await _export(connection, account, entity, list(deleted))
@@ -172,7 +173,7 @@ async def _believed(
             if one.deleted_at is not None or one.content_hash != by_its_id[one.external_id].content_hash
         }
     marks = [Mark(entity.name, external_id, "restore", source="list") for external_id in doubtful]
-    await mark_dirty(connection, account.connection_id, marks, at=datetime.now(UTC))
+    await mark_dirty(connection, account.connection_id, marks, at=clock.now_utc())
     return [row for row in rows if row.external_id not in doubtful]
 
 
@@ -193,7 +194,7 @@ async def _mark_missing(connection: AsyncConnection, connection_id: str, entity:
         some = table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE])
         here |= set((await connection.execute(select(table.c.external_id).where(*mine, some))).scalars())
     marks = [Mark(entity.name, external_id, source="list") for external_id in ids if external_id not in here]
-    await mark_dirty(connection, connection_id, marks, at=datetime.now(UTC))
+    await mark_dirty(connection, connection_id, marks, at=clock.now_utc())
 
 
 def _moment(value: Any, otherwise: datetime) -> datetime:
