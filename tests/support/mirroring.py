@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import select
 
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.parsing import parse_json
 from oxcart.kommo.sandbox import World
 from oxcart.kommo.sandbox.api import as_json

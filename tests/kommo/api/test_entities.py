@@ -8,7 +8,8 @@ import pytest
 from support.sandbox import Sandbox
 
 from oxcart.kommo.client import Client
-from oxcart.kommo.entities import ENTITIES, Column, Entity, Form, Walk
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Column, Entity, Form, Walk
 from oxcart.kommo.pages import rows_of, walk, walk_changes
 
 every_entity = pytest.mark.parametrize("entity", ENTITIES.values(), ids=list(ENTITIES))

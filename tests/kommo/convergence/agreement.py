@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import select
 from support.mirroring import TABLES, Mirror
 
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.sandbox.rendering import render_pipeline
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.own_tables import crm_dirty

@@ -18,7 +18,8 @@ from enum import StrEnum
 from typing import Any
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.columns import storable
 
 CARDS = ("leads", "contacts", "companies")

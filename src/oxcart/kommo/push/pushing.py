@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
 from oxcart.kommo.batches import CHUNK, Written, write_rows
-from oxcart.kommo.entities import Entity
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.failures import KommoError, RowProblem, ServerTrouble, TooManyRequests
 from oxcart.kommo.pages import Row, rows_of
 from oxcart.kommo.push import outbox

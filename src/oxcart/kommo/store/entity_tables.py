@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Index, Table, Text
 from sqlalchemy.types import TypeEngine
 
-from oxcart.kommo.entities import ENTITIES, INSIDE, Entity, Form
+from oxcart.kommo.entities import ENTITIES, INSIDE
+from oxcart.kommo.entity import Entity, Form
 from oxcart.kommo.store.columns import BIG, JSON_VALUE, UUID, Moment, Money
 from oxcart.kommo.store.platform_tables import METADATA
 from oxcart.kommo.store.rows import Scope

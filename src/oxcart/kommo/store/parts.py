@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Table, delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.entities import Entity, Form, Link
+from oxcart.kommo.entity import Entity, Form, Link
 from oxcart.kommo.store.columns import storable
 from oxcart.kommo.store.own_tables import crm_entity_tags, crm_field_values, crm_links
 from oxcart.kommo.store.typed import Row, at, read_as

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, inspect, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.entities import Entity, Form
+from oxcart.kommo.entity import Entity, Form
 from oxcart.kommo.store.columns import insert_into, new_id
 from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.platform_tables import (

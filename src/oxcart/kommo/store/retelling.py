@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.entities import ENTITIES, INSIDE, SHAPE, Entity
+from oxcart.kommo.entities import ENTITIES, INSIDE, SHAPE
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.columns import UUID
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES

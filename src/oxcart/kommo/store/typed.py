@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from oxcart.kommo.entities import Entity, Form
+from oxcart.kommo.entity import Entity, Form
 from oxcart.kommo.store.columns import storable
 
 _LARGEST = 2**63 - 1

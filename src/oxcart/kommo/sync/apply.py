@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart import clock
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, INSIDE, Entity, Walk
+from oxcart.kommo.entities import ENTITIES, INSIDE
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.pages import Row as Raw
 from oxcart.kommo.store.columns import new_id, storable
 from oxcart.kommo.store.entity_tables import table_of

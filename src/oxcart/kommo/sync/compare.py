@@ -17,13 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, PIPELINES, USERS, Entity, Walk
+from oxcart.kommo.entities import ENTITIES, PIPELINES
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.failures import NoRights
 from oxcart.kommo.pages import Row, rows_of
 from oxcart.kommo.store.columns import storable
 from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, can_be_id, moment_of, read_by_ids
+from oxcart.kommo.sync.learning import streams_there
 from oxcart.kommo.sync.lists import whole_list
 
 COMPARED = tuple(
@@ -59,19 +61,18 @@ class Difference:
 async def compare_account(account: Account, names: Sequence[str] | None = None) -> list[Difference]:
     """One for each entity, of all or of these. Rows that change while it runs are no difference.
 
-    Users are left out, unless named, where the token may not read them. Raises InvalidInput, KommoError, Unavailable.
+    Left out, unless named: what the account has not, what the settings skip, and users where the token may not read
+    them. Raises InvalidInput, KommoError, Unavailable.
     """
     unknown = sorted(set(names or ()) - set(COMPARED))
     if unknown:
         raise InvalidInput(f"Comparing {', '.join(unknown)}: only {', '.join(COMPARED)} can be compared.")
     found = []
-    for name in COMPARED:
-        if names is not None and name not in names:
-            continue
+    for entity in await streams_there(account, [ENTITIES[name] for name in COMPARED], names):
         try:
-            found.append(await _Comparison(account, ENTITIES[name]).run())
+            found.append(await _Comparison(account, entity).run())
         except NoRights:
-            if names is not None or name != USERS.name:
+            if names is not None or not entity.needs_admin:
                 raise
     return found
 

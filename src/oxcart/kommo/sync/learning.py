@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.entities import Entity
+from oxcart.kommo.account import Account
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.pages import Row
 from oxcart.kommo.store.account_settings import load_account_settings, merge_account_settings
 from oxcart.kommo.store.platform_tables import crm_connections
@@ -35,9 +36,19 @@ async def learn_account(connection: AsyncConnection, connection_id: str, raw: Ro
     await connection.execute(update(crm_connections).where(*nameless).values(account_id=str(raw["id"])))
 
 
-def has_rows(settings: Mapping[str, Any], entity: Entity) -> bool:
-    """Whether the account has such rows at all, by what it has told of itself."""
-    return entity.needs is None or settings.get(entity.needs) not in {None, False, "disabled"}
+async def streams_there(account: Account, entities: Sequence[Entity], names: Collection[str] | None) -> list[Entity]:
+    """Those of them that are named; or else those that the account has and the settings do not skip."""
+    async with account.database.reading("Reading what is known of the account") as connection:
+        settings = await load_account_settings(connection, account.connection_id)
+    if names is not None:
+        return [entity for entity in entities if entity.name in names]
+    return [entity for entity in entities if not is_left_out(account, settings, entity)]
+
+
+def is_left_out(account: Account, settings: Mapping[str, Any], entity: Entity) -> bool:
+    """By the settings, or because the account itself says that it has no such rows."""
+    lacks = entity.needs is not None and settings.get(entity.needs) in {None, False, "disabled"}
+    return lacks or not account.skips.isdisjoint({entity.name, entity.each})
 
 
 def can_filter(settings: dict[str, Any], entity: Entity, *, probes: bool) -> bool:

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Query
-from oxcart.kommo.entities import ENTITIES, USERS, Entity, Walk
+from oxcart.kommo.entities import ENTITIES, USERS
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.failures import Gone
 from oxcart.kommo.pages import Get, Page, walk
 from oxcart.kommo.store.columns import new_id

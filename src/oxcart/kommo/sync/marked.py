@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, PIPELINES, Entity, Walk
+from oxcart.kommo.entities import ENTITIES, PIPELINES
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
 from oxcart.kommo.pages import rows_of
 from oxcart.kommo.store.account_settings import load_account_settings

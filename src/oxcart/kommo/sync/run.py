@@ -13,14 +13,15 @@ from typing import Any, Literal
 from oxcart import clock
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ACCOUNT, ENTITIES, EVENTS, Entity, Walk
+from oxcart.kommo.entities import ACCOUNT, ENTITIES, EVENTS
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
 from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.holding import Hold, LeaseLost, hold_lease
 from oxcart.kommo.store.rows import count_rows
 from oxcart.kommo.sync.cursors import Cursor, load_cursor
-from oxcart.kommo.sync.learning import can_filter, has_rows
+from oxcart.kommo.sync.learning import can_filter, is_left_out
 from oxcart.kommo.sync.progress import Listener, Meter
 from oxcart.kommo.sync.stream import Reader, Stream
 from oxcart.kommo.sync.walks import read_stream
@@ -150,8 +151,7 @@ class _Run:
         began = clock.monotonic()
         self.meter.begin()
         account = self.account
-        is_left_out = not self.is_named and not account.skips.isdisjoint({entity.name, entity.each})
-        if is_left_out or not has_rows(self.settings, entity):
+        if not self.is_named and is_left_out(account, self.settings, entity):
             await self.meter.end(entity.name)
             return Outcome(entity.name, "skipped")
         scope = f"sync:{account.connection_id}:{entity.name}"

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.kommo.store.quarantine import count_aside
