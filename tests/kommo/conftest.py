@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from support.kommo_door import kommo_door
 from support.postgres import PostgresCluster, find_binary
@@ -15,7 +21,7 @@ from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.migrate import migrate
-from oxcart.kommo.store.opening import open_database, reach_database
+from oxcart.kommo.store.opening import fingerprint, open_database, reach_database
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
 from oxcart.kommo.tokens import TokenKeeper
 from oxcart.secret import Secret
@@ -54,14 +60,60 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """With all tables."""
-    target = parse_database_url(Secret(database_url))
-    async with reach_database(target) as bare:
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables: to copy one takes a hundredth of making one."""
+    path = tmp_path_factory.mktemp("template") / "crm.db"
+    with ThreadPoolExecutor(1) as apart:  # from the loop of the test that is the first to ask
+        apart.submit(lambda: asyncio.run(_migrate(f"sqlite:///{path}"))).result()
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute(f"PRAGMA user_version = {fingerprint()}")
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresCluster) -> str:
+    """A database with all tables."""
+
+    async def make() -> str:
+        name = await postgres.make_database()
+        await _migrate(postgres.url(name))
+        return name
+
+    with ThreadPoolExecutor(1) as apart:  # from the loop of the test that is the first to ask
+        return apart.submit(lambda: asyncio.run(make())).result()
+
+
+async def _migrate(url: str) -> None:
+    async with reach_database(parse_database_url(Secret(url))) as bare:
         await migrate(bare)
-    async with open_database(target) as opened:
+
+
+@pytest.fixture
+async def database(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Database]:
+    """With all tables: those of the template, or added to what the test has put there."""
+    await _fill(request, database_url)
+    async with open_database(parse_database_url(Secret(database_url))) as opened:
         yield opened
+
+
+async def _fill(request: pytest.FixtureRequest, url: str) -> None:
+    if url.startswith("sqlite"):
+        path = Path(url.removeprefix("sqlite:///"))
+        if not path.exists():
+            shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return
+    cluster: PostgresCluster = request.getfixturevalue("postgres")
+    connection = await asyncpg.connect(url)
+    try:
+        tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    finally:
+        await connection.close()
+    if tables:
+        await _migrate(url)
+    else:
+        await cluster.replace_database(url.rpartition("/")[2], request.getfixturevalue("postgres_template"))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors, crm_dirty
 from oxcart.kommo.sync.apply import apply_rows
 from oxcart.kommo.sync.by_ids import moment_of
+from oxcart.kommo.sync.lists import whole_list
 from oxcart.kommo.sync.marks import Mark, backlog, mark_dirty
 from oxcart.secret import Secret
 from support.sandbox import Sandbox
@@ -53,7 +54,7 @@ class Mirror:
                 answer = await self.account.client.get(entity.path)
                 await self._apply(name, rows_of(answer.body, entity.key), answer.server_time)
                 continue
-            async for page in self.account.client.pages(entity.path, entity.key, entity.query, limit=entity.limit):
+            async for page in whole_list(self.account.client.get, self.account, entity, entity.query):
                 await self._apply(name, page.rows, page.server_time)
         self.later()
 

@@ -65,6 +65,11 @@ class PostgresCluster:
         await self._execute(f"CREATE DATABASE {name}")
         return name
 
+    async def replace_database(self, name: str, template: str) -> None:
+        """By a copy of another, to which nobody is connected."""
+        await self.drop_database(name)
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+
     async def drop_database(self, name: str) -> None:
         await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 

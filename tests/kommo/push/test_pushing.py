@@ -19,7 +19,6 @@ from oxcart.kommo.push.pushing import SURE_SECONDS, Pushed, push_notes, push_tas
 from oxcart.kommo.sandbox import change_scenario
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.platform_tables import crm_tasks
 
 HELLO = [NewNote("leads", LEAD, "Hello")]
 
@@ -77,7 +76,7 @@ async def test_tasks_are_pushed_with_their_fields(sandbox: Sandbox, account: Acc
     assert (task["entity_id"], task["entity_type"], task["complete_till"]) == (LEAD, "leads", till.timestamp())
     assert (task["responsible_user_id"], task["task_type_id"]) == (responsible, 1)
     async with database.reading("Asserting") as connection:
-        ids = set((await connection.execute(select(crm_tasks.c.task_id))).scalars())
+        ids = set((await connection.execute(select(ENTITY_TABLES["kommo_tasks"].c.external_id))).scalars())
     assert pushed.rows[0].remote_id in ids
 
 

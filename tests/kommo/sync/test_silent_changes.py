@@ -14,7 +14,7 @@ from oxcart.kommo.sandbox.seed import FIRST_IDS
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.secret import Secret
 
-STREAMS = 18
+STREAMS = 19
 CONTACT, LEAD, COMPANY = (FIRST_IDS[name] for name in ("contacts", "leads", "companies"))
 
 

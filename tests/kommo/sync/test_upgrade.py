@@ -1,4 +1,4 @@
-"""Does a database of 0.2 go on where it stands, without reading the account again? The dumps were made by its own code."""
+"""Does a database of 0.2 go on where it stands, without reading the account again? Its own code made the dumps."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_it_is_all_there_in_the_new_columns_without_a_request(
     assert len(await rows(database, "SELECT text FROM crm_field_values WHERE code = 'PHONE'")) > 3
     (won,) = await rows(
         database, f"SELECT stage, left_at FROM crm_stage_history WHERE lead_id = '{LEAD + 1}' AND status_id = '142'"
-    )  # noqa: E501
+    )
     assert won == {"stage": "Closed - won", "left_at": None}
     async with database.reading("Asserting") as connection:
         names = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))

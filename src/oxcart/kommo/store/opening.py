@@ -49,12 +49,11 @@ async def _complete(database: Database) -> None:
     """SQLite's tables appear by themselves. Comparing them takes Alembic and half a second, so a file of our own
     remembers for which tables that was done last, in `user_version`; another's may use that for itself.
     """
-    wanted = _fingerprint()
-    if database.target.is_ours:
-        async with database.reading("Looking for the tables") as connection:
-            known = (await connection.execute(text("PRAGMA user_version"))).scalar_one()
-        if known == wanted:
-            return
+    wanted = fingerprint()
+    async with database.reading("Looking for the tables") as connection:
+        known = (await connection.execute(text("PRAGMA user_version"))).scalar_one()
+    if known == wanted:
+        return
     from oxcart.kommo.store.migrate import migrate
 
     await migrate(database)
@@ -63,7 +62,7 @@ async def _complete(database: Database) -> None:
             await connection.execute(text(f"PRAGMA user_version = {wanted}"))
 
 
-def _fingerprint() -> int:
+def fingerprint() -> int:
     """The same for the same tables, columns and indexes; never 0, which an empty file has."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
     from oxcart.kommo.store.views import views_for
