@@ -164,9 +164,7 @@ async def test_what_it_subscribes_to_is_what_the_sandbox_sends(sandbox: Sandbox)
 
 
 def test_the_streams_are_those_of_the_request_budget() -> None:
-    every_time = [
-        entity for entity in ENTITIES.values() if not entity.seldom_seconds and entity.needs != "customers_mode"
-    ]
+    poll = [one for one in ENTITIES.values() if not one.seldom_seconds and one.needs != "customers_mode"]
     assert len(poll) == 19
     assert len(ENTITIES) <= 25
     assert list(ENTITIES) == [entity.name for entity in ENTITIES.values()]
