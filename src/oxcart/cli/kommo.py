@@ -10,6 +10,7 @@ from oxcart.cli.exits import Interrupted
 from oxcart.cli.kommo_connect import connect, disconnect, rotate_secret
 from oxcart.cli.kommo_data import encrypt, migrate
 from oxcart.cli.kommo_erase import erase
+from oxcart.cli.kommo_push import note, task
 from oxcart.cli.kommo_report import report
 from oxcart.cli.kommo_status import status
 from oxcart.cli.kommo_sync import diff, sweep, sync
@@ -22,7 +23,21 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8321
 
 kommo = Group(name="kommo", help="The CRM: Kommo, formerly amoCRM.")
-for _command in (connect, status, sync, sweep, diff, report, rotate_secret, erase, disconnect, migrate, encrypt):
+for _command in (
+    connect,
+    status,
+    sync,
+    sweep,
+    diff,
+    report,
+    note,
+    task,
+    rotate_secret,
+    erase,
+    disconnect,
+    migrate,
+    encrypt,
+):
     kommo.add_command(_command)
 
 
