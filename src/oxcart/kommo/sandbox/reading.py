@@ -166,10 +166,3 @@ def webhook_item(account: Account, subscription: Any) -> Row:
         "disabled": subscription.disabled,
         "settings": list(subscription.settings),
     }
-
-
-def notes_table(of: str) -> str:
-    """Raises BadQuery for what has no notes."""
-    if of not in CARDS:
-        raise BadQuery(f"{of} has no notes")
-    return f"{of}_notes"

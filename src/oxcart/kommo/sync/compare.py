@@ -27,6 +27,7 @@ from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, can_be_id, moment_of, read_by_ids
 from oxcart.kommo.sync.learning import streams_there
 from oxcart.kommo.sync.lists import whole_list
+from oxcart.kommo.sync.progress import camel
 
 COMPARED = tuple(
     entity.name for entity in ENTITIES.values() if entity.by_id or entity is PIPELINES or entity.walk is Walk.PAGES
@@ -53,9 +54,7 @@ class Difference:
         return not (self.missing or self.extra or self.different)
 
     def as_json(self) -> dict[str, Any]:
-        values = asdict(self)
-        values["remoteCount"], values["localCount"] = values.pop("remote_count"), values.pop("local_count")
-        return values
+        return {camel(name): value for name, value in asdict(self).items()}
 
 
 async def compare_account(account: Account, names: Sequence[str] | None = None) -> list[Difference]:

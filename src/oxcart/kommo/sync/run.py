@@ -7,7 +7,7 @@ skipped. What concerns one stream ends that stream; what concerns the account or
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from oxcart import clock
@@ -56,17 +56,7 @@ class Outcome:
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "entity": self.entity,
-            "mode": self.mode,
-            "pages": self.pages,
-            "rows": self.rows,
-            "changed": self.changed,
-            "deleted": self.deleted,
-            "requests": self.requests,
-            "seconds": round(self.seconds, 3),
-            "error": self.error,
-        }
+        return {**asdict(self), "seconds": round(self.seconds, 3)}
 
 
 async def fetch_what_is_marked(account: Account) -> Any:
