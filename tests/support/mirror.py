@@ -13,7 +13,6 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.client import LongLivedToken
 from oxcart.kommo.entities import ENTITIES, PIPELINES
 from oxcart.kommo.pages import rows_of
-from oxcart.kommo.sandbox.scenario import change_scenario
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors, crm_dirty
@@ -22,6 +21,7 @@ from oxcart.kommo.sync.by_ids import moment_of
 from oxcart.kommo.sync.lists import whole_list
 from oxcart.kommo.sync.marks import Mark, backlog, mark_dirty
 from oxcart.secret import Secret
+from oxcart_sandbox.scenario import change_scenario
 from support.sandbox import Sandbox
 
 

@@ -12,14 +12,14 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.entity import Entity
 from oxcart.kommo.parsing import parse_json
-from oxcart.kommo.sandbox import World
-from oxcart.kommo.sandbox.api import as_json
-from oxcart.kommo.sandbox.rendering import render
 from oxcart.kommo.store.columns import storable
 from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors, crm_dirty, crm_links
 from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.run import Outcome, sync_account
+from oxcart_sandbox import World
+from oxcart_sandbox.api import as_json
+from oxcart_sandbox.rendering import render
 
 TABLES = ("companies", "contacts", "leads", "tasks", "leads_notes", "contacts_notes", "companies_notes")
 

@@ -13,8 +13,8 @@ from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.kommo.client import RETRY_SECONDS, Client, Kommo, LongLivedToken
 from oxcart.kommo.limiter import Caller, Limiter, Pace
-from oxcart.kommo.sandbox import Account, World
 from oxcart.secret import Secret
+from oxcart_sandbox import Account, World
 
 DEMO = "demo.kommo.com"
 

@@ -11,9 +11,9 @@ from oxcart.kommo.client import Client
 from oxcart.kommo.entities import ENTITIES, PIPELINES, STAGES
 from oxcart.kommo.entity import Column, Entity, Form, Walk
 from oxcart.kommo.pages import rows_of, walk, walk_changes
-from oxcart.kommo.sandbox.seed import CATALOG
 from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.apply import rows_inside
+from oxcart_sandbox.seed import CATALOG
 
 every_entity = pytest.mark.parametrize("entity", ENTITIES.values(), ids=list(ENTITIES))
 listed = [entity for entity in ENTITIES.values() if entity.key]
@@ -143,7 +143,7 @@ async def test_the_events_of_an_entity_say_that_a_row_went_and_came_back(sandbox
 
 
 async def test_what_it_subscribes_to_is_what_the_sandbox_sends(sandbox: Sandbox) -> None:
-    from oxcart.kommo.sandbox.hook_bodies import setting_of
+    from oxcart_sandbox.hook_bodies import setting_of
 
     told: set[str] = set()
     sandbox.demo.on_change = lambda change: told.add(setting_of(change))

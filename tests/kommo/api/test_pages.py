@@ -12,10 +12,10 @@ from support.sandbox import Sandbox
 from oxcart.errors import InvalidInput
 from oxcart.kommo.client import Answer, Client
 from oxcart.kommo.pages import FiltersIgnored, rows_of, walk, walk_changes
-from oxcart.kommo.sandbox import Account, SandboxClock, Scenario, World
-from oxcart.kommo.sandbox.listing import read_query
-from oxcart.kommo.sandbox.reading import Reads
-from oxcart.kommo.sandbox.scenario import change_scenario
+from oxcart_sandbox import Account, SandboxClock, Scenario, World
+from oxcart_sandbox.listing import read_query
+from oxcart_sandbox.reading import Reads
+from oxcart_sandbox.scenario import change_scenario
 
 ALL = [("order[id]", "asc")]
 
@@ -260,7 +260,7 @@ def test_php_s_empty_things_are_empty(body: Any) -> None:
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=10)), max_size=5))
 def test_any_query_string_is_read_or_refused(pairs: list[tuple[str, str]]) -> None:
-    from oxcart.kommo.sandbox.listing import BadQuery
+    from oxcart_sandbox.listing import BadQuery
 
     try:
         query = read_query(pairs, filters=True)

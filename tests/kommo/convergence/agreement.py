@@ -10,11 +10,11 @@ from support.mirroring import TABLES, Mirror
 
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.entity import Entity
-from oxcart.kommo.sandbox.rendering import render_pipeline
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.own_tables import crm_dirty, crm_entity_tags, crm_field_values
 from oxcart.kommo.store.platform_tables import crm_custom_fields, crm_pipeline_stages, crm_pipelines, crm_tasks
 from oxcart.kommo.store.typed import hash_of, row_of
+from oxcart_sandbox.rendering import render_pipeline
 
 LINKED = ("leads", "contacts")
 SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company"}

@@ -23,10 +23,6 @@ from oxcart.kommo.client import Kommo
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.failures import KommoError
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
-from oxcart.kommo.sandbox.hooks import subscribe
-from oxcart.kommo.sandbox.scenario import change_scenario
-from oxcart.kommo.sandbox.world import Seen
 from oxcart.kommo.store.account_settings import merge_account_settings
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import Database
@@ -40,6 +36,10 @@ from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.hook_secrets import make_secrets
 from oxcart.kommo.webhooks.subscription import SETTINGS
 from oxcart.secret import Secret
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
+from oxcart_sandbox.hooks import subscribe
+from oxcart_sandbox.scenario import change_scenario
+from oxcart_sandbox.world import Seen
 
 START_AT = 1_790_000_000
 LATEST_SECONDS = 301.0

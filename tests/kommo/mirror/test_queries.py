@@ -11,8 +11,8 @@ from sqlalchemy import text
 from support.mirror import Mirror
 
 from oxcart.kommo.report import REPORTS, read_report
-from oxcart.kommo.sandbox.seed import FIRST_IDS, LOST, OPEN_STATUS_IDS, PIPELINE_IDS, WON
 from oxcart.kommo.sync.run import sync_account
+from oxcart_sandbox.seed import FIRST_IDS, LOST, OPEN_STATUS_IDS, PIPELINE_IDS, WON
 
 PAGE = Path(__file__).parents[3] / "docs" / "kommo-queries.md"
 RECIPES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

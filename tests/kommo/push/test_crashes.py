@@ -19,8 +19,8 @@ from kommo.push.pushed import LEAD, boxed, requests, texts
 from oxcart.kommo.account import Account
 from oxcart.kommo.push.drafts import NewNote
 from oxcart.kommo.push.pushing import push
-from oxcart.kommo.sandbox import change_scenario
 from oxcart.kommo.store.database import Database
+from oxcart_sandbox import change_scenario
 
 TESTS = Path(__file__).parents[2]
 PROCESSES = 6

@@ -16,9 +16,9 @@ from oxcart.kommo.crm import Crm
 from oxcart.kommo.failures import Blocked, NoRights, ServerTrouble, TooManyRequests, Unpaid
 from oxcart.kommo.push.drafts import NewNote, NewTask
 from oxcart.kommo.push.pushing import SURE_SECONDS, Pushed, push
-from oxcart.kommo.sandbox import change_scenario
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
+from oxcart_sandbox import change_scenario
 
 HELLO = NewNote("leads", LEAD, "Hello")
 

@@ -10,9 +10,9 @@ from support.sandbox import Sandbox
 
 from kommo.sync.conftest import NOW, make_world
 from oxcart.kommo.client import Client
-from oxcart.kommo.sandbox import World
-from oxcart.kommo.sandbox.seed import FIRST_IDS, PIPELINE_IDS, WON
 from oxcart.kommo.sync.marked import fetch_marked
+from oxcart_sandbox import World
+from oxcart_sandbox.seed import FIRST_IDS, PIPELINE_IDS, WON
 
 STREAMS = 19
 CONTACT, LEAD, TASK, COMPANY = (FIRST_IDS[name] for name in ("contacts", "leads", "tasks", "companies"))

@@ -17,8 +17,8 @@ from support.waiting import wait_until
 
 from kommo.sync.conftest import ORGANISATION, UNLIMITED, make_world
 from oxcart.kommo.entities import ENTITIES
-from oxcart.kommo.sandbox import Scenario, World
-from oxcart.kommo.sandbox.seed import FIRST_IDS
+from oxcart_sandbox import Scenario, World
+from oxcart_sandbox.seed import FIRST_IDS
 
 TESTS = Path(__file__).parent.parent.parent
 KILLS = 3

@@ -13,11 +13,11 @@ from kommo.stored import add_account
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Kommo, LongLivedToken
 from oxcart.kommo.limiter import Caller
-from oxcart.kommo.sandbox.seed import FIRST_IDS, PIPELINE_IDS
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.platform_tables import crm_tasks
 from oxcart.secret import Secret
+from oxcart_sandbox.seed import FIRST_IDS, PIPELINE_IDS
 
 SYNCS = 100
 

@@ -10,9 +10,9 @@ from support.mirroring import Mirror
 from support.sandbox import Sandbox
 
 from oxcart.kommo.client import LongLivedToken
-from oxcart.kommo.sandbox.seed import FIRST_IDS
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.secret import Secret
+from oxcart_sandbox.seed import FIRST_IDS
 
 STREAMS = 19
 CONTACT, LEAD, COMPANY = (FIRST_IDS[name] for name in ("contacts", "leads", "companies"))

@@ -19,14 +19,14 @@ from kommo.platform_schema import ORG, ROLES
 from kommo.sync.conftest import ORGANISATION, make_world
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Kommo
-from oxcart.kommo.sandbox import World
-from oxcart.kommo.sandbox.seed import FIRST_IDS, WON
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.migrate import migrate, missing
 from oxcart.kommo.store.opening import open_database, reach_database
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.secret import Secret
+from oxcart_sandbox import World
+from oxcart_sandbox.seed import FIRST_IDS, WON
 
 DUMPS = Path(__file__).parents[1] / "dumps"
 CONNECTION = "5d1f8a52-6d0c-4f0e-8a53-6b0f6a1f9c12"

@@ -9,16 +9,16 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oxcart.kommo.sandbox.account import CARDS, Account
-from oxcart.kommo.sandbox.faults import HAL, ODD, problem
-from oxcart.kommo.sandbox.hooks import subscribe
-from oxcart.kommo.sandbox.listing import BadQuery
-from oxcart.kommo.sandbox.oauth import Authority, Grant, Refusal
-from oxcart.kommo.sandbox.reading import Reads, webhook_item
-from oxcart.kommo.sandbox.rows import Row
-from oxcart.kommo.sandbox.seed import FIRST_IDS
-from oxcart.kommo.sandbox.world import World
-from oxcart.kommo.sandbox.writing import MOST_COMPLEX, Invalid, Writes
+from oxcart_sandbox.account import CARDS, Account
+from oxcart_sandbox.faults import HAL, ODD, problem
+from oxcart_sandbox.hooks import subscribe
+from oxcart_sandbox.listing import BadQuery
+from oxcart_sandbox.oauth import Authority, Grant, Refusal
+from oxcart_sandbox.reading import Reads, webhook_item
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.seed import FIRST_IDS
+from oxcart_sandbox.world import World
+from oxcart_sandbox.writing import MOST_COMPLEX, Invalid, Writes
 
 _TABLES = (*CARDS, "tasks", "customers")
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from oxcart.kommo.sandbox.account import CARDS, Account
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.listing import LARGEST_PAGE, BadQuery, ListQuery, read_query, select_rows
-from oxcart.kommo.sandbox.rendering import render, render_account, render_pipeline
-from oxcart.kommo.sandbox.rows import Row
-from oxcart.kommo.sandbox.scenario import Scenario
+from oxcart_sandbox.account import CARDS, Account
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.listing import LARGEST_PAGE, BadQuery, ListQuery, read_query, select_rows
+from oxcart_sandbox.rendering import render, render_account, render_pipeline
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.scenario import Scenario
 
 MOST_ENTITY_IDS = 10  # of filter[entity_id] for events
 

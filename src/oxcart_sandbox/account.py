@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.rows import Row, Table
-from oxcart.kommo.sandbox.scenario import Scenario
-from oxcart.kommo.sandbox.seed import (
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.rows import Row, Table
+from oxcart_sandbox.scenario import Scenario
+from oxcart_sandbox.seed import (
     FIRST_IDS,
     LOST,
     TAGS,

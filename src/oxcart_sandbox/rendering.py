@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from oxcart.kommo.sandbox.account import Account
-from oxcart.kommo.sandbox.rows import Row
-from oxcart.kommo.sandbox.seed import CATALOG
+from oxcart_sandbox.account import Account
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.seed import CATALOG
 
 DEFAULT_EMBEDS = ("tags", "companies")
 
