@@ -85,11 +85,11 @@ async def erase_contact(account: Account, contact_id: str) -> Erased:
 
     async def erase(connection: AsyncConnection) -> Erased:
         mine = _Erasing(connection, account, contact_id)
-        tasks = await mine.tasks()
+        tasks, links = await mine.tasks(), await mine.links()
         return Erased(
             contact_id,
             contacts=await mine.contact(),
-            links=await mine.links(),
+            links=links,
             notes=await mine.notes(),
             tasks=tasks,
             events=await mine.events(),
