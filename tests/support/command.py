@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,9 +83,8 @@ class Oxcart:
         pipe = asyncio.subprocess.PIPE
         given = {**os.environ, **self.environ, **environ}
         if self.command is COMMAND and not given.keys() & READ_BEFORE_WE_ARE:
-            forked = await starter.start(arguments, self.folder, given)
-            if forked is not None:
-                return forked
+            with suppress(starter.MessageTooLong):
+                return await starter.start("oxcart", arguments, self.folder, given)
         return await asyncio.create_subprocess_exec(
             *self.command, *arguments, cwd=self.folder, env=given, stdin=pipe, stdout=pipe, stderr=pipe
         )

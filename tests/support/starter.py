@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 from asyncio import StreamReader
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,10 @@ class Forked:
             pipe.transport.close()
         await asyncio.gather(*(pipe.closed for pipe in self._pipes))
 
+    def send(self, given: bytes) -> None:
+        """To its stdin."""
+        os.write(self._stdin, given)
+
     async def communicate(self, given: bytes = b"") -> tuple[bytes, bytes]:
         writing = asyncio.to_thread(self._write, given)
         out, err, _, _ = await asyncio.gather(self.stdout.read(), self.stderr.read(), writing, self.wait())
@@ -66,23 +71,84 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(9)
 
+    async def end(self) -> None:
+        self.kill()
+        await self.wait()
+        await self.close()
 
-async def start(arguments: tuple[str, ...], folder: Path, environ: Mapping[str, str]) -> Forked | None:
-    """The command `oxcart` in `folder` with exactly these variables. None: too long for a message."""
-    wanted = {"arguments": arguments, "folder": str(folder.absolute()), "environ": dict(environ)}
-    message = json.dumps(wanted, ensure_ascii=True).encode()
+
+async def start(
+    module: str, arguments: Sequence[str], folder: Path = TESTS, environ: Mapping[str, str] = os.environ
+) -> Forked:
+    """`python -m MODULE` in `folder`, with exactly these variables. Raises MessageTooLong."""
+    (its_stdin, stdin), (stdout, its_stdout), (stderr, its_stderr) = (os.pipe() for _ in range(3))
+    try:
+        pid, told = _fork(module, arguments, folder, environ, [its_stdin, its_stdout, its_stderr])
+    except MessageTooLong:
+        for descriptor in (stdin, stdout, stderr):
+            os.close(descriptor)
+        raise
+    finally:
+        for descriptor in (its_stdin, its_stdout, its_stderr):
+            os.close(descriptor)
+    return Forked(pid, stdin, *[await _pipe(descriptor) for descriptor in (stdout, stderr, told)])
+
+
+class LoggedProcess:
+    """As far as tests use it, a `subprocess.Popen` with its output in a file and an empty stdin."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[str], log: Path, folder: Path, environ: Mapping[str, str]
+    ) -> None:
+        with log.open("wb") as output, Path(os.devnull).open("rb") as nothing:
+            streams = [nothing.fileno(), output.fileno(), output.fileno()]
+            self.pid, told = _fork(module, arguments, folder, environ, streams)
+        self.returncode: int | None = None
+        self._told = os.fdopen(told, "rb", 0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            ready, _, _ = select.select([self._told], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired("python", timeout or 0)
+            self.returncode = int(self._told.readline())
+            self._told.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(9)
+
+
+class MessageTooLong(Exception):
+    """Such a command has to be started in another way."""
+
+
+def _fork(
+    module: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str], streams: Sequence[int]
+) -> tuple[int, int]:
+    """The process id, and the descriptor that is told the exit code."""
+    wanted = {"module": module, "arguments": arguments, "folder": str(folder.absolute()), "environ": dict(environ)}
+    message = json.dumps(wanted).encode()
     if len(message) >= LONGEST_MESSAGE:
-        return None
-    pipes = [os.pipe() for _ in range(4)]
-    (its_stdin, stdin), (stdout, its_stdout), (stderr, its_stderr), (told, its_told) = pipes
-    theirs = [its_stdin, its_stdout, its_stderr, its_told]
+        raise MessageTooLong
+    told, its_told = os.pipe()
     channel, _ = _starter()
-    socket.send_fds(channel, [message], theirs)
-    for descriptor in theirs:
-        os.close(descriptor)
-    pipes_of_ours = [await _pipe(descriptor) for descriptor in (stdout, stderr, told)]
-    pid = int(await pipes_of_ours[2].reader.readline())
-    return Forked(pid, stdin, *pipes_of_ours)
+    socket.send_fds(channel, [message], [*streams, its_told])
+    os.close(its_told)
+    pid = b""
+    while not pid.endswith(b"\n"):
+        pid += os.read(told, 1)
+    return int(pid), told
 
 
 class Pipe(asyncio.StreamReaderProtocol):

@@ -1,7 +1,7 @@
 """The process that starts commands by fork, so that the interpreter and its imports are paid for once, not each time.
 
-A message on the socket is {arguments, folder, environ} with four descriptors: stdin, stdout, stderr, and one that is
-told the process id (a line) and the exit code (a line). Ends with its socket.
+A message on the socket is {module, arguments, folder, environ} with four descriptors: stdin, stdout, stderr, and one
+that is told the process id (a line) and the exit code (a line). Ends with its socket.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ import sys
 import time
 
 # What most commands import. Whatever reads the environment while it is imported has no place here.
-IMPORTED = ("oxcart.cli.program", "oxcart.queue.producer", "asyncio", "uvloop", "aiohttp", "rich.console", "rich.table")
+IMPORTED = (
+    *("oxcart.cli.program", "oxcart.queue.producer", "asyncio", "uvloop", "aiohttp", "rich.console", "rich.table"),
+    *("sqlalchemy.ext.asyncio", "alembic.autogenerate", "aiosqlite", "asyncpg", "cryptography.fernet"),
+)
 LONGEST_MESSAGE = 1 << 17
 
 
@@ -93,10 +96,10 @@ def _become(wanted: dict[str, object], descriptors: list[int]) -> None:
     os.environ.update(wanted["environ"])  # type: ignore[call-overload]
     time.tzset()
     sys.path[0] = str(wanted["folder"])
-    sys.argv = ["oxcart", *wanted["arguments"]]  # type: ignore[misc]
+    sys.argv = [str(wanted["module"]), *wanted["arguments"]]  # type: ignore[misc]
 
 
 if __name__ == "__main__":
     main(socket.socket(fileno=int(sys.argv.pop())))
-    if sys.argv[0] == "oxcart":
-        runpy.run_module("oxcart", run_name="__main__", alter_sys=True)
+    if len(sys.argv) > 1 or not sys.argv[0].endswith(".py"):
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
