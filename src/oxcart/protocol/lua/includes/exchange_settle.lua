@@ -191,6 +191,11 @@ local function finish_upstream(i)
     if last and last[2][2] == 'drained' then call('XDEL', events, last[1]) end
   end
   if base then gather(base .. 'wait', base .. 'paused', base .. 'paused') end
+  if call('HEXISTS', job, 'parentKey') == 1 then -- who ends after it may push it out: its parent is to be told
+    for index, kinds in pairs(upstream_only) do
+      kinds[kind] = kinds[kind] or policies[index][1] > 0 or policies[index][2] >= 0
+    end
+  end
   return result
 end
 
