@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oxcart import clock
-from oxcart.connection.link import Link
-from oxcart.connection.server import Server
 from oxcart.errors import OxcartError, Unavailable
 from oxcart.protocol.exchange import ClaimedRun
-from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobAdopted
-from oxcart.worker.exchange import Take
+from oxcart.worker.common import Common
+from oxcart.worker.intake import Intake
 from oxcart.worker.served_queue import ServedQueue
 
 AGAIN_SECONDS = 1.0
@@ -42,12 +40,11 @@ class _GivenUp:
 class Adopter:
     """Remembers the tokens given up, and adopts jobs that carry one."""
 
-    def __init__(self, server: Server, link: Link, lock_duration_ms: int, *, emit: Emit, take: Take) -> None:
-        self._server = server
-        self._link = link
-        self._lock_seconds = lock_duration_ms / 1000
-        self._emit = emit
-        self._take = take
+    def __init__(self, common: Common, intake: Intake) -> None:
+        self._common = common
+        self._link = common.link
+        self._lock_seconds = common.settings.lock_duration_ms / 1000
+        self._intake = intake
         self._given_up: dict[bytes, _GivenUp] = {}
         self._expected = asyncio.Event()
         self._scanning = asyncio.Lock()
@@ -64,7 +61,7 @@ class Adopter:
                 async with asyncio.timeout(self._rest_seconds()):
                     await self._expected.wait()
             self._expected.clear()
-            await self._server.wait_until_ready()
+            await self._common.server.wait_until_ready()
             await self.scan()
             now = clock.monotonic()
             self._given_up = {token: given_up for token, given_up in self._given_up.items() if given_up.until > now}
@@ -126,6 +123,6 @@ class Adopter:
             name, opts, ats, atm, priority, data, timestamp, processed_on, *rest = facts
             rest.append(None)  # its trial, if any, is not known here: it gets another
             run = ClaimedRun(name or b"", opts, int(ats or 0), atm, priority, 0, rest, (job_id, data, timestamp))
-            self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
-            self._take(queue, [run], lock.decode(), int(processed_on or 0), int(processed_on or 0))
+            self._common.emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
+            self._intake.take(queue, [run], lock.decode(), int(processed_on or 0), int(processed_on or 0))
         return len(ours)
