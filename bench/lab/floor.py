@@ -110,7 +110,9 @@ def main() -> None:
     parser.add_argument("--own-ids", action="store_true", help="each with an id of its own and the metadata of a trace")
     arguments = parser.parse_args()
     with BenchServer() as server:
-        rounds = [replay(server, arguments.jobs, arguments.batch, own_ids=arguments.own_ids) for _ in range(arguments.rounds)]
+        rounds = [
+            replay(server, arguments.jobs, arguments.batch, own_ids=arguments.own_ids) for _ in range(arguments.rounds)
+        ]
     for name in rounds[0]:
         least = min(each[name] for each in rounds)
         print(f"{name}: {least:.2f} us a job at least, {1e6 / least:,.0f} jobs/s at most")

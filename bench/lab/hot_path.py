@@ -80,7 +80,10 @@ class CannedLink:
         jobs = b"*%d\r\n" % (3 * room) + b"".join(self._jobs[:room])
         self.jobs.append(room)
         self._reader.feed(
-            b"*14\r\n*0\r\n*1\r\n*8\r\n" + COMMON + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n:0\r\n:100\r\n:1\r\n:0\r\n*0\r\n$0\r\n\r\n$0\r\n\r\n"
+            b"*14\r\n*0\r\n*1\r\n*8\r\n"
+            + COMMON
+            + jobs
+            + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n:0\r\n:100\r\n:1\r\n:0\r\n*0\r\n$0\r\n\r\n$0\r\n\r\n"
         )
         return self._reader.gets()
 

@@ -83,12 +83,16 @@ class Intake:
         workplace = self._workplaces.get(queue) or self._set_up(queue)
         now = clock.monotonic()
         attempts: list[Attempt] = []
-        has_suspects = False
+        has_suspects, names = False, self._common.left.names_to_claim
         for run in runs:
             claims = read_claims(run, token, processed_on_ms)
             has_suspects = has_suspects or claims[0].shared.is_suspect
             spec = self._common.handlers.get(claims[0].name)
-            attempts += [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
+            held = [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
+            if names is None or names.claims(claims[0].name):
+                attempts += held
+            else:  # it lacks something since the claim was sent: for others
+                queue.giving_back += held
         is_late = self._common.link.clock.now_ms() - executed_ms > self._common.settings.lock_duration_ms / 3
         unconfirmed = self._unconfirmed.get(queue)
         if unconfirmed is not None:

@@ -63,6 +63,7 @@ class Caretaker:
         self._interval_ms = round(settings.stalled_interval_ms * _EARLY)
         self._look_at_active_every = settings.stalled_interval_ms / 1000
         self._done = {queue: _Done() for queue in common.dispatch.queues}
+        self._names = common.left.names_to_claim
         self.hold_off_until = 0.0
         self.probed_at = 0.0
 
@@ -72,6 +73,7 @@ class Caretaker:
             if not self._server.connected:
                 continue
             self._server.watch_clock()
+            self._watch_names()
             try:
                 await self._probe_if_silent()
                 for queue in self._dispatch.queues:
@@ -81,6 +83,14 @@ class Caretaker:
                 await self._server.wait_until_ready()
             except ServerRefused:
                 continue  # a probe: whoever fetches meets the same, and says so
+
+    def _watch_names(self) -> None:
+        """What a handler lacked may have come: its jobs wait, and nobody sets a marker for them again."""
+        names = self._left.names_to_claim
+        if names != self._names:
+            self._names = names
+            for queue in self._dispatch.queues:
+                self._dispatch.hint(queue)
 
     async def _care_for_this_one(self, queue: ServedQueue) -> None:
         """What is refused for one queue harms no other. Trouble of the whole server is what the exchange reports."""
