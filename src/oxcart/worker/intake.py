@@ -88,7 +88,7 @@ class Intake:
             claims = read_claims(run, token, processed_on_ms)
             has_suspects = has_suspects or claims[0].shared.is_suspect
             spec = self._common.handlers.get(claims[0].name)
-            held = [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
+            held = [self._hold(queue, Attempt(claim, spec, workplace, now, now)) for claim in claims]
             if names is None or names.claims(claims[0].name):
                 attempts += held
             else:  # it lacks something since the claim was sent: for others
