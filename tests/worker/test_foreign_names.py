@@ -17,7 +17,7 @@ from support.watched import running_worker
 from oxcart import Queue
 from oxcart.testing import wait_until
 
-STARTS_WITHIN_SECONDS = 1.0  # promised are 50 ms in 99 of 100, measured by bench/foreign; a missed wake costs 2 s
+STARTS_WITHIN_SECONDS = 1.0  # promised are 50 ms in 99 of 100 (bench/foreign); a missed wake costs 2 s
 ADDS = 50
 
 
