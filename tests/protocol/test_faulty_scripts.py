@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from oxcart.protocol.renew import renew_command
 from oxcart.protocol.scripts import Argument, Command, Script, ScriptCall, carefully, ours
 from oxcart.queue.adding import many_call, prepare, upstream_call
-from oxcart.queue.repair import script_keys as repair_keys
+from oxcart.queue.repair_search import script_keys as repair_keys
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.schedules import advance_call, template_of, upsert_call
 

@@ -11,19 +11,22 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Argument, ours
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import text
-from oxcart.queue.repair_search import MOST_KEYS, find_strangers
+from oxcart.queue.repair_search import MOST_KEYS, find_strangers, script_keys
 
 RepairKind = Literal[
-    "ghosts", "pause", "locks", "lost", "search", "parents", "strays", "stalled", "overdue", "marker"
+    "ghosts", "pause", "locks", "orphans", "deduplication", "lost", "search", "parents", "children", "strays",
+    "stalled", "overdue", "marker"
 ]  # fmt: skip
 
 SHOWN_IDS = 100
 BATCH = 1000
 """Ids that one script looks at: a few milliseconds of the server's time."""
+
+PARENTS = 20
+"""Parents whose children one script looks at, up to a thousand each."""
 
 OVERDUE_MS = 10_000
 """An idle worker looks at `delayed` at least every ten seconds."""
@@ -93,6 +96,13 @@ class _Mender:
             end = min(length, limit)
         return found
 
+    async def judge(self, script: str, ids: list[bytes]) -> list[str]:
+        """Run a script over ids that a search has found; returns those that it says are broken."""
+        found: list[str] = []
+        for at in range(0, len(ids), BATCH):
+            found += [text(job_id) for job_id in await self.run(script, *ids[at : at + BATCH])]
+        return found
+
     def told(self, kind: RepairKind, ids: list[str], found: str, *, did: str, would: str) -> Repair:
         done = f"A repair would {would}." if self.plan.dry_run else f"{did}."
         return Repair(kind, found, done, len(ids), tuple(ids[:SHOWN_IDS]), mended=not self.plan.dry_run)
@@ -134,12 +144,19 @@ async def _strangers(mender: _Mender) -> AsyncIterator[Repair]:
     """What no list or set leads to: locks that nobody has, and jobs that nobody will run."""
     channel = mender.channel
     search = await find_strangers(channel, MOST_KEYS)
-    orphans: list[str] = []
-    for at in range(0, len(search.locked), BATCH):
-        orphans += [text(job_id) for job_id in await mender.run("repair_locks", *search.locked[at : at + BATCH])]
-    if orphans:
-        found = f"A lock that no worker holds is left on {_jobs(len(orphans))}."
-        yield mender.told("locks", orphans, found, did="Removed those locks", would="remove those locks")
+    judged = {"repair_locks": search.locked, "repair_orphans": search.orphans}
+    judged["repair_deduplication"] = search.deduplication
+    found = {script: await mender.judge(script, named) for script, named in judged.items()}
+    if locks := found["repair_locks"]:
+        said = f"A lock that no worker holds is left on {_jobs(len(locks))}."
+        yield mender.told("locks", locks, said, did="Removed those locks", would="remove those locks")
+    if orphans := found["repair_orphans"]:
+        said = f"Of {_jobs(len(orphans))} only the end is left, and nobody can add one of such an id."
+        yield mender.told("orphans", orphans, said, did="Removed what was left", would="remove what is left")
+    if freed := found["repair_deduplication"]:
+        named_ids = f"{len(freed)} deduplication id{'' if len(freed) == 1 else 's'}"
+        said = f"New jobs of {named_ids} are dropped: the job that has it is gone or finished, and will not free it."
+        yield mender.told("deduplication", freed, said, did="Freed them", would="free them")
 
     lost: list[str] = []
     for at in range(0, len(search.unnamed), search.ids_per_call):
@@ -166,10 +183,23 @@ def _lost(mender: _Mender, lost: list[str]) -> Repair:
 
 
 async def _parents(mender: _Mender) -> AsyncIterator[Repair]:
-    ids = await mender.walk("repair_parents", mender.now_ms)
-    if ids:
-        found = f"`waiting-children` holds {_jobs(len(ids))} without a child left to wait for."
-        yield mender.told("parents", ids, found, did="Let them run", would="let them run")
+    alone: list[str] = []
+    bereft: list[str] = []
+    start, end, limit = 0, 1, 0
+    while start < end:
+        length, left, ready, with_gone = await mender.run("repair_parents", start, PARENTS, mender.now_ms)
+        alone += [text(job_id) for job_id in ready]
+        bereft += [text(job_id) for job_id in with_gone]
+        start += PARENTS - left
+        limit = limit or 2 * length + BATCH
+        end = min(length, limit)
+    if alone:
+        found = f"`waiting-children` holds {_jobs(len(alone))} without a child left to wait for."
+        yield mender.told("parents", alone, found, did="Let them run", would="let them run")
+    if bereft:
+        found = f"`waiting-children` holds {_jobs(len(bereft))} that wait for children whose data is gone."
+        did, would = "They wait for those no longer, and run when no other is left", "let them wait for the others only"
+        yield mender.told("children", bereft, found, did=did, would=would)
 
 
 async def _stalled(mender: _Mender) -> AsyncIterator[Repair]:
@@ -254,23 +284,3 @@ async def _marker(mender: _Mender) -> AsyncIterator[Repair]:
 
 def _jobs(count: int) -> str:
     return f"{count} job{'' if count == 1 else 's'}"
-
-
-def script_keys(keys: QueueKeys) -> tuple[str, ...]:
-    """In the order of protocol/lua/includes/repair.lua."""
-    return (
-        keys.wait,
-        keys.paused,
-        keys.meta,
-        keys.active,
-        keys.delayed,
-        keys.prioritized,
-        keys.pc,
-        keys.events,
-        keys.marker,
-        keys.stalled,
-        keys.waiting_children,
-        keys.completed,
-        keys.failed,
-        keys.limiter,
-    )
