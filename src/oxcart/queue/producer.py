@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias, TypeVar, Unpack
 
 from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
+from oxcart.handlers import RepeatStrategy
 from oxcart.names import UnhandledJobs
 from oxcart.protocol.keys import QueueKeys
 from oxcart.queue import dead_letters, flows, inspect, maintenance, migrate_schedules, schedules, sending, unhandled
@@ -287,11 +288,16 @@ class Queue:
         *,
         name: str | None = None,
         data: Any = NO_DATA,
+        repeat_strategy: RepeatStrategy | None = None,
         **options: Unpack[JobArguments],
     ) -> str | None:
-        """Create or replace a job scheduler; returns the id of its next job, None if it has none left."""
-        template = schedules.template_of(name or schedule_id, data, options)
-        return await schedules.upsert(self._channel, schedule_id, repeat, template, self._channel.server.clock.now_ms())
+        """Create or replace a job scheduler; returns the id of its next job, None if it has none left.
+
+        `repeat_strategy` is that of the app whose worker will run it (`@app.repeat_strategy`). Raises InvalidInput for
+        what cannot be used, StateConflict.
+        """
+        template, now = schedules.template_of(name or schedule_id, data, options), self._channel.server.clock.now_ms()
+        return await schedules.upsert(self._channel, schedule_id, repeat, template, now, strategy=repeat_strategy)
 
     async def remove_schedule(self, schedule_id: str) -> bool:
         """False if there is none."""

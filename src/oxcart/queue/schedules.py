@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict
+from oxcart.handlers import RepeatStrategy
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import from_wire
 from oxcart.protocol.keys import QueueKeys
@@ -80,13 +81,21 @@ def template_of(name: str, data: Any, given: Mapping[str, Any]) -> Template:
     return Template(name, codec.encode(data), opts)
 
 
-async def upsert(channel: Channel, schedule_id: str, repeat: Repeat, template: Template, now_ms: int) -> str | None:
+async def upsert(
+    channel: Channel,
+    schedule_id: str,
+    repeat: Repeat,
+    template: Template,
+    now_ms: int,
+    *,
+    strategy: RepeatStrategy | None = None,
+) -> str | None:
     """Create or replace a scheduler; returns the id of its next job. Raises InvalidInput, StateConflict."""
     doing = f"Setting schedule {schedule_id[:80]} of queue {channel.keys.name}"
     if not schedule_id or is_legacy_key(schedule_id):
         raise InvalidInput(f"{doing}: the id is empty, or looks like a repeatable job of BullMQ 5. Use a plain name.")
-    repeat.check(doing, now_ms)
-    call = upsert_call(channel.keys, schedule_id, repeat, template, now_ms)
+    repeat.check(doing, now_ms, strategy)
+    call = upsert_call(channel.keys, schedule_id, repeat, template, now_ms, strategy=strategy)
     answer = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
     if isinstance(answer, int):
         raise StateConflict(f"{doing}: a job of its next time exists already. Remove that job, or use another id.")
@@ -94,12 +103,23 @@ async def upsert(channel: Channel, schedule_id: str, repeat: Repeat, template: T
 
 
 def upsert_call(
-    keys: QueueKeys, schedule_id: str, repeat: Repeat, template: Template, now_ms: int, *, count: int = 1
+    keys: QueueKeys,
+    schedule_id: str,
+    repeat: Repeat,
+    template: Template,
+    now_ms: int,
+    *,
+    count: int = 1,
+    strategy: RepeatStrategy | None = None,
 ) -> ScriptCall:
+    """Raises InvalidInput for a pattern that names no time to come."""
     wire = repeat.to_wire()
     due: int | None = None
     if repeat.cron is not None:
-        due = now_ms if repeat.immediately else max(next_millis(wire, now_ms), now_ms)
+        found = now_ms if repeat.immediately else next_millis(wire, now_ms, strategy=strategy, name=template.name)
+        if found is None:
+            raise InvalidInput(f"Schedule {schedule_id[:80]}: its pattern names no time that is to come.")
+        due = max(found, now_ms)
     opts = _next_opts(template.opts, schedule_id, {**wire, "count": count}, due, now_ms)
     named: tuple[Argument, ...] = (
         keys.repeat,
@@ -142,7 +162,14 @@ def _next_opts(
 
 
 def advance_call(
-    keys: QueueKeys, schedule_id: str, job_id: str, opts: Mapping[str, Any], now_ms: int
+    keys: QueueKeys,
+    schedule_id: str,
+    job_id: str,
+    opts: Mapping[str, Any],
+    now_ms: int,
+    *,
+    strategy: RepeatStrategy | None = None,
+    name: str = "",
 ) -> ScriptCall | None:
     """What makes the next job of a schedule when `job_id`, its current one, is claimed; None if it was the last.
 
@@ -156,7 +183,10 @@ def advance_call(
     due: int | None = None
     if repeat.get("pattern"):
         after = max(now_ms, epoch_ms(opts.get("prevMillis")) or 0)
-        due = max(next_millis(repeat, after), after)
+        found = next_millis(repeat, after, strategy=strategy, name=name)
+        if found is None:
+            return None
+        due = max(found, after)
     elif interval_of(opts) is None:
         return None
     merged = _next_opts(_usable(opts), schedule_id, repeat, due, now_ms)
@@ -198,12 +228,14 @@ async def advance_schedule(
     *,
     raw_opts: bytes | str,
     now_ms: int,
+    strategy: RepeatStrategy | None = None,
+    name: str = "",
     deadline_seconds: float = 10.0,
 ) -> str | None:
     """Advance a schedule whose job was claimed; returns the id of its next job, None if there is none to come.
 
     Safe to repeat. A job whose options cannot be read, or lack `repeat`, is judged by the schedule's own record.
-    Raises Unavailable, ServerRefused, and InvalidInput for a cron that cannot be used here.
+    Raises Unavailable, ServerRefused, InvalidInput for a cron that cannot be used here, and what a strategy raises.
     """
     try:
         opts = codec.decode(raw_opts or "{}", "opts")
@@ -213,9 +245,9 @@ async def advance_schedule(
         key = keys.scheduler(schedule_id)
         opts = _recorded_opts(pairs(await link.request("HGETALL", key, deadline_seconds=deadline_seconds)))
     if is_repeatable(job_id, opts) and not await link.request("HEXISTS", keys.scheduler(schedule_id), "ic"):
-        call = advance_repeatable(keys, schedule_id, job_id, opts, now_ms)
+        call = advance_repeatable(keys, schedule_id, job_id, opts, now_ms, strategy=strategy, name=name)
     else:
-        call = advance_call(keys, schedule_id, job_id, opts, now_ms)
+        call = advance_call(keys, schedule_id, job_id, opts, now_ms, strategy=strategy, name=name)
     if call is None:
         return None
     answer = await run_script(link, call.script, call.keys, call.args, deadline_seconds=deadline_seconds)
@@ -281,7 +313,9 @@ def is_too_far(schedule: Schedule, now_ms: int) -> bool:
         return False
     if schedule.cron:
         wire = {"pattern": schedule.cron, "tz": schedule.tz, "startDate": schedule.start_ms}
-        return schedule.next_ms > next_millis(wire, next_millis(wire, now_ms))
+        following = next_millis(wire, now_ms)
+        second = following and next_millis(wire, following)
+        return second is not None and schedule.next_ms > second
     if schedule.every_ms:
         slots = min(_SLOTS_PASSED_OVER * schedule.every_ms, _DAY_MS)
         return schedule.next_ms > max(now_ms, schedule.start_ms or 0) + max(2 * schedule.every_ms, slots)

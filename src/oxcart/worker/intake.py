@@ -33,6 +33,7 @@ from oxcart.worker.served_queue import ServedQueue
 
 CONFIRM_AGAIN_SECONDS = 0.2
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
+ADVANCE_AFTER_ERROR_MS = 30_000  # not for want of a server: a bug of somebody's, which will hardly be mended sooner
 
 
 class Intake:
@@ -296,24 +297,29 @@ class Intake:
                 claim.job_id.decode("utf-8", "replace"),
                 raw_opts=claim.shared.raw_options,
                 now_ms=self._link.clock.now_ms(),
+                strategy=self._handlers.repeat_strategy,
+                name=claim.name,
             )
         except (Unavailable, ServerRefused):
             if attempt.verdict is None:
                 attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))
             return
         except InvalidInput as error:
-            self._schedule_stopped(scheduler_id, str(error))
+            self._tell_schedule(scheduler_id, f"has no next run: {error}")
         except Exception as error:  # noqa: BLE001 - the border around the preparation of a job: others wrote its options
-            self._schedule_stopped(scheduler_id, account_of(error))
+            again = f"could not be advanced, its job comes again in {ADVANCE_AFTER_ERROR_MS // 1000} s"
+            self._tell_schedule(scheduler_id, f"{again}: {account_of(error)}")
+            if attempt.verdict is None:
+                attempt.decide_without_running(Returned(ADVANCE_AFTER_ERROR_MS))
+            return
         if attempt.verdict is None:
             if self._dispatch.stopping:
                 attempt.decide_without_running(Interrupted())
             else:
                 self._start(queue, attempt)
 
-    def _schedule_stopped(self, scheduler_id: str, reason: str) -> None:
-        shown = plain_text(scheduler_id, 80)
-        self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {shown} has no next run: {reason}"))
+    def _tell_schedule(self, scheduler_id: str, what: str) -> None:
+        self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {plain_text(scheduler_id, 80)} {what}"))
 
     def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
         """Only with OXCART_UNKNOWN_JOBS=fail are such jobs claimed."""
