@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -68,7 +67,8 @@ def _utc(_: int) -> int:
 
 
 def _local(at_ms: int) -> int:
-    return time.localtime(at_ms / 1000).tm_gmtoff * SECOND_MS
+    offset = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).astimezone().utcoffset()
+    return 0 if offset is None else (offset.days * 86_400 + offset.seconds) * SECOND_MS
 
 
 class WallClock:
