@@ -23,8 +23,8 @@ def number(value: Any) -> float:
 
 
 def is_true(value: Any) -> bool:
-    """ "false" is, and so are [] and {}; 0, "", null and NaN are not."""
-    return value is not None and value is not False and value != "" and value != 0
+    """Every text but an empty one is, also "false"; so are [] and {}. Not so 0 and null."""
+    return isinstance(value, list | dict) or bool(value)
 
 
 def _of_text(text: str) -> float:
