@@ -21,7 +21,8 @@ from oxcart.queue.inspect import StoredJob, WorkerSeen
 from oxcart.queue.migrate_schedules import Migrated
 from oxcart.queue.opening import open_server
 from oxcart.queue.options import JobArguments
-from oxcart.queue.repair import Repair, RepairPlan, repair
+from oxcart.queue.other_prefixes import other_prefixes
+from oxcart.queue.repair import Repair, RepairPlan, find_broken, repair
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.results import Results
 from oxcart.queue.schedules import Schedule
@@ -262,6 +263,14 @@ class Queue:
         """
         plan = RepairPlan(dry_run, adopt_lost, max_stalled_count, round(stalled_interval_seconds * 1000))
         return await repair(self._channel, plan, self._channel.server.clock.now_ms())
+
+    async def broken(self) -> list[Repair]:
+        """What a repair would find in the first 20 000 keys of the database; nothing is changed."""
+        return await find_broken(self._channel, self._channel.server.clock.now_ms())
+
+    async def other_prefixes(self) -> list[str]:
+        """Under which other prefixes there is a queue of this name, among the first 100 000 keys of the database."""
+        return await other_prefixes(self._channel)
 
     async def set_global_concurrency(self, concurrency: int | None) -> None:
         """At most so many jobs at once in all workers together, Node's included; None: no limit."""

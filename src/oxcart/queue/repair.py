@@ -12,18 +12,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from oxcart.protocol.scripts import Argument, ours
+from oxcart.queue import schedules
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import text
+from oxcart.queue.mend_schedules import mend
 from oxcart.queue.repair_search import MOST_KEYS, find_strangers, script_keys
 
 RepairKind = Literal[
     "ghosts", "pause", "locks", "orphans", "deduplication", "lost", "search", "parents", "children", "strays",
-    "stalled", "overdue", "marker"
+    "stalled", "overdue", "schedules", "marker"
 ]  # fmt: skip
 
 SHOWN_IDS = 100
 BATCH = 1000
 """Ids that one script looks at: a few milliseconds of the server's time."""
+
+QUICK_KEYS = 20_000
 
 PARENTS = 20
 """Parents whose children one script looks at, up to a thousand each."""
@@ -63,6 +67,7 @@ class RepairPlan:
     adopt_lost: bool = False
     max_stalled_count: int = 3
     stalled_interval_ms: int = 30_000
+    most_keys: int = MOST_KEYS
 
 
 @dataclass(slots=True)
@@ -116,9 +121,19 @@ async def repair(channel: Channel, plan: RepairPlan, now_ms: int) -> list[Repair
     """
     mender = _Mender(channel, plan, now_ms)
     repairs: list[Repair] = []
-    for step in (_ghosts, _pause, _strangers, _parents, _stalled, _overdue, _marker):
+    for step in (_ghosts, _pause, _strangers, _parents, _stalled, _overdue, _schedules, _marker):
         repairs += [found async for found in step(mender)]
     return repairs
+
+
+async def find_broken(channel: Channel, now_ms: int) -> list[Repair]:
+    """What a repair would find, of all that it does not take a walk through the whole queue to see. Changes nothing.
+
+    Raises Unavailable, ServerRefused.
+    """
+    mender = _Mender(channel, RepairPlan(dry_run=True, most_keys=QUICK_KEYS), now_ms)
+    found = [each for step in (_strangers, _parents, _schedules) async for each in step(mender)]
+    return [each for each in found if each.kind != "search"]
 
 
 async def _ghosts(mender: _Mender) -> AsyncIterator[Repair]:
@@ -143,7 +158,7 @@ async def _pause(mender: _Mender) -> AsyncIterator[Repair]:
 async def _strangers(mender: _Mender) -> AsyncIterator[Repair]:
     """What no list or set leads to: locks that nobody has, and jobs that nobody will run."""
     channel = mender.channel
-    search = await find_strangers(channel, MOST_KEYS)
+    search = await find_strangers(channel, mender.plan.most_keys)
     judged = {"repair_locks": search.locked, "repair_orphans": search.orphans}
     judged["repair_deduplication"] = search.deduplication
     found = {script: await mender.judge(script, named) for script, named in judged.items()}
@@ -269,6 +284,28 @@ async def _overdue(mender: _Mender) -> AsyncIterator[Repair]:
         found = f"`delayed` holds {_jobs(count)} due for more than {OVERDUE_MS // 1000} s."
         told = mender.told("overdue", ids, found, did="Let them run", would="let them run")
         yield replace(told, count=count)
+
+
+async def _schedules(mender: _Mender) -> AsyncIterator[Repair]:
+    channel, plan = mender.channel, mender.plan
+    dead = [schedule for schedule in await schedules.find_all(channel) if schedule.is_dead]
+    mended: list[str] = []
+    for schedule in dead:
+        outcome = await mend(channel.link, channel.keys, schedule.id, mender.now_ms, dry_run=plan.dry_run)
+        if outcome is not None and outcome.is_mended:
+            mended.append(schedule.id)
+    if mended:
+        found = f"The next job of {_schedule_count(mended)} is gone, and no other would come."
+        yield mender.told("schedules", mended, found, did="Set it anew", would="set it anew")
+    left = [schedule.id for schedule in dead if schedule.id not in mended]
+    if left:
+        found = f"The next job of {_schedule_count(left)} is gone, and its data or its times cannot be found elsewhere."
+        done = "Nothing can be done here: remove it (oxcart schedules remove), and make it again."
+        yield Repair("schedules", found, done, len(left), tuple(left[:SHOWN_IDS]))
+
+
+def _schedule_count(ids: list[str]) -> str:
+    return f"{len(ids)} schedule{'' if len(ids) == 1 else 's'}"
 
 
 async def _marker(mender: _Mender) -> AsyncIterator[Repair]:

@@ -13,7 +13,7 @@ from oxcart.errors import InvalidInput, ServerRefused, Unavailable
 from oxcart.handlers import Handlers
 from oxcart.own_tasks import start_own_task
 from oxcart.protocol.exchange import ClaimedRun
-from oxcart.queue.schedules import advance_schedule
+from oxcart.queue.advance_schedules import advance_schedule
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobsStarted, WarningRaised
