@@ -17,9 +17,10 @@ from oxcart.protocol.suspects import Trial, forget_trial, forget_verdict, read_e
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import SuspectsStarted
-from oxcart.verdicts import Failed, RetryLater, Snoozed, WaitingForChildren
+from oxcart.verdicts import RetryLater, Snoozed, WaitingForChildren
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.dispatch import Dispatch
+from oxcart.worker.failing import failed_unrecoverably
 from oxcart.worker.phases import claims_under_way
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.suspects import choose, is_guilty, is_on_trial, reason_of
@@ -171,7 +172,7 @@ class Apart:
             told = None
         if attempt.verdict is None:
             how = told.decode("utf-8", "replace") if isinstance(told, bytes) else None
-            attempt.decide_without_running(Failed(reason_of(how), None))
+            attempt.decide_without_running(failed_unrecoverably(attempt.claim, reason_of(how)))
 
     async def _write(self, commands: Sequence[tuple[bytes | str | int | float, ...]]) -> None:
         """Tried for a while. What cannot be written costs a job another trial, or another turn as a suspect."""

@@ -35,10 +35,11 @@ from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, Job
 from oxcart.verdicts import Completed, Failed, RetryLater
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.dispatch import Dispatch, Work
+from oxcart.worker.failing import failed_unrecoverably
 from oxcart.worker.items import Answer, Policies, answer_of, fail_unpackable, finished_job, item_of
 from oxcart.worker.left import LeftJobs
+from oxcart.worker.phases import LONGEST_LIMIT_SECONDS, Closed, Rest
 from oxcart.worker.phases import Answer as ClaimAnswer
-from oxcart.worker.phases import Closed, Rest
 from oxcart.worker.prefetch import smoothed
 from oxcart.worker.served_queue import ServedQueue
 
@@ -340,11 +341,13 @@ class Exchanger:
             case Answer.UNCONFIRMED:
                 self._emit(JobUnconfirmed(queue.name, job_id, claim.name))
             case Answer.PENDING_CHILDREN:
-                self._retry_with(queue, attempt, attempt.failed("it cannot complete: it has pending children", None))
+                self._retry_with(
+                    queue, attempt, attempt.failed(f"Job {job_id} has pending dependencies. moveToFinished", None)
+                )
                 return False
             case Answer.FAILED_CHILDREN:
-                reason = f"Cannot complete job {job_id} because it has at least one failed child"
-                self._retry_with(queue, attempt, Failed(reason, None))
+                reason = f"Cannot complete job {job_id} because it has at least one failed child. moveToFinished"
+                self._retry_with(queue, attempt, failed_unrecoverably(claim, reason))
                 return False
             case Answer.ERROR:
                 failure = classify(ResponseError(_text(status)), target=self._server.target)
@@ -368,7 +371,8 @@ class Exchanger:
 
 def _claim_answer(reply: Reply, now: float, now_ms: int) -> ClaimAnswer:
     due_at = now + (reply.next_due_ms - now_ms) / 1000 + 0.001 if reply.next_due_ms else None
-    closed = Closed(now + reply.limit_ms / 1000, "limited") if reply.limit_ms > 0 else None
+    limit_seconds = min(reply.limit_ms / 1000, LONGEST_LIMIT_SECONDS)
+    closed = Closed(now + limit_seconds, "limited") if reply.limit_ms > 0 else None
     return ClaimAnswer(bool(reply.plenty), bool(reply.left or reply.more), due_at, closed)
 
 

@@ -5,7 +5,7 @@
   KEYS   1-14 as in includes/repair.lua
   ARGV   1-2 as there  3 where to begin, from the end of the set  4 how many to look at  5 now in ms
   Reply  {how long `waiting-children` is now, how many left it, {id … without children}, {id … with children that are gone}}
-  Source: BullMQ moveParentToWait, removeParentDependencyKey.
+  Source: BullMQ removeParentDependencyKey.
 ]]
 --- @include "repair"
 local set, first = KEYS[11], tonumber(ARGV[3])
@@ -23,12 +23,7 @@ end
 local left = 0
 local function let_run(id)
   left = left + 1
-  local delay = tonumber(call('HGET', base .. id, 'delay')) or 0
-  if delay > 0 then
-    put_to_delayed(id, tonumber(ARGV[5]) + delay, { 'ZREM', set, id })
-  else
-    put_back(id, 'RPUSH', 'waiting-children', { 'ZREM', set, id })
-  end
+  let_parent_run(id, ARGV[5])
 end
 
 local ready, bereft = {}, {}

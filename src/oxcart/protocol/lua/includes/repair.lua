@@ -107,3 +107,13 @@ local function put_to_delayed(id, due, leave)
   local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   call('ZADD', KEYS[9], tonumber(first[2]) / 0x1000, '1')
 end
+
+-- A parent that waits for no child any more. Source: BullMQ moveParentToWait.
+local function let_parent_run(id, now)
+  local leave, delay = { 'ZREM', KEYS[11], id }, tonumber(call('HGET', base .. id, 'delay')) or 0
+  if delay > 0 then
+    put_to_delayed(id, tonumber(now) + delay, leave)
+  else
+    put_back(id, 'RPUSH', 'waiting-children', leave)
+  end
+end
