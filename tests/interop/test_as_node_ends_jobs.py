@@ -52,27 +52,16 @@ async def end_of_parent(node: NodeDriver, redis_url: str, queue: str, tree: dict
     }
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"failParentOnFailure": True}, "child bull:QUEUE-below:CHILD failed"),
-        (
-            {"continueParentOnFailure": True},
-            "Cannot complete job PARENT because it has at least one failed child. moveToFinished",
-        ),
-    ],
-)
-async def test_a_parent_fails_through_a_child_as_under_node(
-    options: dict[str, Any], reason: str, node6: NodeDriver, redis_url: str, queue_name: str
-) -> None:
+async def test_a_parent_fails_through_a_child_as_under_node(node6: NodeDriver, redis_url: str, queue_name: str) -> None:
     theirs, ours = f"{queue_name}-theirs", f"{queue_name}-ours"
+    trees = {name: family(name, {"do": "ok"}, child(name, failParentOnFailure=True)) for name in (theirs, ours)}
 
-    found = await end_of_parent(node6, redis_url, ours, family(ours, {"do": "ok"}, child(ours, **options)), ours=True)
+    expected = await end_of_parent(node6, redis_url, theirs, trees[theirs], ours=False)
+    found = await end_of_parent(node6, redis_url, ours, trees[ours], ours=True)
 
+    reason = "child bull:QUEUE-below:CHILD failed"
     assert (found["reason"], found["traces"], found["trace"]) == (reason, 1, f"UnrecoverableError: {reason}")
-    if "failParentOnFailure" in options:  # Node's worker takes a quarter of a minute for the other
-        tree = family(theirs, {"do": "ok"}, child(theirs, **options))
-        assert found == await end_of_parent(node6, redis_url, theirs, tree, ours=False)
+    assert found == expected
 
 
 async def test_a_parent_with_a_pending_child_fails_with_nodes_sentence(
