@@ -34,14 +34,15 @@ Part = TypeVar("Part")
 
 
 class AddedJob:
-    """A job that is stored. `id` is that of the job it was deduplicated into, if it was."""
+    """A job that is stored. `id` is that of the job it was deduplicated into, if it was; then `is_new` is false."""
 
-    __slots__ = ("_queue", "id", "name")
+    __slots__ = ("_queue", "id", "is_new", "name")
 
-    def __init__(self, queue: Queue, job_id: str, name: str) -> None:
+    def __init__(self, queue: Queue, job_id: str, name: str, *, is_new: bool = True) -> None:
         self._queue = queue
         self.id = job_id
         self.name = name
+        self.is_new = is_new
 
     @property
     def queue_name(self) -> str:
@@ -133,7 +134,8 @@ class Queue:
         `deadline_seconds`, which says whether the job may have been stored all the same.
         """
         job = prepare(self.keys, name, data, options, self._channel.server.clock.now_ms())
-        return AddedJob(self, await self._adds.add(job, deadline_seconds), name)
+        job_id = await self._adds.add(job, deadline_seconds)
+        return AddedJob(self, job_id, name, is_new=job_id == job.id)
 
     async def add_many(self, items: Iterable[JobItem], *, deadline_seconds: float = DEADLINE_SECONDS) -> list[AddedJob]:
         """Add many jobs in few round trips, each of which may take `deadline_seconds`; in order, not as one whole.
@@ -142,7 +144,8 @@ class Queue:
         """
         jobs = self._prepare_all(items)
         ids = await sending.add_jobs(self._channel, jobs, deadline_seconds)
-        return [AddedJob(self, job_id, job.name) for job_id, job in zip(ids, jobs, strict=True)]
+        added = zip(ids, jobs, strict=True)
+        return [AddedJob(self, job_id, job.name, is_new=job_id == job.id) for job_id, job in added]
 
     def _prepare_all(self, items: Iterable[JobItem]) -> list[NewJob]:
         now, jobs = self._channel.server.clock.now_ms(), []
