@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from support.kommo_door import kommo_door
 from support.postgres import PostgresCluster, find_binary
@@ -60,29 +57,29 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with all tables: to copy one takes a hundredth of making one."""
-    path = tmp_path_factory.mktemp("template") / "crm.db"
-    with ThreadPoolExecutor(1) as apart:  # from the loop of the test that is the first to ask
-        apart.submit(lambda: asyncio.run(_migrate(f"sqlite:///{path}"))).result()
-    with contextlib.closing(sqlite3.connect(path)) as file:
-        file.execute(f"PRAGMA user_version = {fingerprint()}")
-        file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return path
+class Migrated:
+    """A database of each kind with all tables, made when it is first wanted: a copy takes a fifth of a migration."""
 
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "migrated.db"
+        self._postgres: str | None = None
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres: PostgresCluster) -> str:
-    """A database with all tables."""
-
-    async def make() -> str:
-        name = await postgres.make_database()
-        await _migrate(postgres.url(name))
-        return name
-
-    with ThreadPoolExecutor(1) as apart:  # from the loop of the test that is the first to ask
-        return apart.submit(lambda: asyncio.run(make())).result()
+    async def fill(self, url: str, postgres: Callable[[], PostgresCluster]) -> None:
+        """Give the database at `url` all tables. One that a test has put something into is migrated."""
+        file = Path(url.removeprefix("sqlite:///"))
+        if url.startswith("sqlite:") and not file.exists():
+            if not self._file.exists():
+                await _migrate(f"sqlite:///{self._file}")
+                with contextlib.closing(sqlite3.connect(self._file)) as made:  # opening one need not compare it again
+                    made.execute(f"PRAGMA user_version = {fingerprint()}")
+            shutil.copy(self._file, file)
+        elif url.startswith("postgresql:") and await postgres().is_empty(name := url.rpartition("/")[2]):
+            if self._postgres is None:
+                self._postgres = await postgres().make_database()
+                await _migrate(postgres().url(self._postgres))
+            await postgres().copy_database(self._postgres, name)
+        else:
+            await _migrate(url)
 
 
 async def _migrate(url: str) -> None:
@@ -90,30 +87,17 @@ async def _migrate(url: str) -> None:
         await migrate(bare)
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Migrated:
+    return Migrated(tmp_path_factory.mktemp("migrated"))
+
+
 @pytest.fixture
-async def database(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Database]:
-    """With all tables: those of the template, or added to what the test has put there."""
-    await _fill(request, database_url)
+async def database(database_url: str, migrated: Migrated, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    """With all tables."""
+    await migrated.fill(database_url, lambda: request.getfixturevalue("postgres"))
     async with open_database(parse_database_url(Secret(database_url))) as opened:
         yield opened
-
-
-async def _fill(request: pytest.FixtureRequest, url: str) -> None:
-    if url.startswith("sqlite"):
-        path = Path(url.removeprefix("sqlite:///"))
-        if not path.exists():
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        return
-    cluster: PostgresCluster = request.getfixturevalue("postgres")
-    connection = await asyncpg.connect(url)
-    try:
-        tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
-    finally:
-        await connection.close()
-    if tables:
-        await _migrate(url)
-    else:
-        await cluster.replace_database(url.rpartition("/")[2], request.getfixturevalue("postgres_template"))
 
 
 @pytest.fixture

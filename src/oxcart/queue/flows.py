@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +11,17 @@ from redis.exceptions import ResponseError
 
 from oxcart import clock
 from oxcart.connection.failures import classify
-from oxcart.errors import InvalidInput, PayloadTooLarge, ServerRefused
+from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge, ServerRefused
 from oxcart.protocol.job_options import Parent
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import Command, ScriptCall, ours
+from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours
 from oxcart.queue.adding import LARGEST_JOB_BYTES, NewJob, prepare, refusal, upstream_call
 from oxcart.queue.channel import Channel
+from oxcart.queue.repair_search import script_keys
 from oxcart.queue.sending import find_added
 
 _DEEPEST = 50
+_TO_COME = "oxcart:to-come"
 _NODE_FIELDS = frozenset({"name", "data", "queue", "options", "children"})
 
 
@@ -57,6 +60,15 @@ class _Entry:
         named = (self.keys.wait, self.keys.paused, self.keys.meta)
         return [call, ScriptCall(ours("follow_pause"), named, (push, self.job.id))]
 
+    @property
+    def hold(self) -> Command:
+        """Keeps a parent waiting until all of its children are there."""
+        return ("SADD", self.keys.dependencies(self.job.id), _TO_COME)
+
+    def release(self) -> ScriptCall:
+        args = (self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME)
+        return ScriptCall(ours("release_parent"), script_keys(self.keys), args)
+
 
 async def add_flow(channel: Channel, tree: FlowNode | Mapping[str, Any], now_ms: int) -> AddedFlow:
     """Add a whole tree in one transaction.
@@ -74,11 +86,24 @@ async def add_flow(channel: Channel, tree: FlowNode | Mapping[str, Any], now_ms:
     doing = f'Adding flow "{added.name[:60]}" through queue {channel.keys.name}'
     answers = await _send(channel, doing, entries)
     for entry, answer in zip(entries, answers, strict=True):
+        if not isinstance(answer, bytes | str):
+            await _take_back(channel, doing, entries[0])
         if isinstance(answer, ResponseError):
             raise ServerRefused(classify(answer), doing) from answer
         if isinstance(answer, int):
             raise refusal(doing, entry.job, answer)
     return added
+
+
+async def _take_back(channel: Channel, doing: str, root: _Entry) -> None:
+    """One of its jobs was refused: a parent would wait for ever for a child that is not there.
+
+    A root with an id of its own may have been there before, and stays.
+    """
+    if root.job.options.job_id is None:
+        args, named = (root.job.id, 1, root.keys.base), (root.keys.job(root.job.id), root.keys.repeat)
+        with suppress(OxcartError):
+            await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
 
 
 async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:
@@ -93,16 +118,20 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list
         first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
-        return results[::2]
+        parents = sum(entry.waits_for_children for entry in entries)
+        return results[parents : parents + 2 * len(entries) : 2]
 
     return await channel.persist(doing, attempt, repeatable=True)
 
 
 def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     """MULTI … EXEC. A script is sent whole the first time: one that the server has lost would leave half a tree."""
-    commands: list[Command] = [("MULTI",)]
+    parents = [entry for entry in entries if entry.waits_for_children]
+    commands: list[Command] = [("MULTI",), *(parent.hold for parent in parents)]
+    calls = [call for entry in entries for call in entry.calls()]
+    calls += [parent.release() for parent in reversed(parents)]  # the lowest first, as their own parents wait for them
     sent: set[str] = set()
-    for call in (call for entry in entries for call in entry.calls()):
+    for call in calls:
         commands.append(call.command if call.script.sha in sent else call.whole)
         sent.add(call.script.sha)
     return [*commands, ("EXEC",)]
