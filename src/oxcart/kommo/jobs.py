@@ -52,6 +52,7 @@ async def run_sync(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
 async def run_sweep(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:sweep` {connectionId | domain, entities?: […]}: find what vanished without a word, forget what is old."""
     from oxcart.kommo.retention import forget_old
+    from oxcart.kommo.store.retelling import retell
     from oxcart.kommo.sync.sweep import sweep_account
 
     stored = await _found(crm, job)
@@ -59,6 +60,7 @@ async def run_sweep(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
 
     async def work() -> dict[str, Any]:
         swept = await sweep_account(crm.account(stored), names, on_progress=_reporter(job))
+        await retell(crm.database)  # rows of an earlier version, where somebody has migrated by hand
         settings = crm.settings
         await forget_old(
             crm.database,

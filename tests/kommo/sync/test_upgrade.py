@@ -17,6 +17,7 @@ from support.sandbox import DEMO, Sandbox, client_of
 
 from kommo.platform_schema import ORG, ROLES
 from kommo.sync.conftest import ORGANISATION, make_world
+from oxcart.errors import SettingsError
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Kommo
 from oxcart.kommo.store.database import Database
@@ -158,6 +159,22 @@ async def test_the_platforms_rows_keep_their_ids_and_stay_current(
 async def test_a_second_migration_finds_nothing_to_do(database: Database) -> None:
     assert not await missing(database)
     assert (await migrate(database)).told == 0
+
+
+async def test_a_view_of_theirs_in_the_way_is_named(database_url: str, kind: str) -> None:
+    """PostgreSQL would say so of its own, in its own words, after half of the work."""
+    if kind == "sqlite":
+        return
+    async with reach_database(parse_database_url(Secret(database_url))) as bare:
+        async with bare.writing("Arranging") as connection:
+            await connection.execute(text("CREATE VIEW expensive AS SELECT * FROM crm_leads WHERE price > 1000"))
+
+        with pytest.raises(SettingsError, match=r"views show it: expensive\. Drop them, run `oxcart kommo migrate`"):
+            await migrate(bare)
+
+        async with bare.writing("Arranging") as connection:
+            await connection.execute(text("DROP VIEW expensive"))
+        assert (await migrate(bare)).told > 50
 
 
 def test_the_dumps_are_of_every_kind(kind: str) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Float, inspect
+from sqlalchemy import Connection, Float, inspect, text
 from sqlalchemy.types import REAL
 
+from oxcart.errors import SettingsError
 from oxcart.kommo.store.entity_tables import versioned
 from oxcart.kommo.store.views import SHORT_NAMES
 
@@ -41,6 +42,7 @@ def find_moves(connection: Connection, there: set[str], schema: str | None) -> M
     if "crm_leads" in there:
         price = next(one for one in inspector.get_columns("crm_leads", schema=schema) if one["name"] == "price")
         if isinstance(price["type"], Float | REAL):
+            _refuse_views(connection, f"{prefix}crm_leads")
             before += _money(f"{prefix}crm_leads", is_sqlite=is_sqlite)
     after: list[str] = []
     if _OLD in there:
@@ -48,6 +50,24 @@ def find_moves(connection: Connection, there: set[str], schema: str | None) -> M
         names = [column.name for column in versioned() if column.name in known]
         after = [*_copies(prefix, names), f"DROP TABLE {prefix}{_OLD}"]
     return Moves(tuple(before), tuple(after), frozenset(dropped))
+
+
+def _refuse_views(connection: Connection, leads: str) -> None:
+    """PostgreSQL changes no column that a view shows."""
+    if connection.dialect.name == "sqlite":
+        return
+    query = text(
+        "SELECT DISTINCT v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid "
+        "JOIN pg_class v ON v.oid = r.ev_class "
+        "JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.refobjid = to_regclass(:leads)::oid AND a.attname = 'price'"
+    )
+    views = sorted(connection.execute(query, {"leads": leads}).scalars())
+    if views:
+        message = (
+            f"crm_leads.price becomes an exact number, which PostgreSQL refuses as long as views show it: "
+            f"{', '.join(views)}. Drop them, run `oxcart kommo migrate`, and make them again."
+        )
+        raise SettingsError([message])
 
 
 def _money(leads: str, *, is_sqlite: bool) -> list[str]:
