@@ -9,18 +9,18 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oxcart.kommo.sandbox.account import CARDS, Account
-from oxcart.kommo.sandbox.faults import HAL, ODD, problem
-from oxcart.kommo.sandbox.hooks import subscribe
-from oxcart.kommo.sandbox.listing import BadQuery
-from oxcart.kommo.sandbox.oauth import Authority, Grant, Refusal
-from oxcart.kommo.sandbox.reading import Reads, webhook_item
-from oxcart.kommo.sandbox.rows import Row
-from oxcart.kommo.sandbox.seed import FIRST_IDS
-from oxcart.kommo.sandbox.world import World
-from oxcart.kommo.sandbox.writing import MOST_COMPLEX, Invalid, Writes
+from oxcart_sandbox.account import CARDS, Account
+from oxcart_sandbox.faults import HAL, ODD, problem
+from oxcart_sandbox.hooks import subscribe
+from oxcart_sandbox.listing import BadQuery
+from oxcart_sandbox.oauth import Authority, Grant, Refusal
+from oxcart_sandbox.reading import Reads, webhook_item
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.seed import FIRST_IDS
+from oxcart_sandbox.world import World
+from oxcart_sandbox.writing import MOST_COMPLEX, Invalid, Writes
 
-_TABLES = (*CARDS, "tasks")
+_TABLES = (*CARDS, "tasks", "customers")
 
 
 class NotThere(Exception):  # noqa: N818 - an answer, not a failure
@@ -59,17 +59,17 @@ def _read(
 ) -> Row | None:
     reads = Reads(account, world.scenario, world.clock)
     parts = path.split("/")
-    if parts[0] in {"users", "webhooks"} and not is_admin:
+    if parts[0] in {"users", "roles", "webhooks"} and not is_admin:
         raise PermissionError
-    if parts[:2] == ["leads", "pipelines"]:
-        return _read_pipelines(reads, parts[2:])
     match parts:
+        case ["leads", "pipelines", *rest]:
+            return _read_pipelines(reads, rest)
         case ["account"]:
             return reads.account(pairs) | {"current_user_id": grant.user_id}
         case ["users"]:
             return reads.users(pairs)
-        case ["users", number] if number.isdecimal():
-            return next((user for user in account.users if user["id"] == int(number)), None)
+        case ["users", number]:
+            return next((user for user in account.users if str(user["id"]) == number), None)
         case ["webhooks"]:
             return reads.webhooks(pairs)
         case ["events"]:
@@ -78,7 +78,7 @@ def _read(
             return reads.rows(entity, f"/{path}", pairs)
         case [entity, number] if entity in _TABLES and number.isdecimal():
             return reads.row(entity, int(number), pairs)
-    return _read_what_belongs_to_a_card(reads, parts, pairs)
+    return reads.small(path, pairs) if path in account.lists else _read_what_belongs_to_a_card(reads, parts, pairs)
 
 
 def _read_pipelines(reads: Reads, rest: list[str]) -> Row | None:
@@ -94,9 +94,9 @@ def _read_pipelines(reads: Reads, rest: list[str]) -> Row | None:
 
 
 def _read_what_belongs_to_a_card(reads: Reads, parts: list[str], pairs: list[tuple[str, str]]) -> Row | None:
-    if parts[0] not in CARDS:
-        raise NotThere
     of, path = parts[0], f"/{'/'.join(parts)}"
+    if of not in CARDS:
+        raise NotThere
     match parts[1:]:
         case ["custom_fields"]:
             return reads.custom_fields(of, pairs)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from oxcart.kommo.sandbox.account import Account, Change, Subscription
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.hook_bodies import body_of, setting_of
-from oxcart.kommo.sandbox.scenario import Scenario
+from oxcart_sandbox.account import Account, Change, Subscription
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.hook_bodies import body_of, setting_of
+from oxcart_sandbox.scenario import Scenario
 
 # Before attempts 2 to 5. Only 499 and 5xx get all of them; the others stop after the third.
 LADDER_SECONDS = (300.0, 900.0, 900.0, 3600.0)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from oxcart.kommo.sandbox.account import CARDS, Account
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.listing import LARGEST_PAGE, BadQuery, ListQuery, read_query, select_rows
-from oxcart.kommo.sandbox.rendering import render, render_account, render_pipeline
-from oxcart.kommo.sandbox.rows import Row
-from oxcart.kommo.sandbox.scenario import Scenario
+from oxcart_sandbox.account import CARDS, Account
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.listing import LARGEST_PAGE, BadQuery, ListQuery, read_query, select_rows
+from oxcart_sandbox.rendering import render, render_account, render_pipeline
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.scenario import Scenario
 
 MOST_ENTITY_IDS = 10  # of filter[entity_id] for events
 
@@ -74,6 +74,9 @@ class Reads:
 
     def custom_fields(self, of: str, pairs: Pairs) -> Row | None:
         return self._simple(f"/{of}/custom_fields", pairs, "custom_fields", self._account.custom_fields[of])
+
+    def small(self, path: str, pairs: Pairs) -> Row | None:
+        return self._simple(f"/{path}", pairs, path.rpartition("/")[2], self._account.lists[path])
 
     def tags(self, of: str, pairs: Pairs) -> Row | None:
         """Tags are by entity at Kommo; here every entity has them all."""
@@ -163,10 +166,3 @@ def webhook_item(account: Account, subscription: Any) -> Row:
         "disabled": subscription.disabled,
         "settings": list(subscription.settings),
     }
-
-
-def notes_table(of: str) -> str:
-    """Raises BadQuery for what has no notes."""
-    if of not in CARDS:
-        raise BadQuery(f"{of} has no notes")
-    return f"{of}_notes"

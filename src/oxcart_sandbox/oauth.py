@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oxcart.kommo.sandbox.account import Account
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.scenario import Scenario
-from oxcart.kommo.sandbox.seed import FIRST_IDS, mix
+from oxcart_sandbox.account import Account
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.scenario import Scenario
+from oxcart_sandbox.seed import FIRST_IDS, mix
 
 SCOPES = ("crm", "notifications")
 _LONG_LIVED_SECONDS = 5 * 365 * 86_400

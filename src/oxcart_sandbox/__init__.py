@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from oxcart.kommo.sandbox.account import Account
-from oxcart.kommo.sandbox.app import create_app
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.scenario import SCENARIOS, Scenario, change_scenario, find_scenario
-from oxcart.kommo.sandbox.serve import serving
-from oxcart.kommo.sandbox.world import World
+from oxcart_sandbox.account import Account
+from oxcart_sandbox.app import create_app
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.scenario import SCENARIOS, Scenario, change_scenario, find_scenario
+from oxcart_sandbox.serve import serving
+from oxcart_sandbox.world import World
 
 __all__ = [
     "SCENARIOS",

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 
 from oxcart.errors import OxcartError, PortUnavailable
-from oxcart.kommo.sandbox.app import create_app
-from oxcart.kommo.sandbox.world import World
+from oxcart_sandbox.app import create_app
+from oxcart_sandbox.world import World
 
 HOST = "127.0.0.1"
 _START_SECONDS = 10.0

@@ -6,14 +6,14 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.sandbox.account import Account
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.faults import Faults
-from oxcart.kommo.sandbox.hooks import HookSender, disable_all
-from oxcart.kommo.sandbox.limits import Limits
-from oxcart.kommo.sandbox.oauth import Authority
-from oxcart.kommo.sandbox.scenario import Scenario
-from oxcart.kommo.sandbox.seed import Seed
+from oxcart_sandbox.account import Account
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.faults import Faults
+from oxcart_sandbox.hooks import HookSender, disable_all
+from oxcart_sandbox.limits import Limits
+from oxcart_sandbox.oauth import Authority
+from oxcart_sandbox.scenario import Scenario
+from oxcart_sandbox.seed import Seed
 
 _KEPT = 20_000
 _SECOND_CONTACTS, _SECOND_LEADS = 30, 20

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.sandbox.scenario import Scenario
-from oxcart.kommo.sandbox.seed import mix
+from oxcart_sandbox.scenario import Scenario
+from oxcart_sandbox.seed import mix
 
 BLOCKED_PAGE = b"<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"  # noqa: E501
 _GATEWAY_PAGE = b"<html><head><title>%d</title></head><body><center><h1>%d</h1></center><hr>nginx</body></html>"
 _BEFORE = frozenset({"hang", "blocked"})
-_KINDS = ("hang", "truncate", "cut", "lost", "blocked", "garbage", "slow")
+_KINDS = ("hang", "truncate", "cut", "lost", "blocked", "garbage", "slow", "empty")
 
 
 @dataclass(slots=True)
@@ -27,7 +27,8 @@ class Fault:
     """What happens to requests that match. `kind` is a status (400 to 599), or:
 
     hang: never answered · truncate: half of the JSON · cut: the connection ends in the answer's middle · lost: done,
-    and the connection ends · blocked: the HTML 403 · garbage: a 200 that is no JSON · slow: answered after `seconds`.
+    and the connection ends · blocked: the HTML 403 · garbage: a 200 that is no JSON · slow: answered after `seconds` ·
+    empty: a 204, as if the list ended there.
     A status above 499 leaves the request undone unless `after_doing` is set.
     """
 
@@ -96,6 +97,8 @@ class Faults:
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
             return done
+        if fault.kind == "empty":
+            return Response(status_code=204)
         if fault.kind == "garbage":
             return Response(b"<html>maintenance</html>", 200, media_type="text/html")
         if fault.kind == "truncate":

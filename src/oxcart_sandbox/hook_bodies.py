@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from oxcart.kommo.sandbox.account import Account, Change
-from oxcart.kommo.sandbox.rows import Row
-from oxcart.kommo.sandbox.seed import DATE_FIELD, SOURCE_FIELD, text_date
+from oxcart_sandbox.account import Account, Change
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.seed import DATE_FIELD, SOURCE_FIELD, text_date
 
 _KINDS = {"leads": "lead", "contacts": "contact", "companies": "company", "tasks": "task"}
 _ELEMENT_TYPES = {"contacts": 1, "leads": 2, "companies": 3}
@@ -19,6 +19,8 @@ def setting_of(change: Change) -> str:
     """The name by which a webhook subscribes to such a change, as in update_lead."""
     if change.entity.endswith("_notes"):
         return f"note_{_KINDS[change.entity.removesuffix('_notes')]}" if change.action == "add" else ""
+    if change.entity == "customers":
+        return ""
     return "add_message" if change.entity == "message" else f"{change.action}_{_KINDS[change.entity]}"
 
 

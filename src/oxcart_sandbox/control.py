@@ -13,13 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.sandbox.account import Account, Change
-from oxcart.kommo.sandbox.faults import problem
-from oxcart.kommo.sandbox.rows import Row
-from oxcart.kommo.sandbox.scenario import change_scenario, find_scenario
-from oxcart.kommo.sandbox.seed import FIRST_IDS, mix
-from oxcart.kommo.sandbox.world import World
-from oxcart.kommo.sandbox.writing import Invalid, Writes
+from oxcart_sandbox.account import Account, Change
+from oxcart_sandbox.faults import problem
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.scenario import change_scenario, find_scenario
+from oxcart_sandbox.seed import FIRST_IDS, mix
+from oxcart_sandbox.world import World
+from oxcart_sandbox.writing import Invalid, Writes
 
 _SHOWN_ROWS = 1000
 

@@ -1,6 +1,6 @@
 """What does docs/kommo-sandbox.md say of scenarios? Two tables, made from their declarations.
 
-python -m oxcart.kommo.sandbox.page prints them; a test fails when the page has others.
+python -m oxcart_sandbox.page prints them; a test fails when the page has others.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from dataclasses import fields
 
-from oxcart.kommo.sandbox.scenario import SCENARIOS, Scenario
+from oxcart_sandbox.scenario import SCENARIOS, Scenario
 
 
 def render_tables() -> str:

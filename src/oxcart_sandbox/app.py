@@ -12,11 +12,11 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from oxcart import clock
-from oxcart.kommo.sandbox.api import answer_api, answer_oauth
-from oxcart.kommo.sandbox.control import control_routes
-from oxcart.kommo.sandbox.faults import BLOCKED_PAGE, problem, too_many
-from oxcart.kommo.sandbox.limits import Judgement
-from oxcart.kommo.sandbox.world import Seen, World
+from oxcart_sandbox.api import answer_api, answer_oauth
+from oxcart_sandbox.control import control_routes
+from oxcart_sandbox.faults import BLOCKED_PAGE, problem, too_many
+from oxcart_sandbox.limits import Judgement
+from oxcart_sandbox.world import Seen, World
 
 
 def create_app(world: World) -> Starlette:

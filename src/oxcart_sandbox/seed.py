@@ -17,6 +17,7 @@ FIRST_IDS = {
     "contacts_notes": 60_000_001,
     "companies_notes": 70_000_001,
     "users": 8_000_001,
+    "customers": 9_000_001,
 }
 USERS = 5
 PIPELINE_IDS = (6_950_551, 6_950_552)
@@ -71,6 +72,7 @@ class Seed:
             "contacts_notes": self.contacts // 20,
             "companies_notes": self.contacts // 200,
             "users": USERS,
+            "customers": 0,
         }
         object.__setattr__(self, "counts", counts)
 
@@ -301,6 +303,28 @@ def pipelines(account_id: int) -> list[Row]:
             }
         )
     return found
+
+
+CATALOG, LOSS_REASONS = 2_077, {401: "Too expensive", 402: "No answer"}
+
+
+def small_lists(account_id: int) -> dict[str, list[Row]]:
+    times = {"created_at": _BEGIN, "updated_at": _BEGIN, "account_id": account_id}
+    reasons = [{"id": one, "name": name, "sort": one, **times} for one, name in LOSS_REASONS.items()]
+    elements = [
+        {"id": 5_001 + at, "catalog_id": CATALOG, "name": name, "custom_fields_values": None, **times}
+        for at, name in enumerate(("Bread", "Flyers"))
+    ]
+    return {
+        "roles": [{"id": 301, "name": "Manager", "rights": {}}],
+        "leads/loss_reasons": reasons,
+        "sources": [
+            {"id": 77, "name": "Site", "pipeline_id": PIPELINE_IDS[0], "external_id": "s-1", "origin_code": None}
+        ],
+        "catalogs": [{"id": CATALOG, "name": "Products", "type": "products", "sort": 10, **times}],
+        f"catalogs/{CATALOG}/elements": elements,
+        "leads/unsorted": [],
+    }
 
 
 def user(number: int) -> Row:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from oxcart.kommo.sandbox.account import Account
-from oxcart.kommo.sandbox.rows import Order, Row, Table
-from oxcart.kommo.sandbox.scenario import Scenario
+from oxcart_sandbox.account import Account
+from oxcart_sandbox.rows import Order, Row, Table
+from oxcart_sandbox.scenario import Scenario
 
 LARGEST_PAGE = 250
 _DEFAULT_LIMIT = 50

@@ -8,19 +8,29 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.sandbox.clock import SandboxClock
-from oxcart.kommo.sandbox.rows import Row, Table
-from oxcart.kommo.sandbox.scenario import Scenario
-from oxcart.kommo.sandbox.seed import FIRST_IDS, LOST, TAGS, WON, Seed, field_definitions, mix, pipelines, user
+from oxcart_sandbox.clock import SandboxClock
+from oxcart_sandbox.rows import Row, Table
+from oxcart_sandbox.scenario import Scenario
+from oxcart_sandbox.seed import (
+    FIRST_IDS,
+    LOST,
+    TAGS,
+    WON,
+    Seed,
+    field_definitions,
+    mix,
+    pipelines,
+    small_lists,
+    user,
+)
 
-ENTITIES = ("leads", "contacts", "companies", "tasks", "leads_notes", "contacts_notes", "companies_notes")
+ENTITIES = ("leads", "contacts", "companies", "tasks", "leads_notes", "contacts_notes", "companies_notes", "customers")
 CARDS = ("leads", "contacts", "companies")
 _MORE_ORDERS = {"leads": ("created_at",), "tasks": ("created_at", "complete_till")}
-_SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company", "tasks": "task"}
+_SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company", "tasks": "task", "customers": "customer"}
 _EVENT_OF_FIELD = {
     "name": "name_field_changed",
     "price": "sale_field_changed",
-    "status_id": "lead_status_changed",
     "custom_fields_values": "custom_field_value_changed",
     "responsible_user_id": "entity_responsible_changed",
 }
@@ -67,6 +77,9 @@ class Account:
         self.pipelines = pipelines(self.id)
         self.users = [user(number) for number in range(seed.counts["users"])]
         self.tags = dict(TAGS)
+        self.customers_mode = "disabled"
+        self.lists = small_lists(self.id)
+        """What has neither filters nor webhooks, by path: roles, leads/loss_reasons, catalogs/7/elements…"""
         self.custom_fields = {of: field_definitions(of, self.id) for of in CARDS}
         self.events: list[Row] = []
         self.subscriptions: list[Subscription] = []
@@ -129,7 +142,9 @@ class Account:
         changed = [name for name in fields if row[name] != before.get(name)]
         self._put(entity, row, before, self._action_of(entity, changed))
         for name in changed:
-            if name in _EVENT_OF_FIELD and entity in CARDS:
+            if name == "status_id" and entity == "leads":
+                self._event(entity, row, "lead_status_changed", by, before=_stage(before), after=_stage(row))
+            elif name in _EVENT_OF_FIELD and entity in CARDS:
                 self._event(entity, row, _EVENT_OF_FIELD[name], by, before=[{name: before.get(name)}])
             elif name in _SILENT:
                 self._tell_of_links(entity, row, name, before, by)
@@ -290,6 +305,10 @@ def _linked(row: Row, name: str) -> set[tuple[str, int]]:
     return set() if row["_company"] is None else {("company", row["_company"])}
 
 
+def _stage(lead: Row) -> list[Row]:
+    return [{"lead_status": {"id": lead["status_id"], "pipeline_id": lead["pipeline_id"]}}]
+
+
 def _value(kind: str, linked_id: int) -> Row:
     return {"tag": {"id": linked_id}} if kind == "tag" else {"link": {"entity": {"type": kind, "id": linked_id}}}
 
@@ -304,6 +323,8 @@ def _blank(entity: str) -> Row:
             return {
                 **card, "price": 0, "status_id": first_open, "pipeline_id": pipeline["id"], **nothing, "_contacts": []
             }  # fmt: skip
+        case "customers":
+            return {**card, "next_price": 0, "next_date": 0, "ltv": 0, "purchases_count": 0, "_contacts": []}
         case "contacts":
             return {**card, "first_name": "", "last_name": "", "is_unsorted": False}
         case "companies":

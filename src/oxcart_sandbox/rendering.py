@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from oxcart.kommo.sandbox.account import Account
-from oxcart.kommo.sandbox.rows import Row
+from oxcart_sandbox.account import Account
+from oxcart_sandbox.rows import Row
+from oxcart_sandbox.seed import CATALOG
 
 DEFAULT_EMBEDS = ("tags", "companies")
 
@@ -49,7 +50,7 @@ def render_account(account: Account, with_: Collection[str], *, filters: bool, n
         "country": "ES",
         "currency": "EUR",
         "currency_symbol": "€",
-        "customers_mode": "disabled",
+        "customers_mode": account.customers_mode,
         "is_unsorted_on": True,
         "is_loss_reason_enabled": True,
         "is_helpbot_enabled": False,
@@ -84,10 +85,15 @@ def _embedded(account: Account, entity: str, row: Row, with_: Collection[str], n
     if entity != "companies":
         company = row["_company"]
         found["companies"] = [] if company is None else [{"id": company, "_links": nothing}]
-    if entity == "leads" and "contacts" in with_:
+    if entity in {"leads", "customers"} and "contacts" in with_:
         found["contacts"] = [{"id": contact, "is_main": main, "_links": nothing} for contact, main in row["_contacts"]]
     if entity == "contacts" and "leads" in with_:
         found["leads"] = [{"id": lead, "_links": nothing} for lead in account.leads_of(row["id"])]
+    if entity == "leads" and "catalog_elements" in with_:
+        found["catalog_elements"] = [
+            {"id": element, "metadata": {"quantity": quantity, "catalog_id": CATALOG}, "_links": nothing}
+            for element, quantity in row.get("_elements", ())
+        ]
     if entity == "leads" and "loss_reason" in with_:
         found["loss_reason"] = []
     return found

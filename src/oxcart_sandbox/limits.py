@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from oxcart import clock
-from oxcart.kommo.sandbox.scenario import Scenario
+from oxcart_sandbox.scenario import Scenario
 
 
 class Judgement(Enum):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.sandbox.account import Account
-from oxcart.kommo.sandbox.rows import Row
+from oxcart_sandbox.account import Account
+from oxcart_sandbox.rows import Row
 
 MOST_ROWS = 250
 MOST_COMPLEX = 50
