@@ -17,7 +17,8 @@ from oxcart.cli.output import note, say, say_json, shorten
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
-    from oxcart.queue.producer import AddedJob, Queue
+    from oxcart.queue.added_job import AddedJob
+from oxcart.queue.producer import Queue
 
 _SHOWN_CHARACTERS = 100
 

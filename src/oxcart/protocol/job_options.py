@@ -149,7 +149,12 @@ class JobOptions:
             named[SHORT_NAMES[_ON_FAILURE[self.on_failure]]] = True
         return {name: value for name, value in named.items() if value is not None}
 
+    def to_public(self) -> dict[str, Any]:
+        """As a producer gives them, with the long names."""
+        return {_LONG_NAMES.get(name, name): value for name, value in self.to_wire().items()}
 
+
+_LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 _NOTHING_SAID = JobOptions()
 
 

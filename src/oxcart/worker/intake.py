@@ -341,7 +341,7 @@ class Intake:
                 del queue.held[claim.job_id]
             job_id = claim.job_id.decode("utf-8", "replace")
             self._emit(JobAbandoned(queue.name, job_id, claim.name, "another claim of it exists"))
-        elif isinstance(attempt.verdict, Interrupted) and attempt.job is not None:
+        elif type(attempt.verdict) is Interrupted and attempt.job is not None:
             self.interrupted.append(attempt)
         elif isinstance(attempt.verdict, RateLimitedFor) and not self._dispatch.stopping:
             self._limited(queue, attempt, attempt.verdict.delay_ms)

@@ -18,6 +18,7 @@ from oxcart.verdicts import (
     Abandoned,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     RateLimitedFor,
     RetryLater,
@@ -198,6 +199,7 @@ VERDICT_NAMES: dict[type, str] = {
     RateLimitedFor: "rate_limited_for",
     Interrupted: "interrupted",
     Returned: "returned",
+    GivenBack: "returned",
     Abandoned: "abandoned",
 }
 
