@@ -79,6 +79,7 @@ class Deduplication:
     extend: bool = False
     replace: bool = False
     keep_last_if_active: bool = False
+    reschedule: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         named = {
@@ -87,6 +88,7 @@ class Deduplication:
             "extend": self.extend,
             "replace": self.replace,
             "keepLastIfActive": self.keep_last_if_active,
+            "reschedule": self.reschedule,
         }
         return {name: value for name, value in named.items() if value}
 
@@ -284,6 +286,7 @@ def _deduplication(value: Any) -> Deduplication | None:
         extend=js_values.is_true(value.get("extend")),
         replace=js_values.is_true(value.get("replace")),
         keep_last_if_active=js_values.is_true(value.get("keepLastIfActive")),
+        reschedule=js_values.is_true(value.get("reschedule")),
     )
 
 

@@ -204,6 +204,16 @@ def upstream_call(keys: QueueKeys, job: NewJob, *, waits_for_children: bool = Fa
     )
 
 
+def reschedule_call(keys: QueueKeys, job: NewJob) -> ScriptCall | None:
+    """What to send behind the add script of a deduplicated job that is to move the one before it."""
+    wanted = job.options.deduplication
+    if wanted is None or not wanted.reschedule or wanted.replace:
+        return None
+    named = (keys.deduplication(wanted.id), keys.delayed, keys.meta, keys.marker, keys.events)
+    args = (keys.base, job.id, job.options.delay_ms, job.timestamp_ms)
+    return ScriptCall(ours("reschedule"), named, args, repeatable=True)
+
+
 def _packed_arguments(keys: QueueKeys, job: NewJob) -> bytes:
     """The nine values that BullMQ's add scripts unpack first; addStandardJob-9.lua lists them."""
     parent, deduplication = job.options.parent, job.options.deduplication
