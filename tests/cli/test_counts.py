@@ -81,4 +81,4 @@ async def test_a_queue_under_another_prefix_is_named(oxcart: Oxcart, redis_url: 
         await other.obliterate()
 
     assert told.code == 0
-    assert f"queues of this name exist under other prefixes: bull:elsewhere:{queue.name}." in told.err
+    assert f"Queues of this name exist under other prefixes: bull:elsewhere:{queue.name}." in told.err

@@ -34,7 +34,10 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
         return
     if elsewhere:
         found = ", ".join(f"{prefix}:{queue.name}" for prefix in elsewhere[:5])
-        note(f"No job is here; queues of this name exist under other prefixes: {found}. OXCART_PREFIX is ours.")
+        note(
+            f"No job is here. Queues of this name exist under other prefixes: {found}. "
+            "Set OXCART_PREFIX to the one you mean."
+        )
     say(f"Queue {queue.name}{' (paused)' if paused else ''}")
     say()
     digits = max(4, *(len(str(number)) for number in numbers.values()))
