@@ -120,6 +120,7 @@ class Service:
             worker_settings,
             self.bus.emit,
             version=version("oxcart"),
+            release=settings.release,
             announces_starts=settings.log.level == "debug",
         )
         if process is None:

@@ -98,9 +98,7 @@ def _of_another_account(stored: StoredConnection, held: HeldTokens) -> Finding |
     return failed(
         "KOMMO_TOKEN_OTHER",
         tr("The token of {domain} belongs to another account, number {other}.", domain=domain, other=said),
-        tr(
-            "Copy the token from the integration of this account, then: oxcart kommo connect {domain}.", domain=domain
-        ),
+        tr("Copy the token from the integration of this account, then: oxcart kommo connect {domain}.", domain=domain),
         evidence=tr("this account has the number {own}", own=stored.account_id),
     )
 

@@ -58,6 +58,7 @@ class Worker:
         emit: Emit,
         *,
         version: str,
+        release: str | None = None,
         announces_starts: bool = False,
     ) -> None:
         self.worker_id = clock.new_uuid().hex
@@ -68,6 +69,7 @@ class Worker:
         self._settings = settings
         self._emit = emit
         self._version = version
+        self._release = release
         self._announces_starts = announces_starts
         self._started_at = clock.monotonic()
         self._state = "starting"
@@ -96,7 +98,7 @@ class Worker:
         self._left = LeftJobs(self._handlers, settings, emit)
         self._link = server.link("commands")
         exchange, self._large = server.link("exchange"), server.link("large results")
-        self._watch = QueueWatch(dispatch, server, self._link, self._left)
+        self._watch = QueueWatch(dispatch, server, self._link, self._left, version=self._version, release=self._release)
         self._intake = Intake(
             dispatch,
             self._handlers,
