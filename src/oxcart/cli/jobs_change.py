@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Change = Callable[["Queue", str], Awaitable[None]]
 
 _MOST_TOLD = 20
+WORDS = ("retried", "removed", "promoted", "asked to cancel", "moved")
 
 _ids_argument = click.argument("job_ids", metavar="[ID…]", nargs=-1)
 _all_option = click.option("--all", "every", is_flag=True, help="Every job of the state.")

@@ -21,7 +21,12 @@ from oxcart.telemetry.terminal import harmless
 _NUMBER = re.compile(r"-?[\d.]+")
 _WIDTH_WITHOUT_TERMINAL = 1_000_000  # whoever reads a pipe cuts lines as they like
 _GAP, _INDENT = "  ", "    "
-_LEAST_ROOM = 30  # in which a last column can be read
+_LEAST_ROOM = 24  # in which a last column can be read
+_NO_BREAK = "\xa0"
+_WORD = r"(?:'[^']*'|[^\s.,;()-][^\s,;()]*)"
+_SHELL_COMMAND = re.compile(
+    rf"oxcart(?: [a-z][a-z-]*){{1,2}}(?: (?:--?[a-z][a-z-]*(?: {_WORD})?|'[^']*'|[A-Z\d…][\w…-]*))*"
+)
 
 
 class ReaderGone(Exception):  # noqa: N818 - `| head` has seen enough
@@ -110,20 +115,27 @@ def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, value in pairs if value), default=0)
     for name, value in pairs:
         if value:
-            say(f"{name:<{width}}  {one_line(value)}")
+            say_wrapped(f"{name:<{width}}  {one_line(value)}", hang=width + len(_GAP))
 
 
 def say_wrapped(text: str, *, hang: int = 0, sgr: str = "") -> None:
     """At a terminal a sentence goes on below itself, `hang` columns in; in a pipe it is one line."""
-    if not is_terminal():
-        say(one_line(text))
-        return
-    width = terminal_width()
-    shown = textwrap.fill(
-        harmless(text), width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
-    )
-    for line in shown.splitlines():
+    for line in wrapped(one_line(text), terminal_width(), hang) if is_terminal() else [one_line(text)]:
         say(line, sgr=sgr)
+
+
+def wrapped(text: str, width: int, hang: int) -> list[str]:
+    """Never in the middle of a command: what is copied must run."""
+    held = _SHELL_COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    lines = textwrap.wrap(
+        held,
+        width,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+    return [line.replace(_NO_BREAK, " ") for line in lines]
 
 
 def one_line(text: str) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from oxcart.serving import Plan
 
 WATCH_SECONDS = 2.0
+HEADINGS = ("QUEUE", "WAIT", "OLDEST", "ACTIVE", "LATER", "FAILED", "IN/min", "OUT/min", "")
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 _NUMBERS_WIDTH, _LEAST_NAME = 58, 8
 
@@ -261,12 +262,11 @@ def _head(seen: Status) -> Iterator[tuple[str, str]]:
 
 
 def say_queues(every: Sequence[QueueOverview]) -> None:
-    headings = ("QUEUE", "WAIT", "OLDEST", "ACTIVE", "LATER", "FAILED", "IN/min", "OUT/min", "")
     rows = [_row(queue) for queue in every]
     if is_terminal():  # names give way, so that no row breaks
         room = terminal_width() - _NUMBERS_WIDTH - max(len(row[-1]) for row in rows)
         rows = [(shorten(name, max(_LEAST_NAME, room)), *others) for name, *others in rows]
-    say_table(tuple(tr(heading) if heading else "" for heading in headings), rows)
+    say_table(tuple(tr(heading) if heading else "" for heading in HEADINGS), rows)
 
 
 def _row(queue: QueueOverview) -> tuple[str, ...]:
