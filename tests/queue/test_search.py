@@ -30,7 +30,7 @@ EVERY = Filter()
 async def fail(redis: Redis, queue: Queue, number: int, **fields: Any) -> None:
     """A dead letter that ended `number` seconds after NOW."""
     job_id = f"job-{number}"
-    stored = {"name": "sync", "data": "{}", "failedReason": "no", "timestamp": NOW, "atm": 1, **fields}
+    stored: Any = {"name": "sync", "data": "{}", "failedReason": "no", "timestamp": NOW, "atm": 1, **fields}
     await redis.hset(queue.keys.job(job_id), mapping=stored)
     await redis.zadd(queue.keys.failed, {job_id: NOW + number * 1000})
 
