@@ -165,6 +165,8 @@ def finished_line(queue: str, job: FinishedJob) -> Line:
         shown["reason"] = without_input(job.reason)
     if job.retry_in_ms is not None:
         shown["retryInMs"] = job.retry_in_ms
+    if job.stack is not None and job.stack != job.reason:
+        shown["stack"] = without_input(job.stack, MAX_STACK)
     return Line(rule.level, rule.event, clip(rule.message.format(e=job)), shown)
 
 
@@ -206,8 +208,8 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
 _QUOTED_INPUT = re.compile(r"input_value=.*?(?=, input_type=)|input_value=.*", re.DOTALL)
 
 
-def without_input(reason: str) -> str:
-    return clip(_QUOTED_INPUT.sub("input_value=…", reason))
+def without_input(reason: str, limit: int = MAX_TEXT) -> str:
+    return clip(_QUOTED_INPUT.sub("input_value=…", reason), limit)
 
 
 def _plain(value: Any, limit: int) -> Any:
