@@ -26,10 +26,7 @@ _TOLD_APART = frozenset({"timestamp", "level", "message", "event", "service"})
 @click.option("--job", "job_id", metavar="ID", help="Only lines about this job.")
 @click.option("--event", metavar="NAME", help="Only lines of this event, or of those that begin so: job.")
 def log(level: str, job_id: str | None, event: str | None) -> None:
-    """Make the JSON lines of a worker's log readable: from stdin, as they come.
-
-    Example: railway logs --json | oxcart log --level warn
-    """
+    """Make the JSON lines of a worker's log readable: from stdin, as they come."""
     if sys.stdin is None or sys.stdin.isatty():
         raise Refused(tr("There is nothing to read: pipe a log into it, as in railway logs --json | oxcart log."))
     _read(sys.stdin.buffer, level, job_id, event)

@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from oxcart import clock
@@ -68,6 +70,18 @@ def complain(text: str, *, end: str = "\n") -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(harmless(text) + end)
             sys.stderr.flush()
+
+
+def program() -> str:
+    """What to type for `oxcart` here: in a clone that was only set up it is on no PATH."""
+    if shutil.which("oxcart") is not None:
+        return "oxcart"
+    beside = Path(sys.executable).with_name("oxcart")
+    if not beside.exists():
+        return f"{shlex.quote(sys.executable)} -m oxcart"
+    with contextlib.suppress(ValueError):
+        return shlex.quote(str(beside.relative_to(Path.cwd())))
+    return shlex.quote(str(beside))
 
 
 def detach_stdout() -> None:

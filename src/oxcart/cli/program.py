@@ -18,6 +18,7 @@ from oxcart.cli.demo import demo
 from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
+from oxcart.cli.examples import EXAMPLES
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
@@ -60,5 +61,14 @@ def build_command() -> Group:
     root = Group(name="oxcart", help="A background-job worker for BullMQ queues on managed Redis.")
     for command in COMMANDS:
         root.add_command(command)
+    _show_examples(root, "")
     root = language_option(root)
     return click.version_option(version("oxcart"), prog_name="oxcart", message="%(prog)s %(version)s")(root)
+
+
+def _show_examples(group: click.Group, path: str) -> None:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            _show_examples(command, f"{path}{name} ")
+        elif f"{path}{name}" in EXAMPLES:
+            command.epilog = f"\b\nExample:\n  {EXAMPLES[f'{path}{name}']}"

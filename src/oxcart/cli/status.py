@@ -72,8 +72,6 @@ def status(queue: str | None, watch: bool, as_json: bool) -> None:
     """Show on one screen how everything is: Redis, queues, workers, schedules, Kommo, and what is wrong.
 
     Without --queue: the queues of JOB_QUEUE_NAME, and `oxcart`, which has our own recurring jobs.
-
-    Example: oxcart status --watch
     """
     from oxcart.cli.session import run_async
 
@@ -83,10 +81,7 @@ def status(queue: str | None, watch: bool, as_json: bool) -> None:
 @click.command()
 @json_option
 def queues(as_json: bool) -> None:
-    """List all queues of the server, whoever uses them.
-
-    Example: oxcart queues
-    """
+    """List all queues of the server, whoever uses them."""
     from oxcart.cli.session import run_async
 
     run_async(_queues(as_json))
