@@ -83,6 +83,7 @@ class Workplace:
     threads: Threads
     starter: Starter
     backoffs: dict[str, CustomBackoff]
+    most_starts: int
     on_verdict: Callable[[Attempt], None]
     on_ended: Callable[[Attempt], None]
 
@@ -124,6 +125,9 @@ class Attempt:
         shared = claim.shared
         if shared.deferred_failure is not None:
             self.decide_without_running(failed_unrecoverably(claim, shared.deferred_failure))
+            return
+        if 0 < workplace.most_starts < shared.ats:
+            self.decide_without_running(failed_unrecoverably(claim, "job started more than allowable limit"))
             return
         assert spec is not None
         try:
@@ -316,6 +320,8 @@ class Attempt:
                 return self.failed("the handler was cancelled from inside: it cancelled its own task", None)
 
     def failed(self, reason: str, error: BaseException | None) -> Verdict:
+        if 0 < self._workplace.most_starts <= self.claim.shared.ats:
+            return failed_for_good(self.claim, reason, error)
         return failed(self.claim, self.spec, reason, error, strategies=self._workplace.backoffs, job=self.job)
 
     def _failed_for_good(self, reason: str, error: BaseException | None) -> Failed:
