@@ -230,9 +230,9 @@ class Queue:
         """Raises JobNotFound; StateConflict while a worker holds it."""
         await maintenance.remove(self._channel, job_id, children=children)
 
-    async def cancel(self, job_id: str) -> None:
-        """Ask the Oxcart worker that runs a job to stop it, within seconds. Raises JobNotFound or StateConflict."""
-        await maintenance.cancel(self._channel, job_id)
+    async def cancel(self, job_id: str, *, reason: str | None = None, retry: bool = False) -> None:
+        """Have its Oxcart worker stop a job within seconds: it fails, or is tried again. Raises as `retry` does."""
+        await maintenance.cancel(self._channel, job_id, reason=reason, retry=retry)
 
     async def retry(self, job_id: str, *, state: str = "failed", reset_attempts: bool = False) -> None:
         """Put a failed (or completed) job back. Raises JobNotFound or StateConflict."""

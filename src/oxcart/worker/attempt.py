@@ -105,6 +105,7 @@ class Attempt:
     job: Job[Any] | None = None
     verdict: Verdict | None = None
     cancel_reason: CancelReason | None = None
+    cancel_request: str = "fail:"
     ended: bool = False
     is_deaf: bool = False
     lock_uncertain: bool = False
@@ -315,7 +316,9 @@ class Attempt:
             case CancelReason.TIMEOUT:
                 return self.failed(f"timed out after {self.timeout_seconds:g} s", None)
             case CancelReason.REQUESTED:
-                return self._failed_for_good("cancelled on request", None)
+                how, _, why = self.cancel_request.partition(":")
+                reason = f"cancelled on request: {why}" if why else "cancelled on request"
+                return self.failed(reason, None) if how == "retry" else self._failed_for_good(reason, None)
             case None:
                 return self.failed("the handler was cancelled from inside: it cancelled its own task", None)
 
