@@ -124,7 +124,7 @@ async def _enqueue(
 ) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         existed = job_id is not None and await queue.get(job_id) is not None
         added = await add(queue)
         answer: dict[str, Any] = {"id": added.id, "name": added.name, "queue": queue.name}
