@@ -93,8 +93,8 @@ def reporting(took: list[float]) -> Oxcart:
 def test_a_hundred_reports_far_away_take_a_few_round_trips(
     loop: Any, name: str, redis_url: str, far_url: str, queue_name: str
 ) -> None:
-    """One after the other they took two seconds, and now a tenth of that, if nothing else is to be done. All are there
-    when the job has ended, in their order.
+    """One after the other they took two seconds, and now a tenth of that where nothing else is to be done. All are
+    there when the job has ended, in their order.
     """
     took: list[float] = []
 

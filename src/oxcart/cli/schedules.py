@@ -92,7 +92,7 @@ async def _list(queue_name: str | None, as_json: bool) -> None:
         say("There are no schedules.")
     else:
         rows = [
-            (schedule.id, name, schedule.name, _when(schedule), local_time(schedule.next_ms), str(schedule.iterations))
+            (schedule.id, name, schedule.name, _when(schedule), _next(schedule), str(schedule.iterations))
             for name, schedule in found
         ]
         say_table(("ID", "QUEUE", "JOB", "WHEN", "NEXT", "RUNS"), rows)
@@ -156,6 +156,10 @@ def _when(schedule: Schedule) -> str:
     return f"every {duration(schedule.every_ms)}" if schedule.every_ms else ""
 
 
+def _next(schedule: Schedule) -> str:
+    return "never: its next job is gone" if schedule.is_dead else local_time(schedule.next_ms)
+
+
 def _as_json(queue_name: str, schedule: Schedule) -> dict[str, Any]:
     return {
         "id": schedule.id,
@@ -172,6 +176,7 @@ def _as_json(queue_name: str, schedule: Schedule) -> dict[str, Any]:
         "data": _json_or_text(schedule.data),
         "legacy": schedule.legacy,
         "template": schedule.has_template,
+        "dead": schedule.is_dead,
     }
 
 

@@ -17,9 +17,11 @@ from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours
 from oxcart.queue.adding import LARGEST_JOB_BYTES, NewJob, prepare, refusal, upstream_call
 from oxcart.queue.channel import Channel
+from oxcart.queue.repair_search import script_keys
 from oxcart.queue.sending import find_added
 
 _DEEPEST = 50
+_TO_COME = "oxcart:to-come"
 _NODE_FIELDS = frozenset({"name", "data", "queue", "options", "children"})
 
 
@@ -57,6 +59,15 @@ class _Entry:
         push = "RPUSH" if self.job.options.lifo else "LPUSH"
         named = (self.keys.wait, self.keys.paused, self.keys.meta)
         return [call, ScriptCall(ours("follow_pause"), named, (push, self.job.id))]
+
+    @property
+    def hold(self) -> Command:
+        """Keeps a parent waiting until all of its children are there."""
+        return ("SADD", self.keys.dependencies(self.job.id), _TO_COME)
+
+    def release(self) -> ScriptCall:
+        args = (self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME)
+        return ScriptCall(ours("release_parent"), script_keys(self.keys), args)
 
 
 async def add_flow(channel: Channel, tree: FlowNode | Mapping[str, Any], now_ms: int) -> AddedFlow:
@@ -107,16 +118,20 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list
         first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
-        return results[::2]
+        parents = sum(entry.waits_for_children for entry in entries)
+        return results[parents : parents + 2 * len(entries) : 2]
 
     return await channel.persist(doing, attempt, repeatable=True)
 
 
 def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     """MULTI … EXEC. A script is sent whole the first time: one that the server has lost would leave half a tree."""
-    commands: list[Command] = [("MULTI",)]
+    parents = [entry for entry in entries if entry.waits_for_children]
+    commands: list[Command] = [("MULTI",), *(parent.hold for parent in parents)]
+    calls = [call for entry in entries for call in entry.calls()]
+    calls += [parent.release() for parent in reversed(parents)]  # the lowest first, as their own parents wait for them
     sent: set[str] = set()
-    for call in (call for entry in entries for call in entry.calls()):
+    for call in calls:
         commands.append(call.command if call.script.sha in sent else call.whole)
         sent.add(call.script.sha)
     return [*commands, ("EXEC",)]

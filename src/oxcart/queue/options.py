@@ -15,7 +15,7 @@ from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
 from oxcart.handlers import parse_backoff as read_backoff
 from oxcart.protocol.job_options import Deduplication, JobOptions, KeepJobs, OnFailure, Parent
-from oxcart.protocol.keys import NO_JOB_ID
+from oxcart.protocol.keys import LIKE_OTHER_KEYS
 
 HIGHEST_PRIORITY_NUMBER = 2**21 - 1
 """BullMQ keeps the priority in the upper bits of a score, 32 bits above a counter; a double has 53."""
@@ -81,7 +81,7 @@ def check_job_id(job_id: str) -> str:
         raise InvalidInput(
             f'job_id "{job_id[:60]}": a number could be taken for one of the server\'s ids. Add a letter.'
         )
-    if NO_JOB_ID.fullmatch(job_id) or job_id.startswith("repeat:"):
+    if LIKE_OTHER_KEYS.fullmatch(job_id) or job_id.startswith("repeat:"):
         raise InvalidInput(
             f'job_id "{job_id[:60]}": the queue keeps something of its own under this name. Add a word to it.'
         )
@@ -165,7 +165,7 @@ def _parse_parent(name: str, value: Any) -> Parent:
     parts = (value.get("id"), value.get("queue")) if isinstance(value, Mapping) else (None, None)
     if not all(isinstance(part, str) and part for part in parts):
         raise InvalidInput(f'{name}: give {{"id": …, "queue": …}}, the parent\'s job id and its queue.')
-    if NO_JOB_ID.fullmatch(str(parts[0])):
+    if LIKE_OTHER_KEYS.fullmatch(str(parts[0])):
         raise InvalidInput(f'{name}: "{str(parts[0])[:60]}" is no job, the queue keeps something of its own there.')
     return Parent(*parts)  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias, TypeVar, Unpack
 
 from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
+from oxcart.handlers import RepeatStrategy
 from oxcart.names import UnhandledJobs
 from oxcart.protocol.keys import QueueKeys
 from oxcart.queue import dead_letters, flows, inspect, maintenance, migrate_schedules, schedules, sending, unhandled
@@ -20,7 +21,8 @@ from oxcart.queue.inspect import StoredJob, WorkerSeen
 from oxcart.queue.migrate_schedules import Migrated
 from oxcart.queue.opening import open_server
 from oxcart.queue.options import JobArguments
-from oxcart.queue.repair import Repair, RepairPlan, repair
+from oxcart.queue.other_prefixes import other_prefixes
+from oxcart.queue.repair import Repair, RepairPlan, find_broken, repair
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.results import Results
 from oxcart.queue.schedules import Schedule
@@ -32,14 +34,15 @@ Part = TypeVar("Part")
 
 
 class AddedJob:
-    """A job that is stored. `id` is that of the job it was deduplicated into, if it was."""
+    """A job that is stored. `id` is that of the job it was deduplicated into, if it was; then `is_new` is false."""
 
-    __slots__ = ("_queue", "id", "name")
+    __slots__ = ("_queue", "id", "is_new", "name")
 
-    def __init__(self, queue: Queue, job_id: str, name: str) -> None:
+    def __init__(self, queue: Queue, job_id: str, name: str, *, is_new: bool = True) -> None:
         self._queue = queue
         self.id = job_id
         self.name = name
+        self.is_new = is_new
 
     @property
     def queue_name(self) -> str:
@@ -131,7 +134,8 @@ class Queue:
         `deadline_seconds`, which says whether the job may have been stored all the same.
         """
         job = prepare(self.keys, name, data, options, self._channel.server.clock.now_ms())
-        return AddedJob(self, await self._adds.add(job, deadline_seconds), name)
+        job_id = await self._adds.add(job, deadline_seconds)
+        return AddedJob(self, job_id, name, is_new=job_id == job.id)
 
     async def add_many(self, items: Iterable[JobItem], *, deadline_seconds: float = DEADLINE_SECONDS) -> list[AddedJob]:
         """Add many jobs in few round trips, each of which may take `deadline_seconds`; in order, not as one whole.
@@ -140,7 +144,8 @@ class Queue:
         """
         jobs = self._prepare_all(items)
         ids = await sending.add_jobs(self._channel, jobs, deadline_seconds)
-        return [AddedJob(self, job_id, job.name) for job_id, job in zip(ids, jobs, strict=True)]
+        added = zip(ids, jobs, strict=True)
+        return [AddedJob(self, job_id, job.name, is_new=job_id == job.id) for job_id, job in added]
 
     def _prepare_all(self, items: Iterable[JobItem]) -> list[NewJob]:
         now, jobs = self._channel.server.clock.now_ms(), []
@@ -262,6 +267,14 @@ class Queue:
         plan = RepairPlan(dry_run, adopt_lost, max_stalled_count, round(stalled_interval_seconds * 1000))
         return await repair(self._channel, plan, self._channel.server.clock.now_ms())
 
+    async def broken(self) -> list[Repair]:
+        """What a repair would find in the first 20 000 keys of the database; nothing is changed."""
+        return await find_broken(self._channel, self._channel.server.clock.now_ms())
+
+    async def other_prefixes(self) -> list[str]:
+        """Under which other prefixes there is a queue of this name, among the first 100 000 keys of the database."""
+        return await other_prefixes(self._channel)
+
     async def set_global_concurrency(self, concurrency: int | None) -> None:
         """At most so many jobs at once in all workers together, Node's included; None: no limit."""
         await maintenance.set_global_concurrency(self._channel, concurrency)
@@ -287,11 +300,16 @@ class Queue:
         *,
         name: str | None = None,
         data: Any = NO_DATA,
+        repeat_strategy: RepeatStrategy | None = None,
         **options: Unpack[JobArguments],
     ) -> str | None:
-        """Create or replace a job scheduler; returns the id of its next job, None if it has none left."""
-        template = schedules.template_of(name or schedule_id, data, options)
-        return await schedules.upsert(self._channel, schedule_id, repeat, template, self._channel.server.clock.now_ms())
+        """Create or replace a job scheduler; returns the id of its next job, None if it has none left.
+
+        `repeat_strategy` is that of the app whose worker will run it (`@app.repeat_strategy`). Raises InvalidInput for
+        what cannot be used, StateConflict.
+        """
+        template, now = schedules.template_of(name or schedule_id, data, options), self._channel.server.clock.now_ms()
+        return await schedules.upsert(self._channel, schedule_id, repeat, template, now, strategy=repeat_strategy)
 
     async def remove_schedule(self, schedule_id: str) -> bool:
         """False if there is none."""

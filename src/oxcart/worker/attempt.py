@@ -38,7 +38,7 @@ from oxcart.verdicts import (
 from oxcart.worker.backoff import LONGEST_MS
 from oxcart.worker.claim import Claim
 from oxcart.worker.error_text import account_of, message_of
-from oxcart.worker.failing import AGAIN_MS, failed, failed_for_good
+from oxcart.worker.failing import AGAIN_MS, failed, failed_for_good, failed_unrecoverably
 from oxcart.worker.handler_task import Run, Starter
 from oxcart.worker.pools import NoMoreThreads, Threads
 
@@ -122,7 +122,7 @@ class Attempt:
         claim, spec, workplace = self.claim, self.spec, self._workplace
         shared = claim.shared
         if shared.deferred_failure is not None:
-            self.decide_without_running(Failed(shared.deferred_failure, None))
+            self.decide_without_running(failed_unrecoverably(claim, shared.deferred_failure))
             return
         assert spec is not None
         try:
