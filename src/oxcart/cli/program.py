@@ -17,6 +17,7 @@ from oxcart.cli.demo import demo
 from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
+from oxcart.cli.flow import flow
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
@@ -30,6 +31,7 @@ COMMANDS = (
     run,
     demo,
     enqueue,
+    flow,
     counts,
     jobs,
     schedules,
