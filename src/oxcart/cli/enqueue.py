@@ -40,6 +40,7 @@ from oxcart.queue.producer import Queue
 @click.option("--parent-queue", metavar="NAME", help="The queue of that job, if it is another one.")
 @click.option(
     "--on-failure",
+    metavar="fail_parent|continue_parent|ignore_dependency|remove_dependency",
     type=click.Choice(["fail_parent", "continue_parent", "ignore_dependency", "remove_dependency"]),
     help="What its final failure does to its parent.",
 )
@@ -123,7 +124,7 @@ async def _enqueue(
 ) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         existed = job_id is not None and await queue.get(job_id) is not None
         added = await add(queue)
         answer: dict[str, Any] = {"id": added.id, "name": added.name, "queue": queue.name}

@@ -24,6 +24,7 @@ from oxcart.errors import Discard, InvalidInput, MoveToWait, RateLimited, Snooze
 from oxcart.handlers import CustomBackoff, HandlerSpec
 from oxcart.job import Job, JobChannel, Reports
 from oxcart.protocol.codec import decode, encode
+from oxcart.telemetry.in_hand import job_in_hand
 from oxcart.verdicts import (
     Abandoned,
     Completed,
@@ -161,6 +162,7 @@ class Attempt:
     # -------------------------------------------------------------------------------------------- the user's code
     async def _run_async(self, spec: HandlerSpec, job: Job[Any]) -> Verdict:
         stage = _DATA
+        job_in_hand.set(job)
         try:
             value = decode(self.claim.data, "the job's data")
             job.data = spec.parse(value) if spec.parse is not None else value
@@ -174,6 +176,7 @@ class Attempt:
     def _run_in_thread(self, job: Job[Any]) -> Verdict:
         spec, stage = self.spec, _DATA
         assert spec is not None
+        job_in_hand.set(job)
         try:
             value = decode(self.claim.data, "the job's data")
             job.data = spec.parse(value) if spec.parse is not None else value
