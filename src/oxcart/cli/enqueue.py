@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oxcart.cli.exits import FAILED, TIMED_OUT, Refused
+from oxcart.cli.json_input import read_json
 from oxcart.cli.options import json_option, queue_option
 from oxcart.cli.output import note, say, say_json, shorten
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
-    from oxcart.queue.producer import AddedJob, Queue
-
-_SHOWN_CHARACTERS = 100
+    from oxcart.queue.added_job import AddedJob
+from oxcart.queue.producer import Queue
 
 
 @click.command()
@@ -90,7 +88,7 @@ def enqueue(
         "deduplication": _deduplication(dedup, dedup_ttl),
         "on_failure": on_failure,
     }
-    value = {} if data is None else _parse(_read(data))
+    value = {} if data is None else read_json("--data", data)
     given = {option: value for option, value in options.items() if value is not None}
 
     async def add(open_queue: Queue) -> AddedJob:
@@ -125,7 +123,7 @@ async def _enqueue(
 ) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         existed = job_id is not None and await queue.get(job_id) is not None
         added = await add(queue)
         answer: dict[str, Any] = {"id": added.id, "name": added.name, "queue": queue.name}
@@ -189,44 +187,3 @@ async def _nobody_there(queue: Queue) -> str:
     except OxcartError:
         return ""
     return "" if workers else f" No worker is connected to {queue.name}: start one with `oxcart run`."
-
-
-def _read(given: str) -> str:
-    if given != "-" and not given.startswith("@"):
-        return given
-    source = "stdin" if given == "-" else given[1:]
-    try:
-        content = sys.stdin.buffer.read() if given == "-" else Path(source).read_bytes()
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise Refused(f"--data {given}: the file cannot be read ({error.strerror}). Look at its path.") from error
-    except UnicodeDecodeError as error:
-        raise Refused(f"--data {given}: {source} is not UTF-8 text; JSON always is.") from error
-
-
-def _parse(text: str) -> Any:
-    """Raises Refused, which shows where the JSON breaks."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise Refused(_where_it_breaks(text, error)) from error
-    except RecursionError as error:
-        raise Refused("--data: it is nested too deeply for a job. Flatten it.") from error
-    except ValueError as error:
-        raise Refused(f"--data: {error}") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON. Use null, or a text.")
-
-
-def _where_it_breaks(text: str, error: json.JSONDecodeError) -> str:
-    if not text.strip():
-        return '--data: it is empty. Give JSON such as \'{"name": "Ann"}\', or leave it out.'
-    lines = text.split("\n")
-    line = lines[error.lineno - 1]
-    start = max(0, error.colno - 1 - _SHOWN_CHARACTERS // 2)
-    shown = harmless(line[start : start + _SHOWN_CHARACTERS].replace("\t", " "))
-    caret = " " * len(harmless(line[start : error.colno - 1].replace("\t", " "))) + "^"
-    cure = "Write names and texts in double quotes, and the whole in single quotes for the shell."
-    return f"--data is no JSON at line {error.lineno}, column {error.colno} ({error.msg}). {cure}\n  {shown}\n  {caret}"

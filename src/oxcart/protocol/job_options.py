@@ -79,6 +79,7 @@ class Deduplication:
     extend: bool = False
     replace: bool = False
     keep_last_if_active: bool = False
+    reschedule: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         named = {
@@ -87,6 +88,7 @@ class Deduplication:
             "extend": self.extend,
             "replace": self.replace,
             "keepLastIfActive": self.keep_last_if_active,
+            "reschedule": self.reschedule,
         }
         return {name: value for name, value in named.items() if value}
 
@@ -149,7 +151,12 @@ class JobOptions:
             named[SHORT_NAMES[_ON_FAILURE[self.on_failure]]] = True
         return {name: value for name, value in named.items() if value is not None}
 
+    def to_public(self) -> dict[str, Any]:
+        """As a producer gives them, with the long names."""
+        return {_LONG_NAMES.get(name, name): value for name, value in self.to_wire().items()}
 
+
+_LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 _NOTHING_SAID = JobOptions()
 
 
@@ -279,6 +286,7 @@ def _deduplication(value: Any) -> Deduplication | None:
         extend=js_values.is_true(value.get("extend")),
         replace=js_values.is_true(value.get("replace")),
         keep_last_if_active=js_values.is_true(value.get("keepLastIfActive")),
+        reschedule=js_values.is_true(value.get("reschedule")),
     )
 
 

@@ -22,18 +22,22 @@ from oxcart.queue.sending import find_added
 
 _DEEPEST = 50
 _TO_COME = "oxcart:to-come"
-_NODE_FIELDS = frozenset({"name", "data", "queue", "options", "children"})
+_NODE_FIELDS = frozenset({"name", "data", "queue", "options", "children", "prefix"})
 
 
 @dataclass(frozen=True, slots=True)
 class FlowNode:
-    """One job of a flow. `queue` None: the queue that the flow is added through; `options` as of `Queue.add`."""
+    """One job of a flow. `queue` None: the queue that the flow is added through, `prefix` None: its prefix.
+
+    `options` are those of `Queue.add`.
+    """
 
     name: str
     data: Any = field(default_factory=dict)
     queue: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     children: Sequence[FlowNode | Mapping[str, Any]] = ()
+    prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,24 @@ async def add_flow(channel: Channel, tree: FlowNode | Mapping[str, Any], now_ms:
 
     Raises InvalidInput before anything is sent; Unavailable, ServerRefused, JobNotFound (the root's own parent).
     """
+    (added,) = await add_flows(channel, [tree], now_ms)
+    return added
+
+
+async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, Any]], now_ms: int) -> list[AddedFlow]:
+    """Several in one transaction; else as `add_flow`."""
+    if not trees:
+        return []
     entries: list[_Entry] = []
-    added = _collect(channel.keys, _node(tree), (), entries, now_ms)
+    added = [_collect(channel.keys, _node(tree), (), entries, now_ms) for tree in trees]
     size = sum(entry.job.size for entry in entries)
+    what = f'flow "{added[0].name[:60]}"' if len(added) == 1 else f"{len(added)} flows"
     if size > LARGEST_JOB_BYTES:
         raise PayloadTooLarge(
-            f'Adding flow "{added.name[:60]}": its {len(entries)} jobs have {size} bytes together, '
+            f"Adding {what}: its {len(entries)} jobs have {size} bytes together, "
             f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
         )
-    doing = f'Adding flow "{added.name[:60]}" through queue {channel.keys.name}'
+    doing = f"Adding {what} through queue {channel.keys.name}"
     answers = await _send(channel, doing, entries)
     for entry, answer in zip(entries, answers, strict=True):
         if not isinstance(answer, bytes | str):
@@ -143,7 +156,9 @@ def _collect(
     """Append a node and those below it, parents first. `above` are its parents, the nearest last."""
     if len(above) > _DEEPEST:
         raise InvalidInput(f"A flow is nested more than {_DEEPEST} levels deep, or contains itself. Make it flatter.")
-    own_keys = QueueKeys(node.queue, keys.prefix) if node.queue is not None else keys
+    own_keys = keys
+    if node.queue is not None or node.prefix is not None:
+        own_keys = QueueKeys(node.queue or keys.name, node.prefix or keys.prefix)
     job = prepare(own_keys, node.name, node.data, _options(node, above[-1] if above else None), now_ms)
     entries.append(_Entry(own_keys, job, waits_for_children=bool(node.children)))
     below = Parent(job.id, own_keys.qualified_name)

@@ -33,7 +33,7 @@ class JobArguments(TypedDict, total=False):
 
     `backoff`: milliseconds, "exponential:5s", "fixed:30s:0.5" (with jitter), or {"type", "delay", "jitter"}.
     `keep_completed`, `keep_failed`: True keeps all, False none, a number as many, {"age", "count", "limit"} (seconds).
-    `deduplication`: an id, or {"id", "ttl", "extend", "replace", "keepLastIfActive"} (milliseconds).
+    `deduplication`: an id, or {"id", "ttl", "extend", "replace", "reschedule", "keepLastIfActive"} (ms).
     `parent`: {"id", "queue"}; `on_failure` says what this job's final failure does to it.
     """
 
@@ -144,10 +144,10 @@ def _parse_deduplication(name: str, value: Any) -> Deduplication:
         raise InvalidInput(
             f'{name}: give an id, or {{"id": …, "ttl": milliseconds}}; the id is a text that is not empty.'
         )
-    unknown = set(value) - {"id", "ttl", "extend", "replace", "keepLastIfActive"}
+    unknown = set(value) - {"id", "ttl", "extend", "replace", "reschedule", "keepLastIfActive"}
     if unknown:
         raise InvalidInput(
-            f"{name}: {min(unknown)!r} is no part of it; id, ttl, extend, replace, keepLastIfActive are."
+            f"{name}: {min(unknown)!r} is no part of it; id, ttl, extend, replace, reschedule, keepLastIfActive are."
         )
     ttl = value.get("ttl")
     return Deduplication(
@@ -156,6 +156,7 @@ def _parse_deduplication(name: str, value: Any) -> Deduplication:
         extend=bool(value.get("extend")),
         replace=bool(value.get("replace")),
         keep_last_if_active=bool(value.get("keepLastIfActive")),
+        reschedule=bool(value.get("reschedule")),
     )
 
 

@@ -197,11 +197,11 @@ async def _next_job(channel: Channel, doing: str, schedule_id: str) -> tuple[str
     return (await next_jobs(channel, doing, {schedule_id: int(float(due))})).get(schedule_id)
 
 
-async def find_all(channel: Channel) -> list[Schedule]:
+async def find_all(channel: Channel, start: int = 0, end: int = -1) -> list[Schedule]:
     """Every scheduler, the one that is due next first."""
     keys = channel.keys
     doing = f"Listing the schedules of queue {keys.name}"
-    reply = await channel.command(doing, "ZRANGE", keys.repeat, 0, -1, "WITHSCORES")
+    reply = await channel.command(doing, "ZRANGE", keys.repeat, start, end, "WITHSCORES")
     found = {schedule_id: int(float(due)) for schedule_id, due in pairs(reply).items()}
     if not found:
         return []

@@ -103,7 +103,9 @@ class RedisSettings:
         default="true",
     )
     tls_ca_file: str | None = knob(
-        "OXCART_REDIS_TLS_CA_FILE", CA_FILE, "CA certificates to trust for Redis, where the system's do not do."
+        "OXCART_REDIS_TLS_CA_FILE",
+        CA_FILE,
+        "CA certificates to trust for Redis, where the system's do not do: a file, or their text.",
     )
 
 
@@ -322,6 +324,20 @@ class Settings:
         "So many failed jobs within five minutes are an alert.",
         default="10",
         unit="jobs",
+    )
+    alert_wait_seconds: float = knob(
+        "OXCART_ALERT_WAIT_SECONDS",
+        seconds(300, 30 * 86_400),
+        "Jobs that wait for so long are an alert; five minutes are the least that counts as long.",
+        default="300",
+        unit="s",
+    )
+    alert_paused_seconds: float = knob(
+        "OXCART_ALERT_PAUSED_SECONDS",
+        seconds(0, 30 * 86_400),
+        "A queue that is paused for so long is an alert.",
+        default="900",
+        unit="s",
     )
     commands_per_month: int | None = knob(
         "OXCART_COMMANDS_PER_MONTH",

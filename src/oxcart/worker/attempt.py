@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import CoroutineType
@@ -20,14 +20,16 @@ from typing import Any
 
 from oxcart import clock
 from oxcart.clock import now_ms
-from oxcart.errors import Discard, InvalidInput, RateLimited, Snooze, WaitForChildren
+from oxcart.errors import Discard, InvalidInput, MoveToWait, RateLimited, Snooze, WaitForChildren
 from oxcart.handlers import CustomBackoff, HandlerSpec
 from oxcart.job import Job, JobChannel, Reports
 from oxcart.protocol.codec import decode, encode
+from oxcart.telemetry.in_hand import job_in_hand
 from oxcart.verdicts import (
     Abandoned,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     RateLimitedFor,
     Returned,
@@ -132,6 +134,8 @@ class Attempt:
                 None,
                 queue_name=queue_name,
                 attempts_made=shared.atm,
+                attempts_started=shared.ats,
+                stalled_count=shared.stalls,
                 channel=workplace.channel,
                 timestamp_ms=claim.timestamp_ms,
                 priority=shared.priority,
@@ -158,6 +162,7 @@ class Attempt:
     # -------------------------------------------------------------------------------------------- the user's code
     async def _run_async(self, spec: HandlerSpec, job: Job[Any]) -> Verdict:
         stage = _DATA
+        job_in_hand.set(job)
         try:
             value = decode(self.claim.data, "the job's data")
             job.data = spec.parse(value) if spec.parse is not None else value
@@ -171,6 +176,7 @@ class Attempt:
     def _run_in_thread(self, job: Job[Any]) -> Verdict:
         spec, stage = self.spec, _DATA
         assert spec is not None
+        job_in_hand.set(job)
         try:
             value = decode(self.claim.data, "the job's data")
             job.data = spec.parse(value) if spec.parse is not None else value
@@ -220,6 +226,14 @@ class Attempt:
 
     def _time_is_up(self) -> None:
         self.cancel(CancelReason.TIMEOUT)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.claim.options.to_public()
+
+    @property
+    def lock_token(self) -> str:
+        return self.claim.shared.token
 
     @property
     def is_cancelled(self) -> bool:
@@ -336,6 +350,8 @@ def _completed(value: Any) -> Verdict:
 def _asked_for(error: BaseException) -> Verdict | None:
     """What a handler asked for by raising it; None for an error, and for a request that makes no sense."""
     kind = type(error)
+    if issubclass(kind, MoveToWait):
+        return GivenBack()
     if issubclass(kind, WaitForChildren):
         return WaitingForChildren()
     if not issubclass(kind, Snooze | RateLimited):

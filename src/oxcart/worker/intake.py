@@ -327,7 +327,7 @@ class Intake:
             queue.let_go(attempt)
             job_id = claim.job_id.decode("utf-8", "replace")
             self._emit(JobAbandoned(queue.name, job_id, claim.name, "another claim of it exists"))
-        elif isinstance(verdict, Interrupted) and attempt.job is not None:
+        elif type(verdict) is Interrupted and attempt.job is not None:
             self.interrupted += 1
             queue.giving_back.append(attempt)
         elif isinstance(verdict, RateLimitedFor) and not self._dispatch.stopping:

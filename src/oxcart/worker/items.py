@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -15,6 +16,7 @@ from oxcart.verdicts import (
     Abandoned,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     RateLimitedFor,
     RetryLater,
@@ -152,7 +154,19 @@ def finished_job(attempt: Attempt) -> FinishedJob:
         claim.shared.atm + 1,
         reason,
         retry_in,
+        _stack_of(verdict),
     )
+
+
+def _stack_of(verdict: Verdict | None) -> str | None:
+    """The last of a failure's stack traces, for the log."""
+    if not isinstance(verdict, Failed | RetryLater) or verdict.stacktrace is None:
+        return None
+    try:
+        traces = json.loads(verdict.stacktrace)
+    except ValueError:
+        return None
+    return str(traces[-1]) if isinstance(traces, list) and traces else None
 
 
 VERDICT_NAMES: dict[type, str] = {
@@ -164,5 +178,6 @@ VERDICT_NAMES: dict[type, str] = {
     RateLimitedFor: "rate_limited_for",
     Interrupted: "interrupted",
     Returned: "returned",
+    GivenBack: "returned",
     Abandoned: "abandoned",
 }

@@ -2,7 +2,8 @@
 
 Waiter ── a marker pops ──> Dispatch ── work ──> Exchanger ── claims ──> Attempt ── verdict ──> Dispatch
 (one a queue)                                    (two loops)
-beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies), Recovery (after an outage)
+beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies), Recovery (after an outage),
+QueueWatch (what /health tells of the queues)
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import PROBE_EVERY_SECONDS, Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
 from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter
+from oxcart.worker.watch import QueueWatch
 
 HEALTH_MARGIN_SECONDS = 5.0  # docs/http.md, GET /health
 STOP_SCAN_SECONDS = 0.5
@@ -56,6 +58,7 @@ class Worker:
         emit: Emit,
         *,
         version: str,
+        release: str | None = None,
         announces_starts: bool = False,
     ) -> None:
         self.worker_id = clock.new_uuid().hex
@@ -66,6 +69,7 @@ class Worker:
         self._settings = settings
         self._emit = emit
         self._version = version
+        self._release = release
         self._announces_starts = announces_starts
         self._started_at = clock.monotonic()
         self._state = "starting"
@@ -91,14 +95,16 @@ class Worker:
     def _build_loops(self) -> None:
         server, dispatch = self._server, self._dispatch
         self._left = LeftJobs(self._handlers, self._settings, self._emit)
+        link = server.link("commands")
+        self._watch = QueueWatch(dispatch, server, link, self._left, version=self._version, release=self._release)
         common = Common(
             server,
-            server.link("commands"),
+            link,
             self._handlers,
             self._settings,
             dispatch,
             self._left,
-            self._emit,
+            self._watch.hearing(self._emit),
             self.worker_id,
             self.name,
         )
@@ -166,6 +172,7 @@ class Worker:
             *((f"waiting:{queue.name}", waiter.run()) for queue, waiter in zip(queues, self._waiters, strict=True)),
             *((f"recovery:{queue.name}", self._recovery.run(queue)) for queue in queues),
             ("stalled", self._caretaker.run()),
+            ("watch", self._watch.run()),
             ("adoption", self._adopter.run()),
         ]
 
@@ -246,7 +253,6 @@ class Worker:
         dispatch, server, now = self._dispatch, self._server, clock.monotonic()
         answered_at = dispatch.last_answer_at
         trouble = dispatch.trouble
-        known = [queue.dead_letters for queue in dispatch.queues if queue.dead_letters is not None]
         refused = {queue.name: queue.refusal.failure for queue in dispatch.queues if queue.refusal is not None}
         is_answered = answered_at > 0 and all(self._is_fetched(queue, now) for queue in dispatch.queues)
         return WorkerStatus(
@@ -256,7 +262,6 @@ class Worker:
             concurrency=self._settings.concurrency,
             jobs_processing=dispatch.busy,
             unknown_jobs=self._left.unknown_names,
-            dead_letters=sum(known) if known else None,
             uptime_seconds=clock.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,
             redis=RedisStatus(
@@ -272,7 +277,7 @@ class Worker:
             exchanges=self._exchanger.answered,
             outbox_verdicts=dispatch.undelivered,
             refused_queues=refused,
-            unhandled=self._left.unhandled,
+            queues=self._watch.facts,
         )
 
     def _is_fetched(self, queue: ServedQueue, now: float) -> bool:
