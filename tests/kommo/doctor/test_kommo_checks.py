@@ -19,12 +19,12 @@ from oxcart.checks import State
 from oxcart.kommo.checks import CHECKS
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.held_tokens import read_held
-from oxcart.kommo.sandbox.hooks import subscribe
 from oxcart.kommo.store.connections import mark_refused
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.kommo.webhook_checks import RECEIVER_SAYS
 from oxcart.queue.repeats import Repeat
+from oxcart_sandbox.hooks import subscribe
 
 SECRET = "a-secret-of-the-path-a-secret"
 IDS = [check.id for check in CHECKS]

@@ -22,7 +22,6 @@ from oxcart.doctor.report import Lines, conclusion
 from oxcart.errors import SettingsError
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.held_tokens import read_held
-from oxcart.kommo.sandbox.hooks import subscribe
 from oxcart.kommo.store.connections import mark_refused
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
@@ -30,6 +29,7 @@ from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.language import speaking
 from oxcart.queue.repeats import Repeat
 from oxcart.secret import Secret
+from oxcart_sandbox.hooks import subscribe
 
 SEALED = "00" * 16 + ":" + "11" * 20 + ":" + "22" * 16
 

@@ -15,9 +15,9 @@ from oxcart.kommo.client import Kommo
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
 from oxcart.kommo.store.database import Database
 from oxcart.secret import Secret
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
 
 ORG = "6f1c3f0e-5d0b-4b57-9a0c-2a9d3f4c1b11"
 
