@@ -59,7 +59,8 @@ def _refuse_views(connection: Connection, leads: str) -> None:
     query = text(
         "SELECT DISTINCT v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid "
         "JOIN pg_class v ON v.oid = r.ev_class "
-        "JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.refobjid = to_regclass(:leads)::oid AND a.attname = 'price'"
+        "JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
+        "WHERE d.refobjid = to_regclass(:leads)::oid AND a.attname = 'price'"
     )
     views = sorted(connection.execute(query, {"leads": leads}).scalars())
     if views:
