@@ -72,9 +72,9 @@ async def test_a_parent_with_a_pending_child_fails_with_nodes_sentence(
     parent = made["job"]["id"]
     async with Queue(queue_name, redis_url) as queue:
         # As a child that is added while its parent runs.
-        await queue._channel.command("Test", "ZREM", queue.keys.waiting_children, parent)
-        await queue._channel.command("Test", "LPUSH", queue.keys.wait, parent)
-        await queue._channel.command("Test", "ZADD", queue.keys.marker, 0, "0")
+        await queue.channel.command("Test", "ZREM", queue.keys.waiting_children, parent)
+        await queue.channel.command("Test", "LPUSH", queue.keys.wait, parent)
+        await queue.channel.command("Test", "ZADD", queue.keys.marker, 0, "0")
 
         async def has_failed() -> bool:
             return await queue.state(parent) == "failed"

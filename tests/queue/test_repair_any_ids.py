@@ -88,7 +88,7 @@ class World:
     async def add(self, job_id: str, options: JobOptions) -> None:
         job = NewJob(job_id, "x", b"{}", b"{}", options, 1_700_000_000_000 + 3_600_000 * 24 * 10_000, 0)
         call = upstream_call(self.keys, job)
-        await self.queue._channel.run("Adding", call.script, call.keys, call.args, repeatable=False)
+        await self.queue.channel.run("Adding", call.script, call.keys, call.args, repeatable=False)
 
     async def snapshot(self, but: str = "\0") -> Snapshot:
         """Every key but the events and those of one job, and where it is named."""
