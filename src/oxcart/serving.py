@@ -106,9 +106,6 @@ class Service:
         if process is None:
             for warning in planned.warnings:
                 self.bus.emit(WarningRaised("SETTINGS", warning))
-            alerts = start_alerts(stack, planned, self.bus.emit)
-            if alerts is not None:
-                self.bus.subscribe(alerts)
         if settings.sentry_dsn:
             self._report_to_sentry(settings.sentry_dsn)
         self.server = Server(target, self.bus.emit)
@@ -132,6 +129,8 @@ class Service:
             version=version("oxcart"),
             announces_starts=settings.log.level == "debug",
         )
+        if process is None:
+            self._send_alerts(stack)
         if http and process is None:
             self._start_http(stack, loopback_only=loopback_only)
         await self.worker.start()
@@ -140,6 +139,12 @@ class Service:
             self.bus.subscribe(self._notice_reconnect)
             self._schedules_task = start_own_task(self._keep_schedules(), "schedules")
             stack.callback(self._schedules_task.cancel)
+
+    def _send_alerts(self, stack: AsyncExitStack) -> None:
+        alerts = start_alerts(stack, self.plan, self.bus.emit)
+        if alerts is not None:
+            alerts.watch(lambda: self.worker.status().problems)
+            self.bus.subscribe(alerts)
 
     def _report_to_sentry(self, dsn: Secret) -> None:
         from oxcart.telemetry import sentry
@@ -266,7 +271,13 @@ def start_alerts(stack: AsyncExitStack, planned: Plan, emit: Emit) -> AlertSende
 
     queues = ",".join(queue.name for queue in settings.worker.queues)
     about = {"service": "worker", "queueName": queues, "release": settings.release}
-    limits = AlertLimits(settings.alert_failed_jobs, settings.commands_per_month, settings.processes)
+    limits = AlertLimits(
+        settings.alert_failed_jobs,
+        settings.commands_per_month,
+        settings.processes,
+        settings.alert_wait_seconds,
+        settings.alert_paused_seconds,
+    )
     alerts = AlertSender(settings.alert_url, emit, about=about, limits=limits)
     alerts.start()
     stack.callback(alerts.close)

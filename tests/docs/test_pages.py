@@ -154,7 +154,6 @@ def test_http_md_has_every_series() -> None:
         concurrency=1,
         jobs_processing=0,
         unknown_jobs=(),
-        dead_letters=0,
         uptime_seconds=1.0,
         loop_lag_seconds=0.0,
         redis=redis,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oxcart.checks import Finding, State, Unanswerable, failed, ok, warning
+from oxcart.conditions import problem_from
 from oxcart.connection.failures import BY_CODE, failure_for
 from oxcart.connection.target import RedisTarget
 from oxcart.doctor.deployment import Deployment, is_this_machine, not_reached
@@ -33,9 +34,6 @@ async def health(deployment: Deployment) -> Finding:
 def _judge_health(deployment: Deployment) -> Finding:
     redis, work = deployment.part("redis"), deployment.part("worker")
     if deployment.status == 200 and redis.get("connected") is True and not redis.get("errorCode"):
-        told = _without_handler(work)
-        if told is not None:
-            return told
         return ok(
             tr(
                 "200, Redis {host} connected, {jobs} jobs running",
@@ -58,21 +56,24 @@ def _judge_health(deployment: Deployment) -> Finding:
     )
 
 
-def _without_handler(work: Mapping[str, Any]) -> Finding | None:
-    unhandled, unknown = work.get("unhandledJobs"), work.get("unknownJobs")
-    if isinstance(unhandled, list) and unhandled:
-        names = ", ".join(f"{jobs.get('name')} ({jobs.get('waiting')})" for jobs in unhandled if isinstance(jobs, dict))
-        hint = tr(
-            "Deploy a handler for them, give the worker what it lacks (/health says what), or start the worker that "
-            "has one."
-        )
-        summary = tr("Jobs have waited for more than a minute without a handler: {names}.", names=names)
-        return warning("VERIFY_UNHANDLED_JOBS", summary, hint)
+async def problems(deployment: Deployment) -> Finding:
+    """The list that the worker's own /health shows, said in the language that is spoken here."""
+    shown = deployment.health.get("problems")
+    if not isinstance(shown, list):
+        raise Unanswerable(tr("this version of the worker does not tell"))
+    found = [problem for content in shown if (problem := problem_from(content)) is not None]
+    if found:
+        return warning(found[0].code, " ".join(problem.summary() for problem in found), found[0].cure())
+    if shown:
+        content = shown[0] if isinstance(shown[0], dict) else {}
+        code, words = str(content.get("code") or "VERIFY_UNHEALTHY"), str(content.get("summary") or "")
+        return warning(code, tr('The worker says: "{words}"', words=words), str(content.get("advice") or ""))
+    unknown = deployment.part("worker").get("unknownJobs")
     if isinstance(unknown, list) and unknown:
         names = ", ".join(map(str, unknown[:5]))
         hint = tr("Deploy a handler for them, or leave them to the worker that has one: they stay as they are.")
         return warning("VERIFY_UNKNOWN_JOBS", tr("Jobs without a handler here: {names}.", names=names), hint)
-    return None
+    return ok(tr("none"))
 
 
 def _told_by_worker(redis: Mapping[str, Any]) -> tuple[str, str]:

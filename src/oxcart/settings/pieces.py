@@ -333,6 +333,20 @@ class Settings:
         default="10",
         unit="jobs",
     )
+    alert_wait_seconds: float = knob(
+        "OXCART_ALERT_WAIT_SECONDS",
+        seconds(300, 30 * 86_400),
+        "Jobs that wait for so long are an alert; five minutes are the least that counts as long.",
+        default="300",
+        unit="s",
+    )
+    alert_paused_seconds: float = knob(
+        "OXCART_ALERT_PAUSED_SECONDS",
+        seconds(0, 30 * 86_400),
+        "A queue that is paused for so long is an alert.",
+        default="900",
+        unit="s",
+    )
     commands_per_month: int | None = knob(
         "OXCART_COMMANDS_PER_MONTH",
         whole(1, 10**15),

@@ -38,10 +38,13 @@ async def supervise(planned: Plan, bus: Bus, arguments: Sequence[str], environ: 
         target = await stack.enter_async_context(open_target(planned))
         for warning in planned.warnings:
             bus.emit(WarningRaised("SETTINGS", warning))
-        alerts = OneVoice(start_alerts(stack, planned, bus.emit))
+        sender = start_alerts(stack, planned, bus.emit)
+        alerts = OneVoice(sender)
         server = Server(target, bus.emit)  # opens no connection before HTTP needs one
         stack.push_async_callback(server.close)
         sums = Sums(settings.processes, target, tuple(queue.name for queue in settings.worker.queues))
+        if sender is not None:
+            sender.watch(lambda: sums.status().problems)
         start_http(stack, planned, bus.emit, server, status=sums.status, metrics=sums)
         bus.emit(ProcessesStarted(settings.processes, settings.worker.concurrency))
         command = Command([sys.executable, "-m", "oxcart", *arguments], environ, turns)

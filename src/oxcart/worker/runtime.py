@@ -2,7 +2,8 @@
 
 Waiter ── a marker pops ──> Dispatch ── work ──> Exchanger ── claims ──> Attempt ── verdict ──> Dispatch
 (one a queue)                                    (two loops)
-beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies), Recovery (after an outage)
+beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies), Recovery (after an outage),
+QueueWatch (what /health tells of the queues)
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import PROBE_EVERY_SECONDS, Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
 from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter
+from oxcart.worker.watch import QueueWatch
 
 HEALTH_MARGIN_SECONDS = 5.0  # docs/http.md, GET /health
 STOP_SCAN_SECONDS = 0.5
@@ -95,6 +97,7 @@ class Worker:
         self._left = LeftJobs(self._handlers, settings, emit)
         self._link = server.link("commands")
         exchange, self._large = server.link("exchange"), server.link("large results")
+        self._watch = QueueWatch(dispatch, server, self._link, self._left)
         self._intake = Intake(
             dispatch,
             self._handlers,
@@ -117,7 +120,7 @@ class Worker:
             keep=keep,
             allow_plain=settings.exchange == "own",
             worker_name=self.name,
-            emit=emit,
+            emit=self._watch.hearing(emit),
             left=self._left,
             take=self._intake.take,
             claims_settled=self._intake.claims_settled,
@@ -204,6 +207,7 @@ class Worker:
             *((f"waiting:{queue.name}", waiter.run()) for queue, waiter in zip(queues, self._waiters, strict=True)),
             *((f"recovery:{queue.name}", self._recovery.run(queue)) for queue in queues),
             ("stalled", self._caretaker.run()),
+            ("watch", self._watch.run()),
             ("adoption", self._adopter.run()),
         ]
 
@@ -284,7 +288,6 @@ class Worker:
         dispatch, server, now = self._dispatch, self._server, time.monotonic()
         answered_at = dispatch.last_answer_at
         trouble = dispatch.trouble
-        known = [queue.dead_letters for queue in dispatch.queues if queue.dead_letters is not None]
         refused = {queue.name: queue.refusal.failure for queue in dispatch.queues if queue.refusal is not None}
         is_answered = answered_at > 0 and all(self._is_fetched(queue, now) for queue in dispatch.queues)
         return WorkerStatus(
@@ -294,7 +297,6 @@ class Worker:
             concurrency=self._settings.concurrency,
             jobs_processing=dispatch.busy,
             unknown_jobs=self._left.unknown_names,
-            dead_letters=sum(known) if known else None,
             uptime_seconds=time.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,
             redis=RedisStatus(
@@ -310,7 +312,7 @@ class Worker:
             exchanges=self._exchanger.answered,
             outbox_verdicts=dispatch.undelivered,
             refused_queues=refused,
-            unhandled=self._left.unhandled,
+            queues=self._watch.facts,
         )
 
     def _is_fetched(self, queue: ServedQueue, now: float) -> bool:

@@ -28,7 +28,7 @@ from oxcart.worker.waiting import look
 
 LOOK_EVERY_SECONDS = 60.0
 LOOK_AT_OUR_QUEUE_EVERY_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
-DEAD_LETTERS_EVERY_SECONDS = 600.0
+SCHEDULES_EVERY_SECONDS = 600.0
 COUNT_EVERY_SECONDS = 60.0  # of what is left to others, while that changes
 COUNTED_AT_ONCE = 300  # jobs of each list: some providers bill what a script does
 SCHEDULES_LOOKED_AT = 50  # of each queue, those that run last
@@ -44,7 +44,7 @@ class _Done:
 
     look: float = 0.0
     active: float = 0.0
-    dead_letters: float = 0.0
+    furthest: float = 0.0
     count: float = 0.0
     counted: Cursor = START
     next_check: float = 0.0
@@ -124,16 +124,11 @@ class Caretaker:
         elif is_quiet and not queue.is_ours and now - done.active >= self._look_at_active_every:
             done.active = now
             queue.active_elsewhere = await self._link.request("LLEN", queue.keys.active) > len(queue.held)
-        if not done.dead_letters or now - done.dead_letters >= DEAD_LETTERS_EVERY_SECONDS:
-            done.dead_letters = now
-            dead_letters, time_there, furthest = await self._link.requests(
-                [
-                    ("ZCARD", queue.keys.failed),
-                    ("TIME",),
-                    ("ZREVRANGE", queue.keys.repeat, 0, SCHEDULES_LOOKED_AT - 1, "WITHSCORES"),
-                ]
+        if not done.furthest or now - done.furthest >= SCHEDULES_EVERY_SECONDS:
+            done.furthest = now
+            time_there, furthest = await self._link.requests(
+                [("TIME",), ("ZREVRANGE", queue.keys.repeat, 0, SCHEDULES_LOOKED_AT - 1, "WITHSCORES")]
             )
-            queue.dead_letters = dead_letters if isinstance(dead_letters, int) else None
             self._server.learn_time(time_there, asyncio.get_running_loop().time() - now)
             await self._mend_schedules(queue, furthest)
         if queue.has_foreign and now - done.count >= COUNT_EVERY_SECONDS:

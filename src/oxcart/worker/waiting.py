@@ -224,7 +224,8 @@ async def look(link: Link, dispatch: Dispatch, queue: ServedQueue) -> bool:
     if isinstance(first, list):
         note_first_due(dispatch, queue, first, link.clock.now_ms())
     queue.active_elsewhere = _count(active) > len(queue.held)
-    return _count(waiting) > 0
+    queue.seen_waiting = _count(waiting) > 0
+    return queue.seen_waiting
 
 
 def _count(reply: Any) -> int:
