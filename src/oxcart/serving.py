@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +52,7 @@ class Plan:
     settings: Settings
     report: TargetReport
     warnings: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def plan(environ: Mapping[str, str], *, embedded: bool = False) -> Plan:
@@ -62,7 +63,7 @@ def plan(environ: Mapping[str, str], *, embedded: bool = False) -> Plan:
     if found.settings is None or problems:
         raise SettingsError(problems)
     warnings = tuple(dict.fromkeys((*report.warnings, *found.warnings)))
-    return Plan(found.settings, report, warnings)
+    return Plan(found.settings, report, warnings, dict(environ))
 
 
 @asynccontextmanager
@@ -203,6 +204,7 @@ class Service:
             status=self.worker.status,
             metrics=metrics,
             loopback_only=loopback_only,
+            job_names=with_built_ins(self.app).handlers.names,
         )
 
 
@@ -215,11 +217,14 @@ def start_http(
     status: Callable[[], WorkerStatus],
     metrics: Counted,
     loopback_only: bool = False,
+    job_names: tuple[str, ...] = (),
 ) -> int:
     """Serve HTTP on a thread until `stack` closes; returns the port. What HTTP adds goes through `server`.
 
     Raises PortUnavailable.
     """
+    from oxcart.board.door import BoardDoor
+    from oxcart.board_side import board_plan
     from oxcart.hook_door import HookDoor
     from oxcart.http.server import HttpServer
     from oxcart.http.site import Site
@@ -233,7 +238,9 @@ def start_http(
         version=version("oxcart"),
         release=settings.release,
         tokens=settings.http.tokens,
+        has_board=settings.http.board,
     )
+    board = BoardDoor(board_plan(settings, planned.environ, lambda: server.target, emit, job_names=job_names))
     may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
     receiver = HookDoor(settings, server, emit)
     http = HttpServer(
@@ -243,11 +250,20 @@ def start_http(
         may_move=may_move,
         loopback_only=loopback_only,
         more_routes=webhook_routes(receiver),
-        beside=receiver,
+        wholes=board.wholes if settings.http.board else {},
+        beside=_both(receiver, board),
     )
     port = http.start()
     stack.callback(http.stop)
     return port
+
+
+@asynccontextmanager
+async def _both(*beside: AbstractAsyncContextManager[object]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for each in beside:
+            await stack.enter_async_context(each)
+        yield
 
 
 async def _canary(planned: Plan, server: Server) -> CanaryResult:

@@ -1,4 +1,4 @@
-"""What can an operator do? One row a verb: its question, what it asks for, what it does, what it says, how to undo it."""
+"""What can an operator do? One row a verb: its question, what it asks for, what it does and says, how to undo it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from oxcart.board.core import Ask, Board
+from oxcart.board.examining import start_examination
 from oxcart.board.veil import restored
 from oxcart.errors import InvalidInput, JobNotFound
 from oxcart.handlers import parse_duration_ms
@@ -18,7 +19,7 @@ from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.sending import add_job
 
-Target = Literal["job", "queue", "schedule"]
+Target = Literal["job", "queue", "schedule", "board"]
 Input = Literal["text", "number", "duration", "json", "check", "queue", "state", "hidden"]
 
 
@@ -271,6 +272,16 @@ async def _remove_schedule(board: Board, ask: Ask) -> Done:
     return Done(tr("Removed schedule {id} of queue {queue}.", id=wanted, queue=channel.keys.name))
 
 
+async def _examine(board: Board, _: Ask) -> Done:
+    start_examination(board)
+    return Done(tr("The doctor looks; this page shows what it finds."))
+
+
+async def _scan(board: Board, _: Ask) -> Done:
+    board.sampler.scan_again()
+    return Done(tr("Looking for queues that nobody has named."))
+
+
 # ------------------------------------------------------------------------------------------------ what they share
 async def _data_defaults(board: Board, ask: Ask) -> Mapping[str, str]:
     job = await inspect.get(board.channel(ask.needed("queue")), ask.needed("id"))
@@ -390,6 +401,8 @@ VERBS: Mapping[str, Verb] = {
             "Remove it? One that a running worker's app declares comes back with that worker.", _remove_schedule,
             harmful=True,
         ),
+        Verb("examine", "board", "Run the doctor", "Let the doctor look at this installation?", _examine),
+        Verb("scan", "board", "Look for queues", "Look for queues that nobody has named?", _scan),
     )
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget
 from oxcart.secret import Secret
+from oxcart.telemetry.bus import Emit
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class BoardPlan:
     job_names: tuple[str, ...] = ()
     commands_per_month: int | None = None
     extras: Sequence[Extra] = ()
+    emit: Emit = field(default=lambda _: None, repr=False)
 
 
 class BoardDoor:

@@ -155,3 +155,10 @@ def members(root: Member) -> Iterator[Member]:
     yield root
     for child in root.children:
         yield from members(child)
+
+
+def member_of(content: dict[str, Any]) -> Member:
+    """What as_json has made."""
+    children = [member_of(child) for child in content["children"]]
+    about = (content["queue"], content["id"], content["name"], content["state"])
+    return Member(*about, children, content["more"])

@@ -149,7 +149,7 @@ def pretty(text: str) -> str:
 
 def state_name(state: str) -> str:
     """BullMQ's word for a state, in the reader's language."""
-    return _STATE_NAMES()[state] if state in _STATE_NAMES() else state
+    return _STATE_NAMES().get(state, state)
 
 
 def _STATE_NAMES() -> Mapping[str, str]:  # noqa: N802 - a table, but of the language that is spoken

@@ -14,10 +14,9 @@ PAGE = 50
 SHOWN_BYTES, LARGEST_BYTES = 400, 64 * 1024  # of a value in a list; what is larger is only told by its size
 OPENED_BYTES, OPENED_LARGEST = 64 * 1024, 64 * 1024 * 1024  # the same of one job that is looked at
 
-LISTED = tuple(
-    "name data timestamp delay priority processedOn finishedOn atm ats stc pb progress failedReason returnvalue rjk "
-    "parentKey attemptsMade".split()
-)
+_TIMES = ("timestamp", "delay", "processedOn", "finishedOn")
+_COUNTS = ("priority", "atm", "ats", "stc", "attemptsMade")
+LISTED = ("name", "data", "pb", "progress", "failedReason", "returnvalue", "rjk", "parentKey", *_TIMES, *_COUNTS)
 
 _LISTS = frozenset({"waiting", "active", "paused"})
 _NEWEST_FIRST = frozenset({"completed", "failed"})

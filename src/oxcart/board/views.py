@@ -1,4 +1,4 @@
-"""What does each page show? One function each, that reads and returns plain data: pages, /api and `oxcart mcp` use it."""
+"""What does each page show? One function each, which returns plain data: for pages, /api and `oxcart mcp`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class View:
     is_live: bool = True
 
 
-async def overview(board: Board, ask: Ask) -> dict[str, Any]:
+async def overview(board: Board, _: Ask) -> dict[str, Any]:
     """All queues, the workers, Redis, and what keeps jobs from ending."""
     sample = await board.sampler.look()
     return {
-        "queues": [_queue_line(board, sample, facts) for facts in sample.queues],
+        "queues": [_queue_line(sample, facts) for facts in sample.queues],
         "refused": [{"queue": name, "error": error} for name, error in sample.refused.items()],
         "scanned": sample.scanned,
         "workers": _worker_lines(sample.clients),
@@ -51,7 +51,7 @@ async def overview(board: Board, ask: Ask) -> dict[str, Any]:
     }
 
 
-def _queue_line(board: Board, sample: Sample, facts: QueueFacts) -> dict[str, Any]:
+def _queue_line(sample: Sample, facts: QueueFacts) -> dict[str, Any]:
     minutes = sample.minutes[facts.queue]
     workers = {client.name or client.address for client in sample.clients or () if client.queue == facts.queue}
     return {
@@ -147,7 +147,7 @@ async def queue(board: Board, ask: Ask) -> dict[str, Any]:
         "total": page.total,
         "after": page.after,
         "isFirst": not ask.get("after"),
-        "line": None if facts is None else _queue_line(board, sample, facts),
+        "line": None if facts is None else _queue_line(sample, facts),
         "now": sample.at_ms,
     }
 

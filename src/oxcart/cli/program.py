@@ -11,6 +11,7 @@ from importlib.metadata import version
 import click
 
 from oxcart.cli.bench import bench
+from oxcart.cli.board import board
 from oxcart.cli.control import clean, drain, limit, pause, resume
 from oxcart.cli.counts import counts
 from oxcart.cli.demo import demo
@@ -43,6 +44,7 @@ COMMANDS = (
     doctor,
     explain,
     verify,
+    board,
     init,
     kommo,
     bench,

@@ -31,7 +31,11 @@ def build_app(
     others = (wholes or {}).items()
     app = Starlette(
         routes=[
-            *(StarletteRoute(row.path, _guarded(site, row), methods=[*row.methods]) for row in rows if site is not None),
+            *(
+                StarletteRoute(row.path, _guarded(site, row), methods=[*row.methods])
+                for row in rows
+                if site is not None
+            ),
             *(StarletteRoute(f"{start}{{rest:path}}", whole) for start, whole in others),
         ],
         exception_handlers={HTTPException: _sentence, Exception: _our_fault},

@@ -19,9 +19,8 @@ from oxcart.queue.sending import add_job
 _HIGHEST_PRIORITY = 2**21  # BullMQ's own limit
 _LONGEST_DELAY_MS = 2**41  # 70 years; the delayed set's scores have no room for more
 _MOVABLE = frozenset({"waiting", "paused", "prioritized", "delayed", "completed", "failed"})
-_OF_ONE_RUN = frozenset(
-    "jobId repeat repeatJobKey prevMillis parent de deduplication debounce delay timestamp rjk".split()
-)
+_OF_ONE_RUN = {"jobId", "repeat", "repeatJobKey", "prevMillis", "parent", "de", "deduplication", "debounce", "rjk"}
+_OF_ONE_RUN |= {"delay", "timestamp"}
 
 
 async def change_delay(channel: Channel, job_id: str, delay_ms: int) -> None:
@@ -37,7 +36,7 @@ async def change_delay(channel: Channel, job_id: str, delay_ms: int) -> None:
 
 
 async def change_priority(channel: Channel, job_id: str, priority: int) -> None:
-    """0 is none, 1 the highest. A job that does not wait keeps it for its next turn. Raises JobNotFound, InvalidInput."""
+    """0 is none, 1 the highest. One that does not wait keeps it for its next turn. Raises JobNotFound, InvalidInput."""
     keys = channel.keys
     doing = f"Changing the priority of job {job_id} of queue {keys.name}"
     if not 0 <= priority <= _HIGHEST_PRIORITY:
@@ -79,7 +78,7 @@ async def move(channel: Channel, job_id: str, other: Channel) -> str:
     if state not in _MOVABLE:
         raise StateConflict(f"{doing}: it is {state}. Wait until it has ended, or cancel it.")
     if job.parent_key or job.scheduler_id or await channel.command(doing, "EXISTS", channel.keys.processed(job_id)):
-        raise StateConflict(f"{doing}: it belongs to a flow or a schedule, which would not find it. Duplicate it there.")
+        raise StateConflict(f"{doing}: it belongs to a flow or a schedule, which would lose it. Duplicate it.")
     new_id = make_job_id() if job_id.isdecimal() else job_id  # a number is the next one of the other queue's own, too
     if await other.command(doing, "EXISTS", other.keys.job(new_id)):
         raise StateConflict(f"{doing}: that queue has a job of this id. Remove one of them.")

@@ -1,0 +1,198 @@
+"""How does a change come about? It is asked for once, done by POST, told on the next page, and written into the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from oxcart.board.access import Session
+from oxcart.board.actions import Done, Verb, verb_of
+from oxcart.board.batches import Batch, Place
+from oxcart.board.core import Ask, Board
+from oxcart.board.entrance import inside
+from oxcart.board.look import link, render
+from oxcart.board.pages import Site, fields_of, html_page
+from oxcart.errors import InvalidInput, OxcartError
+from oxcart.language import tr
+from oxcart.queue import inspect
+from oxcart.queue.channel import Channel
+from oxcart.telemetry.events import BoardChanged
+
+_PATIENCE_SECONDS = 1.5  # for many jobs to be done, before a page of its own shows how far it is
+_SNAPSHOT, _CHUNK = 100_000, 500
+_SHOWN_IDS = 8
+_LISTS = frozenset({"waiting", "active", "paused"})
+_STAYS = frozenset({"delay", "priority"})  # verbs after which a job is in the same state, at another place
+_NOT_FIELDS = frozenset({"csrf", "verb", "to", "scope", "id", "all", "total"})
+
+
+# ------------------------------------------------------------------------------------------------ asking
+async def ask(site: Site, request: Request, session: Session) -> Response:
+    """The question, with what the action needs. Nothing changes by looking at it."""
+    given = fields_of(request.url.query, may_change=session.may_change, unveiled=_sees(site, session))
+    verb, ids = verb_of(given.get("verb")), given.many("id")
+    if given.get("scope") == "picked" and not ids:
+        raise InvalidInput(tr("No job is picked. Tick those that you mean."))
+    is_many = verb.target == "job" and (len(ids) > 1 or given.get("scope") == "all")
+    if is_many and not verb.many:
+        raise InvalidInput(tr("This is done for one job at a time."))
+    defaults: Mapping[str, str] = {}
+    if verb.defaults is not None and not is_many:
+        defaults = await verb.defaults(site.board, given)
+    kept = [(name, value) for name, values in given.lists.items() for value in values if name not in _NOT_FIELDS]
+    named = {field.name for field in verb.fields}
+    html = render(
+        "ask.html",
+        verb=verb,
+        ask=given,
+        ids=ids,
+        shown=ids[:_SHOWN_IDS],
+        defaults={**defaults, **{name: value for name, value in given.fields.items() if name in named}},
+        kept=[(name, value) for name, value in kept if name not in named],
+        csrf=session.csrf,
+        may_change=session.may_change,
+        to=inside(given.get("to") or _back(request)),
+        total=await total_of(site, given) if given.get("scope") == "all" else None,
+        queues=site.board.sampler.names,
+        states=inspect.STATES,
+        has_veil="••" in "".join(defaults.values()),
+    )
+    return html_page(site, request, session, html)
+
+
+def _back(request: Request) -> str:
+    """Where the question was asked from."""
+    _, found, path = request.headers.get("referer", "").partition(request.headers.get("host", "\0"))
+    return path if found else "/board"
+
+
+def _sees(site: Site, session: Session) -> bool:
+    return session.unveiled or not site.board.plan.veil
+
+
+async def total_of(site: Site, given: Ask) -> int | None:
+    """How many match now; None where only a search can know."""
+    if given.get("search"):
+        return None
+    counts = await inspect.counts(site.board.channel(given.needed("queue")))
+    return counts[inspect.check_state(given.get("state"))]
+
+
+# ------------------------------------------------------------------------------------------------ doing
+async def do(site: Site, request: Request, session: Session, form: Ask) -> Response:
+    given = Ask(form.fields, session.may_change, _sees(site, session), form.lists)
+    verb, by = verb_of(given.get("verb")), _who(request, session)
+    to = inside(given.get("to") or "/board")
+    if verb.target == "job" and (given.get("scope") == "all" or len(given.many("id")) > 1):
+        batch = begin(
+            site, verb, given, by=by, total=await total_of(site, given) if given.get("scope") == "all" else None
+        )
+        assert batch.task is not None
+        await asyncio.wait([batch.task], timeout=_PATIENCE_SECONDS)
+        if batch.is_running or batch.problems:
+            return RedirectResponse(link("/batch", id=batch.id, to=to), 303)
+        return _told(site, request, session, to, Done(summary(batch)))
+    return _told(site, request, session, to, await perform(site, verb, given, by=by))
+
+
+async def perform(site: Site, verb: Verb, given: Ask, *, by: str) -> Done:
+    """One action on one thing, with its line in the log. Raises OxcartError."""
+    what = " ".join(part for part in (verb.target, given.get("id"), given.get("queue")) if part)
+    try:
+        done = await verb.run(site.board, given)
+    except OxcartError:
+        site.board.plan.emit(BoardChanged(verb.id, what[:200], 0, 1, by))
+        raise
+    site.board.plan.emit(BoardChanged(verb.id, what[:200], 1, 0, by))
+    return done
+
+
+def begin(site: Site, verb: Verb, given: Ask, *, by: str, total: int | None) -> Batch:
+    """One action on many jobs: those named, or all that match. Raises OxcartError."""
+    if verb.target != "job" or not verb.many:
+        raise InvalidInput(tr("This is done for one job at a time."))
+    queue, state = given.get("queue"), given.get("state")
+    if given.get("scope") == "all":
+        jobs = _all_that_match(site.board, verb, given, total)
+        what = f"all {state} jobs of {queue}"
+    else:
+        jobs = _named(given)
+        total = len(given.many("id"))
+        what = f"{total} jobs of {queue}"
+    return site.batches.start(verb, given, jobs, what=what[:200], by=by, total=total)
+
+
+def _told(site: Site, request: Request, session: Session, to: str, done: Done) -> Response:
+    response = RedirectResponse(to, 303)
+    undo = None if done.undo is None else {"verb": done.undo.verb, "fields": dict(done.undo.fields)}
+    site.access.tell(response, request, session, {"text": done.text[:500], "undo": undo})
+    return response
+
+
+def _who(request: Request, session: Session) -> str:
+    peer = request.client.host if request.client is not None else "?"
+    return f"session {session.id[:8]} from {peer}"
+
+
+async def _named(given: Ask) -> AsyncIterator[list[Place]]:
+    """`id`s of one queue; where they are of several, each names its own: `queue id`."""
+    queue = given.get("queue")
+    yield [(queue, job_id) for job_id in dict.fromkeys(given.many("id"))]
+
+
+async def _all_that_match(board: Board, verb: Verb, given: Ask, total: int | None) -> AsyncIterator[list[Place]]:
+    """At most as many as there were when it began: what comes back meanwhile is not met a second time."""
+    channel, state = board.channel(given.needed("queue")), inspect.check_state(given.get("state"))
+    left, passed = total or 0, 0
+    if left > _SNAPSHOT and verb.id in _STAYS:
+        raise InvalidInput(tr("This can be done to {count} jobs at once. Choose fewer.", count=_SNAPSHOT))
+    while left > 0:
+        ids = await _oldest(channel, state, passed, min(left, _SNAPSHOT))
+        if not ids:
+            return
+        left -= len(ids)
+        for at in range(0, len(ids), _CHUNK):
+            yield [(channel.keys.name, job_id) for job_id in ids[at : at + _CHUNK]]
+        passed += await _still_there(channel, state, ids)
+
+
+async def _oldest(channel: Channel, state: str, start: int, count: int) -> list[str]:
+    key, doing = channel.keys.state(state), f"Listing the {state} jobs of queue {channel.keys.name}"
+    if state in _LISTS:
+        found = await channel.command(doing, "LRANGE", key, -(start + count), -(start + 1))
+        return [inspect.text(job_id) for job_id in found][::-1]
+    return [inspect.text(job_id) for job_id in await channel.command(doing, "ZRANGE", key, start, start + count - 1)]
+
+
+async def _still_there(channel: Channel, state: str, ids: Sequence[str]) -> int:
+    """How many were refused, and are where they were: the next look begins behind them."""
+    key, doing, count = channel.keys.state(state), f"Listing the {state} jobs of queue {channel.keys.name}", 0
+    for at in range(0, len(ids), _CHUNK):
+        some = ids[at : at + _CHUNK]
+        command = "LPOS" if state in _LISTS else "ZSCORE"
+        count += sum(
+            reply is not None for reply in await channel.commands(doing, [(command, key, each) for each in some])
+        )
+    return count
+
+
+# ------------------------------------------------------------------------------------------------ many at once
+def summary(batch: Batch) -> str:
+    said = tr("{label}: {done} done.", label=tr(batch.verb.label), done=batch.done)
+    return said if not batch.refused else said + " " + tr("{count} not possible.", count=batch.refused)
+
+
+async def batch(site: Site, request: Request, session: Session) -> Response:
+    given = fields_of(request.url.query)
+    found = site.batches.get(given.get("id"))
+    to = inside(given.get("to") or "/board")
+    html = render("batch.html", batch=found, summary=summary(found), to=to, csrf=session.csrf, may=session.may_change)
+    return html_page(site, request, session, html)
+
+
+async def stop(site: Site, _: Request, __: Session, form: Ask) -> Response:
+    found = site.batches.stop(form.get("id"))
+    return RedirectResponse(link("/batch", id=found.id, to=inside(form.get("to"))), 303)
