@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oxcart.app import Oxcart
+from oxcart.board.history import Recorder
 from oxcart.builtin import TEST_JOB, CrmSource, built_in_app
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
@@ -134,6 +135,7 @@ class Service:
             self._send_alerts(stack)
         if http and process is None:
             self._start_http(stack, loopback_only=loopback_only)
+        self._keep_history(stack)
         await self.worker.start()
         stack.push_async_callback(self.worker.stop, "the end")
         if process in (None, 1) and (self.app.schedules or self.crm.may_be_used):
@@ -146,6 +148,12 @@ class Service:
         if alerts is not None:
             alerts.watch(lambda: self.worker.status().problems)
             self.bus.subscribe(alerts)
+
+    def _keep_history(self, stack: AsyncExitStack) -> None:
+        if self.plan.settings.http.board:
+            recorder = Recorder(self.server, self.plan.settings.worker.prefix, self.worker.name)
+            self.bus.subscribe(recorder)
+            stack.push_async_callback(recorder.close)
 
     def _report_to_sentry(self, dsn: Secret) -> None:
         from oxcart.telemetry import sentry

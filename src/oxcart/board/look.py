@@ -72,7 +72,9 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_shown,
     )
-    environment.globals.update(tr=tr, static=static_url, link=link, sparkline=sparkline, ago=ago, spoken=spoken)
+    environment.globals.update(
+        tr=tr, static=static_url, link=link, sparkline=sparkline, chart=chart, ago=ago, spoken=spoken
+    )
     environment.filters.update(number=number, span=span, size=size, pretty=pretty, state=state_name)
     return environment
 
@@ -164,6 +166,19 @@ def _STATE_NAMES() -> Mapping[str, str]:  # noqa: N802 - a table, but of the lan
         "paused": tr("paused"),
         "unknown": tr("in no state"),
     }
+
+
+def chart(data: Mapping[str, Any], parts: Sequence[tuple[str, str, str]]) -> str:
+    """JSON for board.js: series of (field of `data`, label, colour's name); milliseconds as seconds."""
+    series = [
+        {"label": label, "colour": colour, "values": [_as_seconds(name, value) for value in data[name]]}
+        for name, label, colour in parts
+    ]
+    return json.dumps({"times": data["times"], "series": series}, separators=(",", ":"))
+
+
+def _as_seconds(name: str, value: float | None) -> float | None:
+    return value / 1000 if value is not None and name.endswith("95") else value
 
 
 def sparkline(values: Sequence[float], title: str, kind: str = "", width: int = 96, height: int = 22) -> Markup:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oxcart.board import dead_letters, job_view
+from oxcart.board import dead_letters, history, job_view
 from oxcart.board.core import Ask, Board
 from oxcart.board.job_view import row_of
 from oxcart.board.rows import page_of
@@ -228,6 +228,14 @@ async def doctor(board: Board, _: Ask) -> dict[str, Any]:
     return {"at": at, "last": last, "running": running, "problems": _problems(sample), "now": sample.at_ms}
 
 
+async def past(board: Board, ask: Ask) -> dict[str, Any]:
+    """The last day of one queue."""
+    names = board.sampler.names
+    name = ask.get("queue") or next(iter(board.plan.queues), names[0])
+    found = await history.read(board.channel(name), board.now_ms)
+    return {"queue": name, "queues": names, **found, "now": board.now_ms}
+
+
 async def extra(board: Board, ask: Ask) -> dict[str, Any]:
     """A page of a plugin."""
     wanted = ask.needed("page")
@@ -247,6 +255,7 @@ VIEWS: Mapping[str, View] = {
         View("dead-letters", dead_letters.grouped, "Failed jobs by the reason they failed for.", ("queue", "look")),
         View("schedules", recurring, "Recurring jobs, with their next and last runs.", ("queue",)),
         View("workers", workers, "Connected workers, and the jobs in their hands."),
+        View("history", past, "What a queue has done in the last day, by name.", ("queue",), is_live=False),
         View("doctor", doctor, "What keeps jobs from ending, and the doctor's last look."),
         View("page", extra, "A page that a plugin brings.", ("page",)),
     )

@@ -111,5 +111,11 @@
       }, [given.times, ...given.series.map((one) => one.values)], place);
     }
   };
-  document.addEventListener("DOMContentLoaded", () => { tick(); follow(); charts(); });
+  document.addEventListener("DOMContentLoaded", () => {
+    tick(); follow(); charts();
+    for (const here of document.querySelectorAll("nav [aria-current]")) {
+      const bar = here.parentElement;
+      bar.scrollLeft = here.offsetLeft - (bar.clientWidth - here.clientWidth) / 2;
+    }
+  });
 })();
