@@ -8,6 +8,7 @@ from support.waiting import wait_until
 from support.watched import running_worker
 
 from oxcart import Discard, Job, Oxcart, Queue
+from oxcart.worker.phases import Idle
 
 
 async def test_dead_letters_are_counted_as_they_are_written(redis_url: str, queue_name: str) -> None:
@@ -31,10 +32,12 @@ async def test_an_empty_queue_is_looked_at_once(redis_url: str, queue_name: str)
     """What an idle worker costs is promised; the ten minutes until the next look are not waited for here."""
     async with running_worker(Oxcart(), url=redis_url, queue=queue_name) as worker:
         watch, queues = worker._watch, worker._dispatch.queues
-        await wait_until(lambda: len(watch.facts) == len(queues), describe="every queue was looked at")
-        assert not any(watch._is_due(queue) for queue in queues)
+        await wait_until(
+            lambda: len(watch.facts) == len(queues) and all(isinstance(queue.phase, Idle) for queue in queues),
+            describe="every queue was looked at, and found empty",
+        )
         for seen in watch._seen.values():
             seen.at -= 120
-        assert not any(watch._is_due(queue) for queue in queues), "nothing waits, so nothing is due"
+        assert not any(map(watch._is_due, queues)), "nothing waits"
         queues[0].seen_waiting = True
         assert watch._is_due(queues[0]), "something waits that is not claimed"

@@ -77,7 +77,7 @@ async def _enqueue(
 ) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         added = await add(queue)
         answer = {"id": added.id, "name": added.name, "queue": queue.name}
         if not as_json:

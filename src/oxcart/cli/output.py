@@ -8,10 +8,14 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from oxcart import clock
+from oxcart.conditions import span
+from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 _NUMBER = re.compile(r"-?[\d.]+")
@@ -24,11 +28,14 @@ class ReaderGone(Exception):  # noqa: N818 - `| head` has seen enough
     """Whoever read our stdout has closed it."""
 
 
-def say(text: str = "", *, end: str = "\n", sgr: str = "") -> None:
-    """Write to stdout, at once; at a terminal nothing but letters, in the colours of `sgr`. Raises ReaderGone."""
+def say(text: str = "", *, end: str = "\n", sgr: str = "", raw: bool = False) -> None:
+    """Write to stdout, at once; at a terminal nothing but letters, in the colours of `sgr`. Raises ReaderGone.
+
+    `raw`: our own control characters, such as those that clear a screen.
+    """
     if sys.stdout is None:
         return
-    if is_terminal():
+    if is_terminal() and not raw:
         text = f"\x1b[{sgr}m{harmless(text)}\x1b[0m" if sgr else harmless(text)
     try:
         sys.stdout.write(text + end)
@@ -68,6 +75,10 @@ def is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def terminal_width() -> int:
+    return shutil.get_terminal_size().columns
+
+
 def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns with a heading, numbers right-aligned.
 
@@ -79,10 +90,10 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [list(headings), *([one_line(cell) for cell in row] for row in rows)]
     *widths, last_width = (max(map(cell_len, column)) for column in zip(*lines, strict=True))
     *are_numbers, _ = (all(map(_NUMBER.fullmatch, column[1:])) for column in zip(*lines, strict=True))
-    terminal_width = shutil.get_terminal_size().columns if is_terminal() else _WIDTH_WITHOUT_TERMINAL
-    left = terminal_width - sum(widths) - len(_GAP) * len(widths)
+    whole_width = terminal_width() if is_terminal() else _WIDTH_WITHOUT_TERMINAL
+    left = whole_width - sum(widths) - len(_GAP) * len(widths)
     has_own_line = left < min(last_width, _LEAST_ROOM)
-    room = min(last_width, terminal_width - len(_INDENT) if has_own_line else left)
+    room = min(last_width, whole_width - len(_INDENT) if has_own_line else left)
 
     for number, (*cells, last) in enumerate(lines):
         padded = [
@@ -100,6 +111,19 @@ def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     for name, value in pairs:
         if value:
             say(f"{name:<{width}}  {one_line(value)}")
+
+
+def say_wrapped(text: str, *, hang: int = 0, sgr: str = "") -> None:
+    """At a terminal a sentence goes on below itself, `hang` columns in; in a pipe it is one line."""
+    if not is_terminal():
+        say(one_line(text))
+        return
+    width = terminal_width()
+    shown = textwrap.fill(
+        harmless(text), width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
+    )
+    for line in shown.splitlines():
+        say(line, sgr=sgr)
 
 
 def one_line(text: str) -> str:
@@ -124,6 +148,16 @@ def utc_time(epoch_ms: int | None) -> str | None:
     """ISO 8601 in UTC, for JSON."""
     moment = _moment(epoch_ms)
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ago(epoch_ms: int | None, now_ms: int | None = None) -> str:
+    """How far a moment is from now, in one unit: "3 min ago", "in 2 h"; empty for none."""
+    if epoch_ms is None:
+        return ""
+    seconds = ((clock.now_ms() if now_ms is None else now_ms) - epoch_ms) / 1000
+    if abs(seconds) < 1:
+        return tr("now")
+    return tr("{span} ago", span=span(seconds)) if seconds > 0 else tr("in {span}", span=span(-seconds))
 
 
 def _moment(epoch_ms: int | None) -> datetime | None:

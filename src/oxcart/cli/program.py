@@ -21,17 +21,20 @@ from oxcart.cli.env import env
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
-from oxcart.cli.options import Group
+from oxcart.cli.options import Group, language_option
 from oxcart.cli.repair import repair
 from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
+from oxcart.cli.status import queues, status
 from oxcart.cli.verify import verify
 
 COMMANDS = (
     run,
     demo,
+    status,
     enqueue,
     counts,
+    queues,
     jobs,
     schedules,
     pause,
@@ -56,4 +59,5 @@ def build_command() -> Group:
     root = Group(name="oxcart", help="A background-job worker for BullMQ queues on managed Redis.")
     for command in COMMANDS:
         root.add_command(command)
+    root = language_option(root)
     return click.version_option(version("oxcart"), prog_name="oxcart", message="%(prog)s %(version)s")(root)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
@@ -18,6 +17,7 @@ from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from oxcart import clock
 from oxcart.connection.greeting import Command, check_greeting, greeting
 from oxcart.connection.resp import Conversation, Request
 from oxcart.connection.sockets import close_hard, open_transport, unacknowledged_bytes
@@ -92,7 +92,8 @@ class RespConnection(asyncio.Protocol):
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """Send and wait, without a deadline, before there is an owner.
 
-        What redis-py calls a ConnectionError (LOADING, NOAUTH) is raised.
+        What redis-py calls a ConnectionError (LOADING, NOAUTH) is raised; in its place the error before it, which is
+        its cause: a refused AUTH says why, and whatever follows it NOAUTH.
         """
         ask = Ask(commands, float("inf"), self._loop)
         closed: Exception | None = None
@@ -107,9 +108,9 @@ class RespConnection(asyncio.Protocol):
             await ask.future
         except (RedisError, OSError) as error:
             closed = error
-        for reply in ask.replies:
-            if isinstance(reply, RedisConnectionError):
-                raise reply
+        errors = [reply for reply in ask.replies if isinstance(reply, Exception)]
+        if any(isinstance(error, RedisConnectionError) for error in errors):
+            raise errors[0]
         if closed is not None:
             raise closed
         return ask.replies
@@ -313,4 +314,4 @@ async def _connect(
     check_greeting(commands[:required], replies[:required])
     if connection.is_over:
         raise RedisConnectionError(_CLOSED)
-    connection.opened_at = time.monotonic()
+    connection.opened_at = clock.monotonic()

@@ -28,7 +28,7 @@ def declared_texts() -> Iterator[str]:
     for failure in ROWS:
         yield from (failure.summary, failure.advice, *failure.by_provider.values())
     for row in upstash.ROWS:
-        yield from (row.summary, row.action)
+        yield from (row.summary, row.action, *filter(None, [row.doubt]))
     yield from (word.value for kind in (upstash.Rest, upstash.Alphabet) for word in kind)
     yield from environment.CURES.values()
     yield from (*server.NOEVICTION.values(), server.SET_NOEVICTION)

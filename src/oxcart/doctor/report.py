@@ -47,7 +47,8 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    return {"id": verdict.id, "summary": verdict.summary, "action": verdict.action, "retryable": verdict.retryable}
+    again = {"retryable": verdict.retryable, "doubt": verdict.doubt or None}
+    return {"id": verdict.id, "summary": verdict.summary, "action": verdict.action, **again}
 
 
 def _as_json(result: Result) -> dict[str, Any]:
@@ -137,6 +138,8 @@ def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
         else tr("does not help, change it first")
     )
     yield _labelled(tr("Trying again"), again)
+    if verdict.doubt:
+        yield _labelled(tr("Not certain"), verdict.doubt)
     yield _labelled(tr("More"), f"oxcart explain {verdict.id}")
     yield from _others(diagnosis, verdict, cause)
 

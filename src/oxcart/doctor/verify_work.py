@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from oxcart.checks import Finding, State, Unanswerable, failed, ok, warning
+from oxcart.checks import Finding, State, Unanswerable, failed, may_pass, ok, warning
 from oxcart.conditions import problem_from
 from oxcart.connection.failures import BY_CODE, failure_for
 from oxcart.connection.target import RedisTarget
@@ -52,7 +52,7 @@ def _judge_health(deployment: Deployment) -> Finding:
         summary,
         hint,
         evidence=tr("/health answers {status}: {summary}", status=deployment.status, summary=summary),
-        retryable=True,
+        retryable=may_pass(BY_CODE[code].kind) if code in BY_CODE else True,
     )
 
 

@@ -66,6 +66,16 @@ class QueueKeys:
         """Ours: a hash of what workers have done in one hour since 1970 (board/history.py)."""
         return f"{self.base}oxcart:history:{hour}"
 
+    @property
+    def deploy(self) -> str:
+        """Ours: which release began to serve this queue last (queue/overview.py)."""
+        return self.base + "oxcart:deploy"
+
+    @property
+    def audit(self) -> str:
+        """Ours: a stream of what operators did to many jobs at once (queue/search.py)."""
+        return self.base + "oxcart:audit"
+
     def job(self, job_id: str) -> str:
         return self.base + job_id
 

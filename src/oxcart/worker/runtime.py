@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
-import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from oxcart import clock
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.server import Server
 from oxcart.handlers import Handlers
@@ -59,9 +58,10 @@ class Worker:
         emit: Emit,
         *,
         version: str,
+        release: str | None = None,
         announces_starts: bool = False,
     ) -> None:
-        self.worker_id = uuid.uuid4().hex
+        self.worker_id = clock.new_uuid().hex
         self.name = f"oxcart-{self.worker_id[:8]}"
         self.failed = False
         self._server = server
@@ -69,8 +69,9 @@ class Worker:
         self._settings = settings
         self._emit = emit
         self._version = version
+        self._release = release
         self._announces_starts = announces_starts
-        self._started_at = time.monotonic()
+        self._started_at = clock.monotonic()
         self._state = "starting"
         self._hurry = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
@@ -97,7 +98,7 @@ class Worker:
         self._left = LeftJobs(self._handlers, settings, emit)
         self._link = server.link("commands")
         exchange, self._large = server.link("exchange"), server.link("large results")
-        self._watch = QueueWatch(dispatch, server, self._link, self._left)
+        self._watch = QueueWatch(dispatch, server, self._link, self._left, version=self._version, release=self._release)
         self._intake = Intake(
             dispatch,
             self._handlers,
@@ -251,7 +252,7 @@ class Worker:
             self._stopping = start_own_task(self._stop("half of the slots are taken by deaf handlers"), "worker:stop")
 
     async def _stop(self, reason: str) -> None:
-        began, finished_before = time.monotonic(), self._dispatch.finished
+        began, finished_before = clock.monotonic(), self._dispatch.finished
         grace = self._settings.shutdown_grace_seconds
         self._state = "stopping"
         self._dispatch.stopping = True
@@ -275,7 +276,7 @@ class Worker:
         self._state = "stopped"
         self._emit(
             WorkerStopped(
-                time.monotonic() - began,
+                clock.monotonic() - began,
                 self._dispatch.finished - finished_before,
                 len(self._intake.interrupted),
                 self._dispatch.undelivered,
@@ -285,7 +286,7 @@ class Worker:
     # -------------------------------------------------------------------------------------------- status
     def status(self) -> WorkerStatus:
         """A snapshot; safe to call from any thread."""
-        dispatch, server, now = self._dispatch, self._server, time.monotonic()
+        dispatch, server, now = self._dispatch, self._server, clock.monotonic()
         answered_at = dispatch.last_answer_at
         trouble = dispatch.trouble
         refused = {queue.name: queue.refusal.failure for queue in dispatch.queues if queue.refusal is not None}
@@ -297,7 +298,7 @@ class Worker:
             concurrency=self._settings.concurrency,
             jobs_processing=dispatch.busy,
             unknown_jobs=self._left.unknown_names,
-            uptime_seconds=time.monotonic() - self._started_at,
+            uptime_seconds=clock.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,
             redis=RedisStatus(
                 connected=server.connected,

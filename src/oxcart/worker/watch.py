@@ -10,11 +10,13 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from oxcart.clock import now_ms
 from oxcart.conditions import QueueFacts, problems_of
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
 from oxcart.errors import ServerRefused, Unavailable
 from oxcart.queue.facts import read_facts
+from oxcart.queue.overview import Deploy, remember_deploy
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import Event, JobsFinished
 from oxcart.worker.dispatch import Dispatch
@@ -42,7 +44,10 @@ class _Seen:
 class QueueWatch:
     """Belongs to the job loop; `facts` may be read from any thread."""
 
-    def __init__(self, dispatch: Dispatch, server: Server, link: Link, left: LeftJobs) -> None:
+    def __init__(
+        self, dispatch: Dispatch, server: Server, link: Link, left: LeftJobs, *, version: str, release: str | None
+    ) -> None:
+        self._deploy = Deploy(version, release, now_ms())
         self._dispatch = dispatch
         self._server = server
         self._link = link
@@ -123,6 +128,8 @@ class QueueWatch:
         before = None if deep or seen is None else seen.facts
         self._ended[queue.name] = 0
         self._failed.pop(queue.name, None)
+        if seen is None and not queue.is_ours:
+            await remember_deploy(self._link, queue.keys, self._deploy)
         facts = await read_facts(self._link, queue.keys, self._server.clock.now_ms(), before=before)
         since = seen.paused_since_ms if seen is not None else None
         self._seen[queue.name] = _Seen(

@@ -101,6 +101,19 @@ async def test_tokens_that_are_known_as_refused_are_not_tried_again(
     assert not sandbox.world.seen
 
 
+async def test_a_refused_token_of_another_account_is_told_apart(
+    look: Look, sandbox: Sandbox, database: Database, connection_id: str
+) -> None:
+    """The token says itself whose it is, and nobody looks at the account's number by hand."""
+    sandbox.world.authority.revoke(sandbox.demo)
+    await change_account(database, connection_id, account_id="4711")
+
+    seen = await look()
+
+    assert seen.verdict == "KOMMO_TOKEN_OTHER"
+    assert "this account has the number 4711" in seen.text
+
+
 async def test_an_access_token_that_the_worker_will_replace_is_a_warning(
     look: Look, sandbox: Sandbox, database: Database, connection_id: str
 ) -> None:
