@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from oxcart.conditions import QueueFacts
 from oxcart.connection.link import Link
@@ -20,10 +19,11 @@ from oxcart.protocol.scripts import ours, run_script
 from oxcart.queue.channel import Channel
 from oxcart.queue.facts import read_facts
 from oxcart.queue.inspect import client_name, text
+from oxcart.queue.overview import Deploy, read_deploy, scan_queues
 
 MINUTES = 30
 _DEEP_SECONDS, _SLOW_SECONDS = 30.0, 5.0  # schedules and returning jobs; clients and memory
-_DISCOVER_SECONDS, _SCAN_COUNT, _MOST_QUEUES = 300.0, 1000, 1000
+_DISCOVER_SECONDS, _MOST_QUEUES = 300.0, 1000
 _FIRST_SECONDS = 0.15  # which the first page waits for queues that nobody has named
 _BILLED_SECONDS = 5.0  # between two looks at a database that bills each command
 
@@ -74,6 +74,7 @@ class Sample:
     info: Mapping[str, str]
     latency_ms: float
     scanned: bool
+    deploy: Deploy | None
 
 
 class Sampler:
@@ -88,6 +89,7 @@ class Sampler:
         self._deep_at = self._slow_at = self._scanned_at = float("-inf")
         self._clients: tuple[Client, ...] | None = None
         self._info: dict[str, str] = {}
+        self._deploy: Deploy | None = None
         self._last: Sample | None = None
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
@@ -139,7 +141,8 @@ class Sampler:
         await asyncio.gather(*(self._look_at(name, at_ms, is_deep=is_deep) for name in self.names))
         facts = tuple(self._facts[name] for name in self.names if name in self._facts)
         scanned = self._scan is None or self._scan.done()
-        return Sample(at_ms, facts, self._minutes, self._refused, self._clients, self._info, latency_ms, scanned)
+        told = (self._minutes, self._refused, self._clients, self._info, latency_ms, scanned, self._deploy)
+        return Sample(at_ms, facts, *told)
 
     async def _look_at(self, name: str, at_ms: int, *, is_deep: bool) -> None:
         keys = self._queues[name].keys
@@ -161,18 +164,14 @@ class Sampler:
         minutes.learn(first, completed, failed, int(float(counter)))
 
     async def _look_slowly(self) -> None:
-        clients, *infos = await self._link.requests(
-            [
-                ("CLIENT", "LIST"),
-                ("INFO", "memory"),
-                ("INFO", "stats"),
-                ("INFO", "server"),
-                ("CONFIG", "GET", "maxmemory-policy"),
-            ]
-        )
+        asked = [("INFO", part) for part in ("memory", "stats", "server")]
+        deploys = ("MGET", *(channel.keys.deploy for channel in self._queues.values()))
+        clients, deployed, *infos = await self._link.requests([("CLIENT", "LIST"), deploys, *asked])
         by_name = {client_name(channel.keys): name for name, channel in self._queues.items()}
         self._clients = None if isinstance(clients, Exception) else tuple(_workers(text(clients), by_name))
-        for info in infos[:3]:
+        known = () if isinstance(deployed, Exception) else map(read_deploy, deployed)
+        self._deploy = max((deploy for deploy in known if deploy is not None), key=lambda one: one.at, default=None)
+        for info in infos:
             if not isinstance(info, Exception):
                 lines = (line.partition(":") for line in text(info).splitlines())
                 self._info.update({name: value for name, colon, value in lines if colon})
@@ -188,20 +187,13 @@ class Sampler:
         await asyncio.wait([self._scan], timeout=_FIRST_SECONDS)
 
     async def _scan_keys(self) -> None:
-        """Each queue that BullMQ has made has a key `meta`. Between two steps the server has time for others."""
-        start, end = f"{self._prefix}:", ":meta"
-        pattern = "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in start) + f"*{end}"
-        cursor: Any = b"0"
-        while len(self._queues) < _MOST_QUEUES:
-            began = time.monotonic()
-            cursor, found = await self._link.request("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
-            for key in map(text, found):
-                name = key.removeprefix(start).removesuffix(end)
-                if name and ":" not in name:
-                    self._know(name)
-            if cursor == b"0":
-                return
+        """Between two steps the server has time for others."""
+        began = time.monotonic()
+        async for names in scan_queues(self._link, self._prefix):
+            for name in names[: _MOST_QUEUES - len(self._queues)]:
+                self._know(name)
             await asyncio.sleep(time.monotonic() - began)
+            began = time.monotonic()
 
     def _know(self, name: str) -> None:
         try:

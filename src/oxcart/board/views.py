@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from oxcart.board import dead_letters, history, job_view
 from oxcart.board.core import Ask, Board
 from oxcart.board.job_view import row_of
@@ -45,7 +47,7 @@ async def overview(board: Board, _: Ask) -> dict[str, Any]:
         "workers": _worker_lines(sample.clients),
         "redis": _redis(board, sample),
         "problems": _problems(sample),
-        "release": board.plan.release,
+        "deploy": None if sample.deploy is None else msgspec.structs.asdict(sample.deploy),
         "version": board.plan.version,
         "now": sample.at_ms,
     }
