@@ -89,7 +89,7 @@ def ask_from(content: Mapping[str, Any]) -> Ask:
             fields[name] = "true" if value is True else str(value)
     if ids and "id" not in fields:
         fields["id"] = ids[0]
-    return Ask(fields, may_change=True, unveiled=True, lists={"id": ids} if ids else {})
+    return Ask(fields, may_change=True, unveiled=False, lists={"id": ids} if ids else {})
 
 
 async def batch(site: Site, request: Request, _: bool) -> Response:

@@ -92,21 +92,28 @@ ROWS = (
 @asynccontextmanager
 async def open_board(plan: BoardPlan, server: Server) -> AsyncIterator[ASGIApp]:
     """The application, for as long as the context lasts; `server` belongs to this loop."""
+    async with open_site(plan, server) as site:
+        yield _with_headers(_application(site))
+
+
+@asynccontextmanager
+async def open_site(plan: BoardPlan, server: Server) -> AsyncIterator[Site]:
+    """What the endpoints work with; also for whoever needs no HTTP."""
     link = server.link("board")
     sampler = Sampler(server, link, plan.prefix, plan.queues)
     board = Board(plan, server, sampler)
     access = Access(plan.operators, plan.readers, read_only=plan.read_only, public_url=plan.public_url)
     batches = Batches(board, plan.emit)
     live: Live[Place] = Live(lambda place: pages.fragment(board, place), lambda: sampler.every_seconds)
-    site = Site(board, access, batches, live)
     try:
-        yield _with_headers(_application(site))
+        yield Site(board, access, batches, live)
     finally:
         await live.close()
         await batches.close()
         await sampler.close()
-        if board.examining is not None:
-            board.examining.cancel()
+        for task in (board.examining, *(search.task for search in board.searches.values())):
+            if task is not None:
+                task.cancel()
         link.discard()
 
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 
 from oxcart.board.actions import Verb, do_one
 from oxcart.board.core import Ask, Board
-from oxcart.errors import InvalidInput, OxcartError, StateConflict, Unavailable
+from oxcart.errors import InvalidInput, OxcartError, StateConflict
 from oxcart.own_tasks import start_own_task
+from oxcart.queue.search import audit, change_each
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import BoardChanged
 
-_KEPT, _MOST_AT_ONCE, _MOST_PROBLEMS, _TOGETHER = 50, 4, 20, 16
+_KEPT, _MOST_AT_ONCE, _MOST_PROBLEMS, _CHUNK = 50, 4, 20, 200
 
-Place = tuple[str, str]
-"""(queue, job id)"""
+Jobs = AsyncIterator[tuple[str, list[str]]]
+"""(queue, ids of jobs) each."""
 
 
 @dataclass(slots=True)
@@ -48,9 +49,7 @@ class Batches:
         self._board, self._emit = board, emit
         self._known: OrderedDict[str, Batch] = OrderedDict()
 
-    def start(
-        self, verb: Verb, ask: Ask, jobs: AsyncIterator[list[Place]], *, what: str, by: str, total: int | None
-    ) -> Batch:
+    def start(self, verb: Verb, ask: Ask, jobs: Jobs, *, what: str, by: str, total: int | None) -> Batch:
         """`jobs` gives those to work on, some at a time. Raises StateConflict if too many batches run."""
         if sum(batch.is_running for batch in self._known.values()) >= _MOST_AT_ONCE:
             raise StateConflict("Several actions on many jobs are under way. Wait until one has ended, or stop it.")
@@ -83,31 +82,30 @@ class Batches:
         if running:
             await asyncio.wait(running)
 
-    async def _run(self, batch: Batch, ask: Ask, jobs: AsyncIterator[list[Place]]) -> None:
+    async def _run(self, batch: Batch, ask: Ask, jobs: Jobs) -> None:
+        by_queue: dict[str, int] = {}
         try:
-            async for places in jobs:
-                for some in (places[at : at + _TOGETHER] for at in range(0, len(places), _TOGETHER)):
-                    await asyncio.gather(*(self._one(batch, ask, place) for place in some))
+            found = [(queue, ids) async for queue, ids in jobs]
+            batch.total = sum(len(ids) for _, ids in found)
+            for queue, ids in found:
+                for some in (ids[at : at + _CHUNK] for at in range(0, len(ids), _CHUNK)):
+                    by_queue[queue] = by_queue.get(queue, 0) + await self._change(batch, ask, queue, some)
             batch.state = "done"
         except asyncio.CancelledError:
             batch.state = "stopped"
-            raise
         except OxcartError as error:
             batch.state = "failed"
             batch.problems.append(str(error))
         finally:
             self._emit(BoardChanged(batch.verb.id, batch.what, batch.done, batch.refused, batch.by))
+        for queue, done in by_queue.items():
+            await audit(self._board.channel(queue), batch.verb.id, batch.what, done, who=batch.by)
 
-    async def _one(self, batch: Batch, ask: Ask, place: Place) -> None:
-        """A job that moved on meanwhile is no reason to stop; a Redis that is away is."""
-        queue, job_id = place
-        try:
-            await do_one(self._board, batch.verb, self._board.channel(queue), job_id, ask)
-        except Unavailable:
-            raise
-        except OxcartError as error:
-            batch.refused += 1
-            if len(batch.problems) < _MOST_PROBLEMS:
-                batch.problems.append(str(error))
-        else:
-            batch.done += 1
+    async def _change(self, batch: Batch, ask: Ask, queue: str, ids: list[str]) -> int:
+        """A job that moved on meanwhile is no reason to stop; a Redis that is away is. Returns how many were done."""
+        channel = self._board.channel(queue)
+        changed = await change_each(ids, lambda job_id: do_one(self._board, batch.verb, channel, job_id, ask))
+        batch.done += len(changed.done)
+        batch.refused += len(changed.problems)
+        batch.problems += changed.problems[: _MOST_PROBLEMS - len(batch.problems)]
+        return len(changed.done)

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from oxcart.board.access import Session
 from oxcart.board.actions import Done, Verb, verb_of
-from oxcart.board.batches import Batch, Place
-from oxcart.board.core import Ask, Board
+from oxcart.board.batches import Batch, Jobs
+from oxcart.board.core import Ask
 from oxcart.board.entrance import inside
 from oxcart.board.look import link, render
 from oxcart.board.pages import Site, fields_of, html_page
+from oxcart.board.searching import FIELDS, all_that_match
 from oxcart.errors import InvalidInput, OxcartError
 from oxcart.language import tr
 from oxcart.queue import inspect
-from oxcart.queue.channel import Channel
 from oxcart.telemetry.events import BoardChanged
 
 _PATIENCE_SECONDS = 1.5  # for many jobs to be done, before a page of its own shows how far it is
-_SNAPSHOT, _CHUNK = 100_000, 500
+MOST_AT_ONCE = 200_000  # jobs of one action: their ids are in memory until it has ended
 _SHOWN_IDS = 8
-_LISTS = frozenset({"waiting", "active", "paused"})
-_STAYS = frozenset({"delay", "priority"})  # verbs after which a job is in the same state, at another place
 _NOT_FIELDS = frozenset({"csrf", "verb", "to", "scope", "id", "all", "total"})
 
 
@@ -75,10 +73,11 @@ def _sees(site: Site, session: Session) -> bool:
 
 async def total_of(site: Site, given: Ask) -> int | None:
     """How many match now; None where only a search can know."""
-    if given.get("search"):
+    if any(given.get(name) for name in FIELDS if name not in {"queue", "state"}) or not given.get("state"):
         return None
-    counts = await inspect.counts(site.board.channel(given.needed("queue")))
-    return counts[inspect.check_state(given.get("state"))]
+    names = [given.get("queue")] if given.get("queue") else site.board.sampler.names
+    counts = [await inspect.counts(site.board.channel(name)) for name in names]
+    return sum(each[inspect.check_state(given.get("state"))] for each in counts)
 
 
 # ------------------------------------------------------------------------------------------------ doing
@@ -114,14 +113,12 @@ def begin(site: Site, verb: Verb, given: Ask, *, by: str, total: int | None) -> 
     """One action on many jobs: those named, or all that match. Raises OxcartError."""
     if verb.target != "job" or not verb.many:
         raise InvalidInput(tr("This is done for one job at a time."))
-    queue, state = given.get("queue"), given.get("state")
     if given.get("scope") == "all":
-        jobs = _all_that_match(site.board, verb, given, total)
-        what = f"all {state} jobs of {queue}"
+        jobs = all_that_match(site.board, given, MOST_AT_ONCE)
+        what = " ".join(f"{name}={given.get(name)}" for name in FIELDS if given.get(name)) or "everything"
     else:
-        jobs = _named(given)
-        total = len(given.many("id"))
-        what = f"{total} jobs of {queue}"
+        jobs, total = _named(given), len(given.many("id"))
+        what = f"{total} jobs of {given.get('queue')}"
     return site.batches.start(verb, given, jobs, what=what[:200], by=by, total=total)
 
 
@@ -137,46 +134,8 @@ def _who(request: Request, session: Session) -> str:
     return f"session {session.id[:8]} from {peer}"
 
 
-async def _named(given: Ask) -> AsyncIterator[list[Place]]:
-    """`id`s of one queue; where they are of several, each names its own: `queue id`."""
-    queue = given.get("queue")
-    yield [(queue, job_id) for job_id in dict.fromkeys(given.many("id"))]
-
-
-async def _all_that_match(board: Board, verb: Verb, given: Ask, total: int | None) -> AsyncIterator[list[Place]]:
-    """At most as many as there were when it began: what comes back meanwhile is not met a second time."""
-    channel, state = board.channel(given.needed("queue")), inspect.check_state(given.get("state"))
-    left, passed = total or 0, 0
-    if left > _SNAPSHOT and verb.id in _STAYS:
-        raise InvalidInput(tr("This can be done to {count} jobs at once. Choose fewer.", count=_SNAPSHOT))
-    while left > 0:
-        ids = await _oldest(channel, state, passed, min(left, _SNAPSHOT))
-        if not ids:
-            return
-        left -= len(ids)
-        for at in range(0, len(ids), _CHUNK):
-            yield [(channel.keys.name, job_id) for job_id in ids[at : at + _CHUNK]]
-        passed += await _still_there(channel, state, ids)
-
-
-async def _oldest(channel: Channel, state: str, start: int, count: int) -> list[str]:
-    key, doing = channel.keys.state(state), f"Listing the {state} jobs of queue {channel.keys.name}"
-    if state in _LISTS:
-        found = await channel.command(doing, "LRANGE", key, -(start + count), -(start + 1))
-        return [inspect.text(job_id) for job_id in found][::-1]
-    return [inspect.text(job_id) for job_id in await channel.command(doing, "ZRANGE", key, start, start + count - 1)]
-
-
-async def _still_there(channel: Channel, state: str, ids: Sequence[str]) -> int:
-    """How many were refused, and are where they were: the next look begins behind them."""
-    key, doing, count = channel.keys.state(state), f"Listing the {state} jobs of queue {channel.keys.name}", 0
-    for at in range(0, len(ids), _CHUNK):
-        some = ids[at : at + _CHUNK]
-        command = "LPOS" if state in _LISTS else "ZSCORE"
-        count += sum(
-            reply is not None for reply in await channel.commands(doing, [(command, key, each) for each in some])
-        )
-    return count
+async def _named(given: Ask) -> Jobs:
+    yield given.needed("queue"), list(dict.fromkeys(given.many("id")))
 
 
 # ------------------------------------------------------------------------------------------------ many at once

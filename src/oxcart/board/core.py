@@ -28,7 +28,7 @@ class Board:
     sampler: Sampler
     diagnosis: tuple[int, Diagnosis] | None = None
     examining: asyncio.Task[Any] | None = None
-    stores: dict[str, Any] = field(default_factory=dict)
+    searches: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def channel(self, name: str) -> Channel:
         return self.sampler.channel(name)

@@ -24,6 +24,7 @@ from oxcart.connection.failures import classify
 from oxcart.errors import Failure, InvalidInput, JobNotFound, OxcartError, ServerRefused, StateConflict, Unavailable
 from oxcart.http.answers import refusal
 from oxcart.language import LANGUAGES, speaking
+from oxcart.queue.inspect import STATES
 
 LOAD_SECONDS = 8.0
 _LONGEST_FORM = 12 * 1024 * 1024  # a job has at most 10 MB; what is encoded in a form takes more
@@ -208,6 +209,8 @@ def _helpers(board: Board, wanted: View, data: Mapping[str, Any]) -> dict[str, A
     helpers: dict[str, Any] = {"verbs": VERBS, "now": data["now"], "veiled": board.plan.veil}
     if wanted.id in {"queue", "search"}:
         helpers["offered"] = job_verbs(data["state"], many=True) if data.get("state") else []
+    if wanted.id == "search":
+        helpers |= {"names": board.sampler.names, "states": STATES}
     if wanted.id == "job":
         helpers["offered"] = job_verbs(data["state"])
         helpers["drawing"] = None if data["family"] is None else family.draw(family.member_of(data["family"]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from oxcart.board import dead_letters, history, job_view
+from oxcart.board import dead_letters, history, job_view, searching
 from oxcart.board.core import Ask, Board
 from oxcart.board.job_view import row_of
 from oxcart.board.rows import page_of
@@ -254,6 +254,7 @@ VIEWS: Mapping[str, View] = {
         View("queue", queue, "One state of a queue, page by page.", ("queue", "state", "after", "count")),
         View("job", job_view.job, "Everything about one job.", ("queue", "id")),
         View("logs", job_view.logs, "The lines that a job's handler has logged.", ("queue", "id", "from")),
+        View("search", searching.searched, "Jobs of all queues that match.", (*searching.FIELDS, "after")),
         View("dead-letters", dead_letters.grouped, "Failed jobs by the reason they failed for.", ("queue", "look")),
         View("schedules", recurring, "Recurring jobs, with their next and last runs.", ("queue",)),
         View("workers", workers, "Connected workers, and the jobs in their hands."),

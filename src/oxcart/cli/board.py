@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 import click
 
 from oxcart.cli.output import is_terminal, note, say
+from oxcart.telemetry.events import BoardChanged, Event
+from oxcart.telemetry.lines import RULES
 
 
 @click.command()
@@ -29,8 +31,6 @@ async def _board(port: int | None, *, read_only: bool, opens: bool) -> None:
     from oxcart.cli.session import command_log
     from oxcart.http.server import HttpServer
     from oxcart.serving import open_target, plan
-    from oxcart.telemetry.events import BoardChanged, Event
-    from oxcart.telemetry.lines import RULES
 
     planned = plan(os.environ)
     settings = planned.settings
@@ -40,8 +40,7 @@ async def _board(port: int | None, *, read_only: bool, opens: bool) -> None:
         target = await stack.enter_async_context(open_target(planned))
 
         def emit(event: Event) -> None:
-            """What was changed is told whatever the level: it is this command's own doing."""
-            (note(RULES[BoardChanged].line(event).message) if isinstance(event, BoardChanged) else log(event))
+            (tell_change if isinstance(event, BoardChanged) else log)(event)
 
         door = BoardDoor(board_plan(settings, planned.environ, lambda: target, emit, read_only=read_only))
         wanted = settings.http.port if port is None else port
@@ -61,3 +60,9 @@ async def _board(port: int | None, *, read_only: bool, opens: bool) -> None:
         if opens:
             await asyncio.to_thread(webbrowser.open, address)
         await asyncio.Event().wait()
+
+
+def tell_change(event: Event) -> None:
+    """What somebody has changed is told whatever the level: it is this command's own doing."""
+    if isinstance(event, BoardChanged):
+        note(RULES[BoardChanged].line(event).message)

@@ -21,6 +21,7 @@ from oxcart.cli.env import env
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
+from oxcart.cli.mcp import mcp
 from oxcart.cli.options import Group, language_option
 from oxcart.cli.repair import repair
 from oxcart.cli.run import run
@@ -48,6 +49,7 @@ COMMANDS = (
     explain,
     verify,
     board,
+    mcp,
     init,
     kommo,
     bench,
