@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from oxcart.board.core import Ask, Board
@@ -64,7 +64,8 @@ class Verb:
     many: bool = True
     harmful: bool = False
     one: Callable[[Channel, str, Ask], Awaitable[None]] | None = None
-    defaults: Callable[[Board, Ask], Awaitable[Mapping[str, str]]] | None = field(default=None)
+    defaults: Callable[[Board, Ask], Awaitable[Mapping[str, str]]] | None = None
+    said: str = ""
 
 
 def _job_verb(
@@ -85,7 +86,7 @@ def _job_verb(
         await one(board.channel(queue), job_id, ask)
         return Done(tr(said, id=job_id, queue=queue), back)
 
-    return Verb(verb_id, "job", label, question, run, one=one, **more)
+    return Verb(verb_id, "job", label, question, run, one=one, said=said, **more)
 
 
 # ------------------------------------------------------------------------------------------------ jobs
@@ -429,3 +430,11 @@ async def do_one(board: Board, verb: Verb, channel: Channel, job_id: str, ask: A
         await changing.move(channel, job_id, board.channel(ask.needed("to")))
     else:
         raise InvalidInput(tr("This is done for one job at a time."))
+
+
+def declared_texts() -> Iterator[str]:
+    """The sentences of the table, for the catalogue."""
+    for verb in VERBS.values():
+        yield from filter(None, (verb.label, verb.question, verb.said))
+        for field in verb.fields:
+            yield from filter(None, (field.label, field.hint))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oxcart.board.core import Ask, Board
+from oxcart.board.veil import VEIL, veiled_text
 from oxcart.protocol.scripts import ours
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import text
@@ -71,7 +72,8 @@ def _add(groups: dict[str, _Group], queue: str, job_id: str, fields: dict[str, s
     shape = _VARIES.sub("…", reason)
     group = groups.get(shape)
     if group is None:  # the newest comes first
-        longest = max(_VARIES.split(reason), key=len).strip()
+        told = veiled_text(reason).split(VEIL)  # what is searched for stands in an address
+        longest = max((part for each in told for part in _VARIES.split(each)), key=len).strip()
         group = groups[shape] = _Group(queue, reason, newest=job_id, searched=longest)
     group.times.append(at_ms)
     name = fields.get("name", "")

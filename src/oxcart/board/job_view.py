@@ -95,8 +95,8 @@ async def raw(board: Board, ask: Ask) -> tuple[str, str]:
     found = await channel.command("Reading a job", "HGET", channel.keys.job(job_id), field)
     if found is None:
         raise JobNotFound(f"Job {job_id[:80]} has no {field}. It may have been removed.")
-    text = inspect.text(found)
-    return (ask.text(text) if field in {"failedReason", "stacktrace"} else ask.json_text(text)), field
+    veil = ask.text if field in {"failedReason", "stacktrace"} else ask.json_text
+    return await asyncio.to_thread(veil, inspect.text(found)), field
 
 
 async def last_run(channel: Channel, schedule_id: str, next_ms: int, every_ms: int | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def _environment() -> Environment:
     environment.globals.update(
         tr=tr, static=static_url, link=link, sparkline=sparkline, chart=chart, ago=ago, spoken=spoken
     )
-    environment.filters.update(number=number, span=span, size=size, pretty=pretty, state=state_name)
+    environment.filters.update(key=key, number=number, span=span, size=size, pretty=pretty, state=state_name)
     return environment
 
 
@@ -106,19 +107,23 @@ def span(ms: float | None) -> str:
     ms = max(0.0, ms)
     if ms < 1000:
         return tr("{number} ms", number=f"{ms:.0f}")
-    for unit, size_ms, limit in (("s", 1000, 60), ("min", 60_000, 60), ("h", 3_600_000, 48), ("d", 86_400_000, 1e9)):
-        if (count := ms / size_ms) < limit:
-            shown = f"{count:.1f}".removesuffix(".0") if count < 10 else f"{count:.0f}"
-            return f"{shown} {tr(unit)}"
-    return "–"
+    units = ((tr("s"), 1000, 60), (tr("min"), 60_000, 60), (tr("h"), 3_600_000, 48), (tr("d"), 86_400_000, math.inf))
+    unit, size_ms, _ = next(each for each in units if ms / each[1] < each[2])
+    count = ms / size_ms
+    return f"{count:.1f} {unit}".replace(".0 ", " ") if count < 10 else f"{count:.0f} {unit}"
+
+
+def key(text: str) -> str:
+    """An element's id for any text, so that a row is known again."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def size(count: int | None) -> str:
     if count is None:
         return "–"
-    for unit, bytes_ in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
+    for unit, bytes_ in ((tr("GB"), 1 << 30), (tr("MB"), 1 << 20), (tr("KB"), 1 << 10)):
         if count >= bytes_:
-            return f"{count / bytes_:.1f}".removesuffix(".0") + f" {tr(unit)}"
+            return f"{count / bytes_:.1f} {unit}".replace(".0 ", " ")
     return f"{count} {tr('B')}"
 
 

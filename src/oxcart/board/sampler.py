@@ -6,20 +6,22 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oxcart.conditions import QueueFacts
 from oxcart.connection.link import Link
 from oxcart.connection.providers import Provider, provider_of
 from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput, ServerRefused
+from oxcart.names import UnhandledJobs
 from oxcart.own_tasks import start_own_task
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ours, run_script
 from oxcart.queue.channel import Channel
 from oxcart.queue.facts import read_facts
-from oxcart.queue.inspect import client_name, text
+from oxcart.queue.inspect import client_name, pairs, text
 from oxcart.queue.overview import Deploy, read_deploy, scan_queues
+from oxcart.queue.unhandled import unhandled_in
 
 MINUTES = 30
 _DEEP_SECONDS, _SLOW_SECONDS = 30.0, 5.0  # schedules and returning jobs; clients and memory
@@ -139,7 +141,7 @@ class Sampler:
         self._deep_at = now if is_deep else self._deep_at
         at_ms = self._server.clock.now_ms()
         await asyncio.gather(*(self._look_at(name, at_ms, is_deep=is_deep) for name in self.names))
-        facts = tuple(self._facts[name] for name in self.names if name in self._facts)
+        facts = tuple(self._with_workers(name) for name in self.names if name in self._facts)
         scanned = self._scan is None or self._scan.done()
         told = (self._minutes, self._refused, self._clients, self._info, latency_ms, scanned, self._deploy)
         return Sample(at_ms, facts, *told)
@@ -160,8 +162,18 @@ class Sampler:
             self._refused[name] = str(error)
             return
         self._refused.pop(name, None)
-        self._facts[name] = facts
+        told = before.unhandled if before is not None else await self._unhandled(keys)
+        self._facts[name] = replace(facts, unhandled=told)
         minutes.learn(first, completed, failed, int(float(counter)))
+
+    async def _unhandled(self, keys: QueueKeys) -> tuple[UnhandledJobs, ...]:
+        return unhandled_in(keys, pairs(await self._link.request("HGETALL", keys.unhandled)))
+
+    def _with_workers(self, name: str) -> QueueFacts:
+        if self._clients is None:
+            return self._facts[name]
+        workers = {client.name or client.address for client in self._clients if client.queue == name}
+        return replace(self._facts[name], workers=len(workers))
 
     async def _look_slowly(self) -> None:
         asked = [("INFO", part) for part in ("memory", "stats", "server")]

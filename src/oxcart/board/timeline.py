@@ -8,6 +8,7 @@ from typing import Any
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import StoredJob, pairs, text
 
+_SAME_MS = 50
 _PAGE, _PAGES = 2000, 6  # of the stream, which keeps about 10 000 events
 _ENDS = {"completed", "failed", "delayed", "stalled", "waiting", "waiting-children", "retries-exhausted"}
 _TOLD = _ENDS | {"added", "active", "duplicated", "deduplicated", "removed", "progress"}
@@ -15,11 +16,9 @@ _TOLD = _ENDS | {"added", "active", "duplicated", "deduplicated", "removed", "pr
 
 async def timeline(channel: Channel, job: StoredJob) -> list[dict[str, Any]]:
     """[{"what", "at", "ms", "note"}, …], the oldest first; `ms` is how long an attempt took, or a wait."""
-    seen = [*_of_hash(job), *await _of_stream(channel, job)]
-    return _with_spans(sorted(_once(seen), key=lambda event: (event["at"], _ORDER.get(event["what"], 5))))
-
-
-_ORDER = {"added": 0, "active": 2}
+    told = (await _of_stream(channel, job))[::-1]
+    events = _added_to(told, _of_hash(job))
+    return _with_spans(sorted(events, key=lambda event: event["at"]))
 
 
 def _of_hash(job: StoredJob) -> Iterator[dict[str, Any]]:
@@ -54,16 +53,16 @@ def _events(entries: Sequence[Any], job_id: str) -> Iterator[dict[str, Any]]:
             yield {"what": event["event"], "at": int(at), "note": note[:400]}
 
 
-def _once(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Hash and stream tell of the same moment a few milliseconds apart."""
-    kept: dict[str, list[dict[str, Any]]] = {}
-    for event in events:
-        same = [other for other in kept.setdefault(event["what"], []) if abs(other["at"] - event["at"]) < 50]
+def _added_to(told: Sequence[dict[str, Any]], known: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stream's events, and what only the hash knows: it tells of the same moment a few milliseconds apart."""
+    events = [*told]
+    for event in known:
+        same = [other for other in told if other["what"] == event["what"] and abs(other["at"] - event["at"]) < _SAME_MS]
         if same:
-            same[0]["note"] = same[0]["note"] or event["note"]
-            continue
-        kept[event["what"]].append(event)
-        yield event
+            same[-1]["note"] = same[-1]["note"] or event["note"]
+        else:
+            events.append(event)
+    return events
 
 
 def _with_spans(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from oxcart.errors import InvalidInput
 from oxcart.protocol import codec
 
 VEIL = "••••••"
+_SLICE = 64 * 1024
 
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase|code)?s?$|pwd|secret|token|api[-_ ]?key|access[-_ ]?key|private[-_ ]?key|authorization|cookie"
@@ -21,7 +23,9 @@ _IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(?P<before>bearer\s+)(?P<value>[\w.~+/=-]{8,})", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?P<before>\b[a-z][\w+.-]*://[^\s:/@]*:)(?P<value>[^\s@/]+)(?=@)", re.IGNORECASE)
+_URL_PASSWORD = re.compile(
+    r"(?P<before>\b[a-z][\w+.-]{0,20}://[^\s:/@]{0,200}:)(?P<value>[^\s@/]{1,500})(?=@)", re.IGNORECASE
+)
 
 
 def veiled(value: Any) -> Any:
@@ -35,9 +39,25 @@ def veiled(value: Any) -> Any:
 
 def veiled_text(text: str) -> str:
     """What a log line, a reason or a stack trace gives away by its form: name=value, bearer tokens, URLs."""
-    for pattern in (_URL_PASSWORD, _BEARER, _IN_TEXT):
+    return _veiled(text) if len(text) <= _SLICE else "".join(map(_veiled, _slices(text)))
+
+
+def _veiled(text: str) -> str:
+    patterns = (_URL_PASSWORD, _IN_TEXT) if ":" in text or "=" in text else ()
+    for pattern in (*patterns, *((_BEARER,) if "bearer" in text.lower() else ())):
         text = pattern.sub(lambda found: found["before"] + VEIL, text)
     return text
+
+
+def _slices(text: str) -> Iterator[str]:
+    """Where it is very long: a pattern holds up every thread while it looks. Cut at spaces, as far as there are some."""
+    at = 0
+    while at < len(text):
+        end = at + _SLICE
+        space = text.rfind(" ", at + _SLICE // 2, end)
+        end = space if space > 0 and end < len(text) else end
+        yield text[at:end]
+        at = end
 
 
 def veiled_json(text: str) -> str:

@@ -55,7 +55,6 @@ async def overview(board: Board, _: Ask) -> dict[str, Any]:
 
 def _queue_line(sample: Sample, facts: QueueFacts) -> dict[str, Any]:
     minutes = sample.minutes[facts.queue]
-    workers = {client.name or client.address for client in sample.clients or () if client.queue == facts.queue}
     return {
         "name": facts.queue,
         "counts": dict(facts.counts),
@@ -64,7 +63,7 @@ def _queue_line(sample: Sample, facts: QueueFacts) -> dict[str, Any]:
         "limit": facts.limit,
         "oldest": facts.oldest_since_ms,
         "oldestId": facts.oldest_id,
-        "workers": None if sample.clients is None else len(workers),
+        "workers": facts.workers,
         "in": list(minutes.added),
         "out": [done + bad for done, bad in zip(minutes.completed, minutes.failed, strict=True)],
         "failures": list(minutes.failed),
