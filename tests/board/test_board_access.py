@@ -123,8 +123,8 @@ async def test_without_a_token_only_this_machine_itself_may(
 
 @pytest.mark.parametrize(
     "path",
-    ["/board/../board", "/board//", "/board/%2e%2e/queue", "/boardx", "/board/static/../access.py", "/board/static/x.css",
-     "/board/login/../queue", "/board/queue/", "/api/../board", "/apix"],
+    ["/board/../board", "/board//", "/board/%2e%2e/queue", "/boardx", "/board/static/../access.py",
+     "/board/static/x.css", "/board/login/../queue", "/board/queue/", "/api/../board", "/apix"],
 )  # fmt: skip
 async def test_tricks_with_the_path_lead_nowhere(redis_url: str, queue_name: str, path: str) -> None:
     async with board(redis_url, queue_name) as visitor:

@@ -173,7 +173,7 @@ async def test_hostile_texts_are_shown_and_never_obeyed(redis_url: str, queue_na
     queue_of_evil, evil_id = f"{queue_name}-<b>&'\"", "evil-<i>\u200b"
     fields = ("name", "data", "opts", "returnvalue", "failedReason", "stacktrace", "progress", "pb", "rjk", "parentKey")
     async with Queue(queue_of_evil, redis_url) as queue, open_visitor(redis_url, queue_of_evil) as visitor:
-        numbers = {"timestamp": "NaN", "delay": "1e99", "atm": "x"}
+        numbers: dict[Any, Any] = {"timestamp": "NaN", "delay": "1e99", "atm": "x"}
         await redis.hset(f"bull:{queue_of_evil}:{evil_id}", mapping={**dict.fromkeys(fields, EVIL), **numbers})
         await redis.zadd(f"bull:{queue_of_evil}:failed", {evil_id: 1})
         await redis.hset(f"bull:{queue_of_evil}:repeat:{EVIL}", mapping={"name": EVIL, "pattern": EVIL, "data": EVIL})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -41,7 +41,7 @@ class Live(Generic[Key]):
     def streams(self) -> int:
         return sum(room.watchers for room in self._rooms.values())
 
-    async def follow(self, key: Key, shown: str) -> AsyncIterator[str]:
+    async def follow(self, key: Key, shown: str) -> AsyncGenerator[str, None]:
         """What the page shows from now on, each time it differs; empty now and then, as a sign of life.
 
         `shown` is what it says already.

@@ -27,7 +27,7 @@ MINUTES = 30
 _DEEP_SECONDS, _SLOW_SECONDS = 30.0, 5.0  # schedules and returning jobs; clients and memory
 _DISCOVER_SECONDS, _MOST_QUEUES = 300.0, 1000
 _FIRST_SECONDS = 0.15  # which the first page waits for queues that nobody has named
-_BILLED_SECONDS = 5.0  # between two looks at a database that bills each command
+_EVERY_SECONDS, _BILLED_SECONDS = 1.0, 5.0  # between two looks; at a database that bills each command
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Sampler:
     @property
     def every_seconds(self) -> float:
         """How often what is shown may be looked at anew."""
-        return _BILLED_SECONDS if provider_of(self._server.target.host) is Provider.UPSTASH else 1.0
+        return _BILLED_SECONDS if provider_of(self._server.target.host) is Provider.UPSTASH else _EVERY_SECONDS
 
     def channel(self, name: str) -> Channel:
         """Also of a queue that nobody has heard of. Raises InvalidInput for what is no queue's name."""

@@ -47,7 +47,7 @@ class Views:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def _view(self, name: str, **fields: Any) -> dict[str, Any]:
+    async def _view(self, name: str, /, **fields: Any) -> dict[str, Any]:
         given = {key: str(value) for key, value in fields.items() if value not in (None, "")}
         ask = Ask(given, may_change=False, unveiled=False)
         try:

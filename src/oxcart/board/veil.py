@@ -13,7 +13,7 @@ VEIL = "••••••"
 _SLICE = 64 * 1024
 
 _SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase|code)?s?$|pwd|secret|token|api[-_ ]?key|access[-_ ]?key|private[-_ ]?key|authorization|cookie"
+    r"pass(word|wd|phrase|code)|(^|[^a-z])pass$|pwd|secret|token|(api|access|private)[-_ ]?key|authorization|cookie"
     r"|credential|signature|bearer|session[-_ ]?id|encryption|\bpin\b|\bcvv|\botp\b|jwt|dsn$",
     re.IGNORECASE,
 )
@@ -50,7 +50,7 @@ def _veiled(text: str) -> str:
 
 
 def _slices(text: str) -> Iterator[str]:
-    """Where it is very long: a pattern holds up every thread while it looks. Cut at spaces, as far as there are some."""
+    """Of a very long text: a pattern holds up every thread while it looks. Cut at spaces, as far as there are some."""
     at = 0
     while at < len(text):
         end = at + _SLICE
