@@ -9,11 +9,11 @@ from typing import Any, Literal
 from oxcart.board.core import Ask, Board
 from oxcart.board.examining import start_examination
 from oxcart.board.veil import restored
-from oxcart.errors import InvalidInput, JobNotFound
+from oxcart.errors import InvalidInput, JobNotFound, StateConflict
 from oxcart.handlers import parse_duration_ms
 from oxcart.language import tr
 from oxcart.protocol import codec
-from oxcart.queue import changing, inspect, maintenance, schedules
+from oxcart.queue import editing, inspect, maintenance, schedules
 from oxcart.queue.adding import prepare
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.repeats import Repeat
@@ -98,11 +98,9 @@ async def _retry(channel: Channel, job_id: str, ask: Ask) -> None:
 async def _retry_edited(channel: Channel, job_id: str, ask: Ask) -> None:
     """The data first: an attempt that begins at once reads the new ones."""
     state = await inspect.state_of(channel, job_id)
-    if state not in {"failed", "completed"}:
-        raise InvalidInput(
-            tr("Job {id} is {state}; only failed and completed jobs are run again.", id=job_id, state=state)
-        )
-    await changing.change_data(channel, job_id, await _edited(channel, job_id, ask))
+    if state != "failed":
+        raise StateConflict(tr("Job {id} is {state}; only failed jobs are run again.", id=job_id, state=state))
+    await editing.edit(channel, job_id, data=await _edited(channel, job_id, ask), has_data=True)
     await maintenance.retry(channel, job_id, state, reset_attempts=True)
 
 
@@ -119,7 +117,7 @@ async def _edited(channel: Channel, job_id: str, ask: Ask) -> Any:
 async def _duplicated(board: Board, ask: Ask) -> Done:
     channel, job_id = board.channel(ask.needed("queue")), ask.needed("id")
     data = await _edited(channel, job_id, ask) if ask.get("data") else None
-    new_id = await changing.duplicate(channel, job_id, data=data)
+    new_id = await editing.duplicate(channel, job_id, data=data)
     undo = Undo("remove", {"queue": channel.keys.name, "id": new_id})
     return Done(tr("Added job {id} to queue {queue}.", id=new_id, queue=channel.keys.name), undo)
 
@@ -129,7 +127,7 @@ async def _promote(channel: Channel, job_id: str, _: Ask) -> None:
 
 
 async def _delay(channel: Channel, job_id: str, ask: Ask) -> None:
-    await changing.change_delay(channel, job_id, _duration_ms(ask, "delay"))
+    await editing.edit(channel, job_id, delay_ms=_duration_ms(ask, "delay"))
 
 
 async def _undo_delay(board: Board, ask: Ask) -> Undo | None:
@@ -140,7 +138,7 @@ async def _undo_delay(board: Board, ask: Ask) -> Undo | None:
 
 
 async def _priority(channel: Channel, job_id: str, ask: Ask) -> None:
-    await changing.change_priority(channel, job_id, ask.number("priority", 0, 0, 2**21))
+    await editing.edit(channel, job_id, priority=ask.number("priority", 0, 0, 2**21))
 
 
 async def _undo_priority(board: Board, ask: Ask) -> Undo | None:
@@ -150,7 +148,7 @@ async def _undo_priority(board: Board, ask: Ask) -> Undo | None:
 
 async def _moved(board: Board, ask: Ask) -> Done:
     channel, other = board.channel(ask.needed("queue")), board.channel(ask.needed("to"))
-    new_id = await changing.move(channel, ask.needed("id"), other)
+    new_id = await editing.move(channel, other, ask.needed("id"))
     undo = Undo("move", {"queue": other.keys.name, "id": new_id, "to": channel.keys.name})
     return Done(tr("Moved job {id} to queue {queue}.", id=ask.needed("id"), queue=other.keys.name), undo)
 
@@ -322,7 +320,7 @@ VERBS: Mapping[str, Verb] = {
         _job_verb(
             "retry-edited", "Edit and retry", "Run it again with other data?",
             "Job {id} of queue {queue} waits to be run again, with the new data.", _retry_edited,
-            states=_ENDED, fields=(_DATA,), many=False, defaults=_data_defaults,
+            states=frozenset({"failed"}), fields=(_DATA,), many=False, defaults=_data_defaults,
         ),
         Verb(
             "duplicate", "job", "Duplicate", "Add one more job like it?", _duplicated,
@@ -343,7 +341,7 @@ VERBS: Mapping[str, Verb] = {
             fields=(Field("priority", "Priority", "number", "0", "1 is the highest, 0 none"),),
         ),
         Verb(
-            "move", "job", "Move", "Move it to another queue?", _moved, states=_WAITS | _ENDED,
+            "move", "job", "Move", "Move it to another queue?", _moved, states=_WAITS | {"failed"},
             fields=(Field("to", "To queue", "queue"),), one=None,
         ),
         _job_verb(
@@ -427,7 +425,7 @@ async def do_one(board: Board, verb: Verb, channel: Channel, job_id: str, ask: A
     if verb.one is not None:
         await verb.one(channel, job_id, ask)
     elif verb.id == "move":
-        await changing.move(channel, job_id, board.channel(ask.needed("to")))
+        await editing.move(channel, board.channel(ask.needed("to")), job_id)
     else:
         raise InvalidInput(tr("This is done for one job at a time."))
 

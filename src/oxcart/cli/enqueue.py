@@ -120,6 +120,11 @@ async def _nobody_there(queue: Queue) -> str:
     return "" if workers else f" No worker is connected to {queue.name}: start one with `oxcart run`."
 
 
+def read_data(given: str) -> Any:
+    """The value of JSON, @FILE or - for stdin. Raises Refused."""
+    return _parse(_read(given))
+
+
 def _read(given: str) -> str:
     if given != "-" and not given.startswith("@"):
         return given

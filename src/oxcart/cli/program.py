@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import click
 
+from oxcart.cli import jobs_change  # noqa: F401 - declares its commands below `jobs`
 from oxcart.cli.bench import bench
 from oxcart.cli.board import board
 from oxcart.cli.control import clean, drain, limit, pause, resume

@@ -29,7 +29,7 @@ async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
         raise StateConflict(f"{doing}: it, or one of its children, is being run. Wait for it, or cancel it.")
     if code == _OWNED_BY_SCHEDULER:
         raise StateConflict(f"{doing}: it is the next run of a schedule. Remove the schedule instead.")
-    check(doing, code)
+    _check(doing, code)
 
 
 async def cancel(channel: Channel, job_id: str) -> None:
@@ -77,7 +77,7 @@ async def retry(channel: Channel, job_id: str, state: str, *, reset_attempts: bo
     args = (job_id, push, result_field, state, reset, reset)
     calls = [ScriptCall(carefully("reprocessJob"), named, args), channel.follow_pause(push, [job_id])]
     code, _ = await channel.run_all(doing, calls)
-    check(doing, code, state)
+    _check(doing, code, state)
 
 
 async def promote(channel: Channel, job_id: str) -> None:
@@ -99,7 +99,7 @@ async def promote(channel: Channel, job_id: str) -> None:
     )
     calls = [ScriptCall(carefully("promote"), named, (keys.base, job_id)), channel.follow_pause("LPUSH", [job_id])]
     code, _ = await channel.run_all(doing, calls)
-    check(doing, code, "delayed")
+    _check(doing, code, "delayed")
 
 
 async def pause(channel: Channel) -> None:
@@ -218,7 +218,7 @@ def _not_found(doing: str) -> JobNotFound:
     return JobNotFound(f"{doing}: it is not there. It may have been removed; look at its id and queue.")
 
 
-def check(doing: str, code: Any, state: str = "expected") -> None:
+def _check(doing: str, code: Any, state: str = "expected") -> None:
     """Raises the error for a negative answer of one of BullMQ's scripts."""
     if not isinstance(code, int) or code >= 0:
         return

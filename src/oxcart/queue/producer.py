@@ -312,6 +312,11 @@ class Queue:
 
     # -------------------------------------------------------------------------------------------- inside
     @property
+    def channel(self) -> Channel:
+        """What its parts speak through; for those that have functions of their own (search.py, editing.py)."""
+        return self._channel
+
+    @property
     def _channel(self) -> Channel:
         return self._opened(self._open_channel)
 

@@ -43,7 +43,7 @@ Progress = Callable[[int, int], None]
 class Filter:
     """All that is given must hold. `names`: one of them; `since_ms`: finished (else added) since then; `reason`: its
     failedReason contains it; `data`: a path into its data and the value there, as text; `text`: its id, name, reason or
-    data contain it, small and capital letters alike.
+    data contain it, small and capital letters alike; `id_end`: its id ends so.
     """
 
     names: tuple[str, ...] = ()
@@ -51,6 +51,7 @@ class Filter:
     reason: str | None = None
     data: tuple[tuple[str, str], ...] = ()
     text: str | None = None
+    id_end: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -59,6 +60,7 @@ class Filter:
     def to_wire(self, state: str, *, reasons: bool = False) -> bytes:
         """For search_jobs.lua. Of a finished job the score says when, so that the script need not read it."""
         wanted: dict[str, Any] = {"reasons": reasons or None, "names": self.names or None, "reason": self.reason}
+        wanted["id_end"] = self.id_end
         if state not in _FINISHED:
             wanted["since"] = self.since_ms
         if self.text is not None:
@@ -80,7 +82,7 @@ class Filter:
 
 def _condition(path: str, value: str) -> dict[str, Any]:
     """`plain` is a text that the data of a match must contain, to pass most jobs over without reading their JSON."""
-    is_plain = re.fullmatch(r"[\w@. -]*[A-Za-z][\w@. -]*", value, re.ASCII) is not None
+    is_plain = re.fullmatch(r"[\w@.: +-]+", value, re.ASCII) is not None  # JSON writes these letters as they are
     return {"path": path.split("."), "value": value, **({"plain": value} if is_plain else {})}
 
 
@@ -157,7 +159,7 @@ async def _walk(
     wire = wanted.to_wire(state, reasons=reasons)
 
     def call(run: _Run) -> ScriptCall:
-        args = (channel.keys.base, kind, run.at, run.left, CALL_MICROSECONDS, wire)
+        args = (channel.keys.base, kind, run.at, run.left, _MOST_AT_ONCE, CALL_MICROSECONDS, wire)
         return ScriptCall(ours("search_jobs"), (key,), args, repeatable=True)
 
     loop, told_at, first, size = asyncio.get_running_loop(), asyncio.get_running_loop().time(), at, _MOST_AT_ONCE
@@ -251,7 +253,7 @@ async def change_each(
 
 
 async def audit(channel: Channel, action: str, wanted: str, jobs: int, *, who: str | None = None) -> None:
-    """Leave a line: who did what to how many; else this user did. A refusal makes nothing undone that was done."""
+    """Leave a line: who (else this user) did what to how many. A refusal makes nothing undone that was done."""
     fields = ("who", who or _who(), "what", action, "filter", wanted[:500], "jobs", jobs)
     command = ("XADD", channel.keys.audit, "MAXLEN", "~", _MOST_AUDITED, "*", *fields)
     with contextlib.suppress(OxcartError):
