@@ -114,7 +114,7 @@ async def fill(url: str, name: str) -> tuple[str, str]:
                 reason = REASONS[n % 3].format(n=1000 + n, ms=n * 13)
                 trace = f'["Traceback (most recent call last):\\n  File \\"app.py\\", line {n}\\nRuntimeError"]'
                 key = f"bull:{name}:{job.id}"
-                ended = {
+                ended: dict[Any, Any] = {
                     "failedReason": reason,
                     "stacktrace": trace,
                     "atm": 3,
