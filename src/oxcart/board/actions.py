@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from oxcart.board.core import Ask, Board
 from oxcart.board.examining import start_examination
 from oxcart.board.veil import restored
+from oxcart.board.verbs import Done, Field, Undo, Verb, job_verb
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict
 from oxcart.handlers import parse_duration_ms
 from oxcart.language import tr
@@ -18,75 +18,6 @@ from oxcart.queue.adding import prepare
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.sending import add_job
-
-Target = Literal["job", "queue", "schedule", "board"]
-Input = Literal["text", "number", "duration", "json", "check", "queue", "state", "hidden"]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What a verb asks for. `label` is a sentence of the catalogue."""
-
-    name: str
-    label: str
-    kind: Input = "text"
-    default: str = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """Another action that takes this one back, with what it needs."""
-
-    verb: str
-    fields: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One sentence about what was done."""
-
-    text: str
-    undo: Undo | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """`states` are those of jobs that it is offered for; `many`: also for those picked and all that match."""
-
-    id: str
-    target: Target
-    label: str
-    question: str
-    run: Callable[[Board, Ask], Awaitable[Done]]
-    states: frozenset[str] = frozenset()
-    fields: tuple[Field, ...] = ()
-    many: bool = True
-    harmful: bool = False
-    one: Callable[[Channel, str, Ask], Awaitable[None]] | None = None
-    defaults: Callable[[Board, Ask], Awaitable[Mapping[str, str]]] | None = None
-    said: str = ""
-
-
-def _job_verb(
-    verb_id: str,
-    label: str,
-    question: str,
-    said: str,
-    one: Callable[[Channel, str, Ask], Awaitable[None]],
-    *,
-    undo: Callable[[Board, Ask], Awaitable[Undo | None]] | None = None,
-    **more: Any,
-) -> Verb:
-    """A verb for jobs, of which many can be done one after the other."""
-
-    async def run(board: Board, ask: Ask) -> Done:
-        queue, job_id = ask.needed("queue"), ask.needed("id")
-        back = await undo(board, ask) if undo is not None else None
-        await one(board.channel(queue), job_id, ask)
-        return Done(tr(said, id=job_id, queue=queue), back)
-
-    return Verb(verb_id, "job", label, question, run, one=one, said=said, **more)
 
 
 # ------------------------------------------------------------------------------------------------ jobs
@@ -313,11 +244,11 @@ _DATA = Field("data", "Data (JSON)", "json")
 VERBS: Mapping[str, Verb] = {
     verb.id: verb
     for verb in (
-        _job_verb(
+        job_verb(
             "retry", "Retry", "Run it again?", "Job {id} of queue {queue} waits to be run again.", _retry,
             states=_ENDED, fields=(_RESET,),
         ),
-        _job_verb(
+        job_verb(
             "retry-edited", "Edit and retry", "Run it again with other data?",
             "Job {id} of queue {queue} waits to be run again, with the new data.", _retry_edited,
             states=frozenset({"failed"}), fields=(_DATA,), many=False, defaults=_data_defaults,
@@ -326,16 +257,16 @@ VERBS: Mapping[str, Verb] = {
             "duplicate", "job", "Duplicate", "Add one more job like it?", _duplicated,
             states=_ENDED | _WAITS | {"active", "unknown"}, fields=(_DATA,), many=False, defaults=_data_defaults,
         ),
-        _job_verb(
+        job_verb(
             "promote", "Promote", "Run it now?", "Job {id} of queue {queue} waits for its turn now.", _promote,
             states=frozenset({"delayed"}), undo=None,
         ),
-        _job_verb(
+        job_verb(
             "delay", "Change delay", "When shall it run?", "Changed when job {id} of queue {queue} will run.", _delay,
             states=frozenset({"delayed"}), undo=_undo_delay,
             fields=(Field("delay", "From now on", "duration", "10m", "90s, 10m, 2h, 1d"),),
         ),
-        _job_verb(
+        job_verb(
             "priority", "Change priority", "Which priority?", "Changed the priority of job {id} of queue {queue}.",
             _priority, states=_WAITS, undo=_undo_priority,
             fields=(Field("priority", "Priority", "number", "0", "1 is the highest, 0 none"),),
@@ -344,11 +275,11 @@ VERBS: Mapping[str, Verb] = {
             "move", "job", "Move", "Move it to another queue?", _moved, states=_WAITS | {"failed"},
             fields=(Field("to", "To queue", "queue"),), one=None,
         ),
-        _job_verb(
+        job_verb(
             "cancel", "Cancel", "Stop it? It ends as failed within seconds, if an Oxcart worker runs it.",
             "Asked the worker to stop job {id} of queue {queue}.", _cancel, states=frozenset({"active"}), harmful=True,
         ),
-        _job_verb(
+        job_verb(
             "remove", "Remove", "Remove it for good, with the children that wait below it?",
             "Removed job {id} of queue {queue}.", _remove,
             states=_WAITS | _ENDED | {"waiting-children", "unknown"}, harmful=True,

@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oxcart.board import changes
-from oxcart.board.actions import VERBS, Verb, verb_of
+from oxcart.board.actions import VERBS, verb_of
 from oxcart.board.batches import Batch
 from oxcart.board.core import Ask
 from oxcart.board.examining import start_examination
 from oxcart.board.job_view import as_plain
 from oxcart.board.pages import LOAD_SECONDS, Site, fields_of, read_body, status_of
+from oxcart.board.verbs import Verb
 from oxcart.board.views import VIEWS
 from oxcart.doctor.report import to_json
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError

@@ -8,8 +8,9 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from oxcart.board.actions import Verb, do_one
+from oxcart.board.actions import do_one
 from oxcart.board.core import Ask, Board
+from oxcart.board.verbs import Verb
 from oxcart.errors import InvalidInput, OxcartError, StateConflict
 from oxcart.own_tasks import start_own_task
 from oxcart.queue.search import audit, change_each

@@ -9,16 +9,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from oxcart.board.access import Session
-from oxcart.board.actions import Done, Verb, verb_of
+from oxcart.board.actions import verb_of
 from oxcart.board.batches import Batch, Jobs
 from oxcart.board.core import Ask
 from oxcart.board.entrance import inside
 from oxcart.board.look import link, render
 from oxcart.board.pages import Site, fields_of, html_page
 from oxcart.board.searching import FIELDS, all_that_match
+from oxcart.board.verbs import Done, Verb
 from oxcart.errors import InvalidInput, OxcartError
 from oxcart.language import tr
 from oxcart.queue import inspect
+from oxcart.queue.search import audit
 from oxcart.telemetry.events import BoardChanged
 
 _PATIENCE_SECONDS = 1.5  # for many jobs to be done, before a page of its own shows how far it is
@@ -106,6 +108,9 @@ async def perform(site: Site, verb: Verb, given: Ask, *, by: str) -> Done:
         site.board.plan.emit(BoardChanged(verb.id, what[:200], 0, 1, by))
         raise
     site.board.plan.emit(BoardChanged(verb.id, what[:200], 1, 0, by))
+    if verb.target == "queue":
+        asked = " ".join(f"{field.name}={given.get(field.name)}" for field in verb.fields if given.get(field.name))
+        await audit(site.board.channel(given.needed("queue")), verb.id, asked, 0, who=by)
     return done
 
 
