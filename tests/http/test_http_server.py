@@ -182,7 +182,7 @@ def test_head_is_get_without_the_body(worker: Running, path: str) -> None:
 
 
 def test_the_front_leads_to_what_there_is_to_see_and_repeats_no_host(worker: Running) -> None:
-    answer = worker.get("/", {"Host": "evil.example"})
+    answer = ask(worker.port, "/", headers={"Host": "evil.example"})
 
     assert (answer.status, answer.headers["location"]) == (303, "/health")
 
