@@ -32,6 +32,7 @@ from oxcart.settings import Settings, WorkerSettings, inspect
 from oxcart.steady_loop import run_to_the_end
 from oxcart.telemetry.bus import Bus
 from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, WarningRaised
+from oxcart.worker.loop_watch import watching_loop
 from oxcart.worker.runtime import Worker
 
 SCHEDULES_AGAIN_SECONDS = 5.0  # after a refusal, as when the memory is full: no reconnect will follow
@@ -130,6 +131,7 @@ class Service:
         if http and process is None:
             self._start_http(stack, loopback_only=loopback_only)
         self._keep_history(stack)
+        stack.enter_context(watching_loop(self.bus.emit))
         await self.worker.start()
         stack.push_async_callback(self.worker.stop, "the end")
         if process in (None, 1) and (self.app.schedules or self.crm.may_be_used):

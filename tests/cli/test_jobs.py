@@ -69,7 +69,7 @@ async def test_list_for_people_is_a_line_a_job_with_its_reason(oxcart: Oxcart, q
     done = await oxcart("jobs", "list", TZ="Asia/Kolkata")
 
     heading, line = done.out.splitlines()
-    assert heading.split() == ["ID", "NAME", "FAILED", "ATTEMPTS", "FAILED", "WITH"]
+    assert heading.split() == ["ID", "NAME", "FAILED", "TRIES", "FAILED", "WITH"]
     assert line.split()[:2] == [job_id, "fails"]
     assert "+05:30" in line
     assert line.endswith("no such invoice")

@@ -13,6 +13,7 @@ from typing import Any
 from oxcart.conditions import QueueFacts
 from oxcart.http.caller import Patience
 from oxcart.http.door import Room
+from oxcart.http.pace import Rates
 from oxcart.http.routes import Route
 from oxcart.http.server import HttpServer
 from oxcart.http.site import CanaryResult, Site
@@ -124,6 +125,7 @@ def serving(
     beside: AbstractAsyncContextManager[object] | None = None,
     room: Room | None = None,
     patience: Patience | None = None,
+    rates: Rates | None = None,
     **site_changes: Any,
 ) -> Iterator[Running]:
     running = Running()
@@ -136,6 +138,7 @@ def serving(
         beside=beside,
         room=room,
         patience=patience,
+        rates=rates,
     )
     running.port = server.start()
     try:

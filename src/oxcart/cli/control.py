@@ -12,7 +12,7 @@ import click
 from oxcart.cli.exits import Refused
 from oxcart.cli.filters import filter_options, progress
 from oxcart.cli.options import confirm, json_option, queue_option, yes_option
-from oxcart.cli.output import duration, say, say_json
+from oxcart.cli.output import duration, say, say_json, say_pairs
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ async def _switch(queue_name: str | None, as_json: bool, *, paused: bool) -> Non
         say_json({"queue": queue.name, "paused": paused})
     else:
         say(
-            f"Queue {queue.name} is paused. Running jobs go on; new ones wait."
+            tr("Queue {queue} is paused. Running jobs go on; new ones wait.", queue=queue.name)
             if paused
-            else f"Queue {queue.name} runs."
+            else tr("Queue {queue} runs.", queue=queue.name)
         )
 
 
@@ -79,7 +79,8 @@ async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool
     async with open_queue(queue_name) as queue:
         before = await queue.counts()
         waiting = sum(before[state] for state in states)
-        confirm(f"Remove {waiting} {'waiting and delayed' if delayed else 'waiting'} jobs of {queue.name}?", yes=yes)
+        which = tr("waiting and delayed") if delayed else tr("waiting")
+        confirm(tr("Remove {count} {which} jobs of {queue}?", count=waiting, which=which, queue=queue.name), yes=yes)
         await queue.drain(delayed=delayed)
         after = await queue.counts()
         removed = max(0, waiting - sum(after[state] for state in states))
@@ -87,7 +88,7 @@ async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool
     if as_json:
         say_json({"queue": queue.name, "removed": removed, "counts": after})
     else:
-        say(f"Removed {removed} jobs of {queue.name}.")
+        say(tr("Removed {count} jobs of {queue}.", count=removed, queue=queue.name))
 
 
 @click.command()
@@ -112,10 +113,7 @@ def clean(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Remove jobs of one state: all, those that are old, or those that are so.
-
-    Example: oxcart clean --state failed --older-than 7d --dry-run
-    """
+    """Remove jobs of one state: all, those that are old, or those that are so."""
     from oxcart.cli.session import run_async
     from oxcart.handlers import parse_duration_ms
     from oxcart.queue.inspect import check_state
@@ -208,13 +206,13 @@ def limit(queue: str | None, concurrency: str | None, rate: str | None, as_json:
         shown = None if limits["max"] is None else {"max": limits["max"], "durationMs": limits["duration"]}
         say_json({"queue": name, "concurrency": limits["concurrency"], "rate": shown})
         return
-    at_once = f"{limits['concurrency']} jobs at once" if limits["concurrency"] is not None else "no limit"
-    per_time = "no limit"
+    at_once, per_time = tr("no limit"), tr("no limit")
+    if limits["concurrency"] is not None:
+        at_once = tr("{count} jobs at once", count=limits["concurrency"])
     if limits["max"] is not None:
-        per_time = f"{limits['max']} jobs per {duration(limits['duration'] or 0)}"
-    say(f"Queue {name}, all workers together")
-    say(f"concurrency  {at_once}")
-    say(f"rate         {per_time}")
+        per_time = tr("{count} jobs per {span}", count=limits["max"], span=duration(limits["duration"] or 0))
+    say(tr("Queue {queue}, all workers together", queue=name))
+    say_pairs([(tr("concurrency"), at_once), (tr("rate"), per_time)])
 
 
 def _parse_concurrency(text: str | None) -> int | None:
@@ -222,7 +220,7 @@ def _parse_concurrency(text: str | None) -> int | None:
     if text is None or text == _NO_LIMIT:
         return None
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise Refused(f'--concurrency "{text}": give a whole number from 1 on, or none.')
+        raise Refused(tr('--concurrency "{text}": give a whole number from 1 on, or none.', text=text))
     return int(text)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import FAILED, Interrupted
-from oxcart.cli.output import say
+from oxcart.cli.output import program, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,7 +159,7 @@ def _sum_up(shown: Sequence[Shown], exhibits: list[Exhibit]) -> bool:
     dead_letter = next((exhibit.job_id for exhibit in exhibits if exhibit.state == "failed"), "ID")
     say("\nWhat next")
     for command, purpose in _next_commands(dead_letter):
-        say(f"  {command}\n      {purpose}")
+        say(f"  {command.replace('oxcart', program(), 1)}\n      {purpose}")
     return good == len(shown)
 
 
@@ -177,7 +177,7 @@ def _next_commands(dead_letter: str) -> list[tuple[str, str]]:
             (f"oxcart jobs list --queue {QUEUE}", "the dead letters, and why they failed"),
             (f"oxcart jobs show {dead_letter} --queue {QUEUE}", "everything about one of them"),
             account,
-            ("oxcart run", "a worker for the queue agent-jobs; app.py's app: oxcart run app:app"),
+            ("oxcart run", "a worker for the queue agent-jobs; with app.py's app: run app:app"),
         ]
     return [
         ("oxcart env", "the Redis that is configured, and where that comes from"),

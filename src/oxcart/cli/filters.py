@@ -31,6 +31,12 @@ def complete_state(_: click.Context, __: click.Parameter, begun: str) -> list[st
     return [state for state in STATES if state.startswith(begun)]
 
 
+def complete_name(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    from oxcart.cli.completing import job_names
+
+    return [name for name in job_names() if name.startswith(begun)]
+
+
 def filter_options(command: Command) -> Command:
     """--name, --since, --reason, --data, --search; the command gets a `wanted`: Filter in their place."""
 
@@ -53,7 +59,14 @@ def filter_options(command: Command) -> Command:
         ),
         click.option("--reason", metavar="TEXT", help="Only failed jobs whose reason contains this."),
         click.option("--since", metavar="AGE", help="Only what finished, or was added, within this time: 30m, 2h, 7d."),
-        click.option("--name", "names", metavar="NAME", multiple=True, help="Only jobs of this name; may be repeated."),
+        click.option(
+            "--name",
+            "names",
+            metavar="NAME",
+            multiple=True,
+            shell_complete=complete_name,
+            help="Only jobs of this name; may be repeated.",
+        ),
     )
     for option in options:
         collected = option(collected)

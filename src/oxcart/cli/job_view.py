@@ -27,7 +27,7 @@ from oxcart.queue.inspect import StoredJob
 from oxcart.telemetry.terminal import harmless
 
 _LINE_CHARACTERS = 60  # of data in a table or on one line
-_NAME_CHARACTERS = 24  # of a job's name at a terminal
+_NAME_CHARACTERS, _NARROW_NAME_CHARACTERS = 40, 18  # of a job's name at a terminal
 _ID_CHARACTERS, _ID_END = 12, 8  # a longer id is shown by its end where the terminal is not wide
 _WIDE = 100
 
@@ -96,21 +96,22 @@ def say_jobs(jobs: Sequence[Listed], state: str) -> None:
     On a terminal times are relative, and ids that leave no room for the rest are shown by their ends, which commands
     take; in a pipe ids and times are whole.
     """
-    when_heading, when, heading, describe = _COLUMNS.get(state, _WAITING)
+    when_heading, when, heading, describe = COLUMNS.get(state, WAITING)
     at_terminal = is_terminal()
     shown_at = ago if at_terminal else local_time
     ids = short_ids([listed.job.id for listed in jobs]) if at_terminal else [listed.job.id for listed in jobs]
+    name_characters = _NAME_CHARACTERS if terminal_width() >= _WIDE else _NARROW_NAME_CHARACTERS
     rows = [
         (
             job_id,
-            shorten(listed.job.name, _NAME_CHARACTERS) if at_terminal else listed.job.name,
+            shorten(listed.job.name, name_characters) if at_terminal else listed.job.name,
             shown_at(when(listed)),
             str(listed.job.attempts_made),
             shorten(describe(listed.job), _LINE_CHARACTERS),
         )
         for job_id, listed in zip(ids, jobs, strict=True)
     ]
-    say_table((tr("ID"), tr("NAME"), tr(when_heading), tr("ATTEMPTS"), tr(heading)), rows)
+    say_table((tr("ID"), tr("NAME"), tr(when_heading), tr("TRIES"), tr(heading)), rows)
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:
@@ -188,8 +189,8 @@ def _running_text(job: StoredJob) -> str:
 
 # The heading and the time of a state, the heading and the text of the last column.
 _Column: TypeAlias = tuple[str, Callable[[Listed], int | None], str, Callable[[StoredJob], str]]
-_WAITING: _Column = ("ADDED", lambda listed: listed.job.timestamp_ms or None, "DATA", _data_text)
-_COLUMNS: dict[str, _Column] = {
+WAITING: _Column = ("ADDED", lambda listed: listed.job.timestamp_ms or None, "DATA", _data_text)
+COLUMNS: dict[str, _Column] = {
     "failed": (
         "FAILED",
         lambda listed: listed.at_ms or listed.job.finished_on_ms,

@@ -37,10 +37,7 @@ _REASON_CHARACTERS = 200
 @queue_option
 @json_option
 def list_jobs(*, state: str, limit: int, wanted: Filter, queue: str | None, as_json: bool) -> None:
-    """Show jobs of one state. Finished ones come newest first, others in the order of their turn.
-
-    Example: oxcart jobs list --state delayed --name crm:sync-contacts --data account.id=42
-    """
+    """Show jobs of one state. Finished ones come newest first, others in the order of their turn."""
     from oxcart.cli.session import run_async
     from oxcart.queue.inspect import check_state
 
@@ -52,10 +49,7 @@ def list_jobs(*, state: str, limit: int, wanted: Filter, queue: str | None, as_j
 @queue_option
 @json_option
 def show_job(job_id: str, queue: str | None, as_json: bool) -> None:
-    """Show everything about a job. Data, options, times, stack traces, log, children.
-
-    Example: oxcart jobs show 42
-    """
+    """Show everything about a job. Data, options, times, stack traces, log, children."""
     from oxcart.cli.session import run_async
 
     run_async(_show(job_id, queue, as_json))
@@ -66,10 +60,7 @@ def show_job(job_id: str, queue: str | None, as_json: bool) -> None:
 @queue_option
 @json_option
 def show_logs(job_id: str, queue: str | None, as_json: bool) -> None:
-    """Print what a job's handler has logged.
-
-    Example: oxcart jobs logs 42
-    """
+    """Print what a job's handler has logged."""
     from oxcart.cli.session import run_async
 
     run_async(_logs(job_id, queue, as_json))
@@ -80,10 +71,7 @@ def show_logs(job_id: str, queue: str | None, as_json: bool) -> None:
 @queue_option
 @json_option
 def list_reasons(*, wanted: Filter, queue: str | None, as_json: bool) -> None:
-    """Show why jobs failed, most frequent first. Reasons that differ only in numbers and ids are one.
-
-    Example: oxcart jobs reasons --since 2h
-    """
+    """Show why jobs failed, most frequent first. Reasons that differ only in numbers and ids are one."""
     from oxcart.cli.session import run_async
 
     run_async(_reasons(wanted, queue, as_json))
@@ -94,10 +82,7 @@ def list_reasons(*, wanted: Filter, queue: str | None, as_json: bool) -> None:
 @queue_option
 @json_option
 def show_audit(limit: int, queue: str | None, as_json: bool) -> None:
-    """Show what was done to many jobs at once: who, what, which jobs, how many.
-
-    Example: oxcart jobs audit
-    """
+    """Show what was done to many jobs at once: who, what, which jobs, how many."""
     from oxcart.cli.session import run_async
 
     run_async(_audit(limit, queue, as_json))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Change = Callable[["Queue", str], Awaitable[None]]
 
 _MOST_TOLD = 20
+WORDS = ("retried", "removed", "promoted", "asked to cancel", "moved")
 
 _ids_argument = click.argument("job_ids", metavar="[ID…]", nargs=-1)
 _all_option = click.option("--all", "every", is_flag=True, help="Every job of the state.")
@@ -76,10 +77,7 @@ def retry_jobs(
     queue: str | None,
     as_json: bool,
 ) -> None:
-    """Put failed jobs back to be run again: those named, or those that are so.
-
-    Example: oxcart jobs retry --reason "timed out" --since 2h --dry-run
-    """
+    """Put failed jobs back to be run again: those named, or those that are so."""
     meant = Meant("retry", "retried", job_ids, "failed", wanted, every=every, limit=limit, dry_run=dry_run)
     _run(meant, lambda on, job_id: on.retry(job_id, reset_attempts=reset_attempts), queue, as_json=as_json)
 
@@ -106,10 +104,7 @@ def remove_jobs(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Remove jobs, with the children that wait below them: those named, or those that are so.
-
-    Example: oxcart jobs remove --state delayed --name agent:run --dry-run
-    """
+    """Remove jobs, with the children that wait below them: those named, or those that are so."""
     meant = Meant("remove", "removed", job_ids, state, wanted, every=every, limit=limit, dry_run=dry_run)
     _run(meant, lambda on, job_id: on.remove(job_id), queue, as_json=as_json, ask=not yes)
 
@@ -132,10 +127,7 @@ def promote_jobs(
     queue: str | None,
     as_json: bool,
 ) -> None:
-    """Let delayed jobs run now: those named, or those that are so.
-
-    Example: oxcart jobs promote --name crm:sync-contacts
-    """
+    """Let delayed jobs run now: those named, or those that are so."""
     meant = Meant("promote", "promoted", job_ids, "delayed", wanted, every=every, limit=limit, dry_run=dry_run)
     _run(meant, lambda on, job_id: on.promote(job_id), queue, as_json=as_json)
 
@@ -150,10 +142,7 @@ def promote_jobs(
 def cancel_jobs(
     *, job_ids: tuple[str, ...], every: bool, wanted: Filter, dry_run: bool, queue: str | None, as_json: bool
 ) -> None:
-    """Stop running jobs: each ends as failed when its worker next renews its lock, within seconds.
-
-    Example: oxcart jobs cancel 42
-    """
+    """Stop running jobs: each ends as failed when its worker next renews its lock, within seconds."""
     meant = Meant("cancel", "asked to cancel", job_ids, "active", wanted, every=every, dry_run=dry_run)
     _run(meant, lambda on, job_id: on.cancel(job_id), queue, as_json=as_json)
 
@@ -180,10 +169,7 @@ def move_jobs(
     queue: str | None,
     as_json: bool,
 ) -> None:
-    """Take jobs to another queue, with their ids, data and options. Their attempts begin anew.
-
-    Example: oxcart jobs move 42 --to mails
-    """
+    """Take jobs to another queue, with their ids, data and options. Their attempts begin anew."""
     from oxcart.queue.editing import move
     from oxcart.queue.producer import Queue
 
@@ -206,10 +192,7 @@ def move_jobs(
 def edit_job(
     *, job_id: str, data: str | None, priority: int | None, delay: float | None, queue: str | None, as_json: bool
 ) -> None:
-    """Change the data, the priority or the time of a job that does not run. A failed one is retried afterwards.
-
-    Example: oxcart jobs edit 42 --data '{"price": 10}'
-    """
+    """Change the data, the priority or the time of a job that does not run. A failed one is retried afterwards."""
     from oxcart.cli.session import run_async
 
     if data is None and priority is None and delay is None:

@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from oxcart import clock
@@ -21,7 +23,12 @@ from oxcart.telemetry.terminal import harmless
 _NUMBER = re.compile(r"-?[\d.]+")
 _WIDTH_WITHOUT_TERMINAL = 1_000_000  # whoever reads a pipe cuts lines as they like
 _GAP, _INDENT = "  ", "    "
-_LEAST_ROOM = 30  # in which a last column can be read
+_LEAST_ROOM = 24  # in which a last column can be read
+_NO_BREAK = "\xa0"
+_WORD = r"(?:'[^']*'|[^\s.,;()-][^\s,;()]*)"
+_SHELL_COMMAND = re.compile(
+    rf"oxcart(?: [a-z][a-z-]*){{1,2}}(?: (?:--?[a-z][a-z-]*(?: {_WORD})?|'[^']*'|[A-Z\d…][\w…-]*))*"
+)
 
 
 class ReaderGone(Exception):  # noqa: N818 - `| head` has seen enough
@@ -63,6 +70,18 @@ def complain(text: str, *, end: str = "\n") -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(harmless(text) + end)
             sys.stderr.flush()
+
+
+def program() -> str:
+    """What to type for `oxcart` here: in a clone that was only set up it is on no PATH."""
+    if shutil.which("oxcart") is not None:
+        return "oxcart"
+    beside = Path(sys.executable).with_name("oxcart")
+    if not beside.exists():
+        return f"{shlex.quote(sys.executable)} -m oxcart"
+    with contextlib.suppress(ValueError):
+        return shlex.quote(str(beside.relative_to(Path.cwd())))
+    return shlex.quote(str(beside))
 
 
 def detach_stdout() -> None:
@@ -110,20 +129,27 @@ def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, value in pairs if value), default=0)
     for name, value in pairs:
         if value:
-            say(f"{name:<{width}}  {one_line(value)}")
+            say_wrapped(f"{name:<{width}}  {one_line(value)}", hang=width + len(_GAP))
 
 
 def say_wrapped(text: str, *, hang: int = 0, sgr: str = "") -> None:
     """At a terminal a sentence goes on below itself, `hang` columns in; in a pipe it is one line."""
-    if not is_terminal():
-        say(one_line(text))
-        return
-    width = terminal_width()
-    shown = textwrap.fill(
-        harmless(text), width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
-    )
-    for line in shown.splitlines():
+    for line in wrapped(one_line(text), terminal_width(), hang) if is_terminal() else [one_line(text)]:
         say(line, sgr=sgr)
+
+
+def wrapped(text: str, width: int, hang: int) -> list[str]:
+    """Never in the middle of a command: what is copied must run."""
+    held = _SHELL_COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    lines = textwrap.wrap(
+        held,
+        width,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+    return [line.replace(_NO_BREAK, " ") for line in lines]
 
 
 def one_line(text: str) -> str:

@@ -19,9 +19,11 @@ from oxcart.cli.demo import demo
 from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
+from oxcart.cli.examples import EXAMPLES
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
+from oxcart.cli.log import log
 from oxcart.cli.mcp import mcp
 from oxcart.cli.options import Group, language_option
 from oxcart.cli.repair import repair
@@ -48,6 +50,7 @@ COMMANDS = (
     env,
     doctor,
     explain,
+    log,
     verify,
     board,
     mcp,
@@ -62,5 +65,14 @@ def build_command() -> Group:
     root = Group(name="oxcart", help="A background-job worker for BullMQ queues on managed Redis.")
     for command in COMMANDS:
         root.add_command(command)
+    _show_examples(root, "")
     root = language_option(root)
     return click.version_option(version("oxcart"), prog_name="oxcart", message="%(prog)s %(version)s")(root)
+
+
+def _show_examples(group: click.Group, path: str) -> None:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            _show_examples(command, f"{path}{name} ")
+        elif f"{path}{name}" in EXAMPLES:
+            command.epilog = f"\b\nExample:\n  {EXAMPLES[f'{path}{name}']}"

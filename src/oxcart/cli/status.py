@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from oxcart.serving import Plan
 
 WATCH_SECONDS = 2.0
+HEADINGS = ("QUEUE", "WAIT", "OLDEST", "ACTIVE", "LATER", "FAILED", "IN/min", "OUT/min", "")
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 _NUMBERS_WIDTH, _LEAST_NAME = 58, 8
 
@@ -71,8 +72,6 @@ def status(queue: str | None, watch: bool, as_json: bool) -> None:
     """Show on one screen how everything is: Redis, queues, workers, schedules, Kommo, and what is wrong.
 
     Without --queue: the queues of JOB_QUEUE_NAME, and `oxcart`, which has our own recurring jobs.
-
-    Example: oxcart status --watch
     """
     from oxcart.cli.session import run_async
 
@@ -82,10 +81,7 @@ def status(queue: str | None, watch: bool, as_json: bool) -> None:
 @click.command()
 @json_option
 def queues(as_json: bool) -> None:
-    """List all queues of the server, whoever uses them.
-
-    Example: oxcart queues
-    """
+    """List all queues of the server, whoever uses them."""
     from oxcart.cli.session import run_async
 
     run_async(_queues(as_json))
@@ -261,12 +257,11 @@ def _head(seen: Status) -> Iterator[tuple[str, str]]:
 
 
 def say_queues(every: Sequence[QueueOverview]) -> None:
-    headings = ("QUEUE", "WAIT", "OLDEST", "ACTIVE", "LATER", "FAILED", "IN/min", "OUT/min", "")
     rows = [_row(queue) for queue in every]
     if is_terminal():  # names give way, so that no row breaks
         room = terminal_width() - _NUMBERS_WIDTH - max(len(row[-1]) for row in rows)
         rows = [(shorten(name, max(_LEAST_NAME, room)), *others) for name, *others in rows]
-    say_table(tuple(tr(heading) if heading else "" for heading in headings), rows)
+    say_table(tuple(tr(heading) if heading else "" for heading in HEADINGS), rows)
 
 
 def _row(queue: QueueOverview) -> tuple[str, ...]:

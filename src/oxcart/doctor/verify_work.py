@@ -20,7 +20,7 @@ _FRESH_SECONDS = 30.0
 """An idle worker blocks for 20 s at most; with 5 s for the answer and 5 s of reserve."""
 
 _YOUNG_SECONDS = 600.0
-LOOK_AT_QUEUE = "Look at the queue (oxcart counts) and at the worker's log."
+LOOK_AT_QUEUE = "Look at the queue (oxcart status) and at the worker's log."
 
 
 async def health(deployment: Deployment) -> Finding:
@@ -222,7 +222,7 @@ async def counters(deployment: Deployment) -> Finding:
             completed=grown["completed"],
             since=since,
         )
-        hint = tr("See why with oxcart jobs list; roll back if it began with this deploy.")
+        hint = tr("See why: oxcart jobs reasons --since 1h. Roll back if it began with this deploy.")
         return failed("VERIFY_FAILED_JOBS", summary, hint)
     return ok(tr("{failed:.0f} failed, none stalled {since}", failed=grown["failed"], since=since))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,10 @@ from redis.exceptions import ResponseError
 
 from oxcart import clock
 from oxcart.connection.failures import classify
-from oxcart.errors import InvalidInput, PayloadTooLarge, ServerRefused
+from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge, ServerRefused
 from oxcart.protocol.job_options import Parent
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import Command, ScriptCall, ours
+from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours
 from oxcart.queue.adding import LARGEST_JOB_BYTES, NewJob, prepare, refusal, upstream_call
 from oxcart.queue.channel import Channel
 from oxcart.queue.sending import find_added
@@ -74,11 +75,24 @@ async def add_flow(channel: Channel, tree: FlowNode | Mapping[str, Any], now_ms:
     doing = f'Adding flow "{added.name[:60]}" through queue {channel.keys.name}'
     answers = await _send(channel, doing, entries)
     for entry, answer in zip(entries, answers, strict=True):
+        if not isinstance(answer, bytes | str):
+            await _take_back(channel, doing, entries[0])
         if isinstance(answer, ResponseError):
             raise ServerRefused(classify(answer), doing) from answer
         if isinstance(answer, int):
             raise refusal(doing, entry.job, answer)
     return added
+
+
+async def _take_back(channel: Channel, doing: str, root: _Entry) -> None:
+    """One of its jobs was refused: a parent would wait for ever for a child that is not there.
+
+    A root with an id of its own may have been there before, and stays.
+    """
+    if root.job.options.job_id is None:
+        args, named = (root.job.id, 1, root.keys.base), (root.keys.job(root.job.id), root.keys.repeat)
+        with suppress(OxcartError):
+            await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
 
 
 async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:

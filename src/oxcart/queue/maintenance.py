@@ -24,7 +24,7 @@ async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
     if NO_JOB_ID.fullmatch(job_id) or not await channel.command(doing, "EXISTS", keys.job(job_id)):
         raise _not_found(doing)
     args = (job_id, 1 if children else 0, keys.base)
-    code = await channel.run(doing, upstream("removeJob"), (keys.job(job_id), keys.repeat), args, repeatable=True)
+    code = await channel.run(doing, carefully("removeJob"), (keys.job(job_id), keys.repeat), args, repeatable=True)
     if code == 0:
         raise StateConflict(f"{doing}: it, or one of its children, is being run. Wait for it, or cancel it.")
     if code == _OWNED_BY_SCHEDULER:
@@ -140,12 +140,14 @@ async def clean(channel: Channel, state: str, now_ms: int, *, grace_seconds: flo
     if grace_seconds < 0 or limit < 0:
         raise InvalidInput(f"{doing}: grace_seconds and limit are numbers from 0 on.")
     wire = "wait" if state == "waiting" else state
+    in_a_list = wire in {"wait", "paused", "active"}  # whose ids the script writes over before it removes the jobs
+    script = (carefully if in_a_list else upstream)("cleanJobsInSet")
     before = now_ms - int(grace_seconds * 1000)
     removed: list[str] = []
     while not limit or len(removed) < limit:
         batch = min(limit - len(removed), _CLEAN_BATCH) if limit else _CLEAN_BATCH
         named, args = (keys.state(state), keys.events, keys.repeat), (keys.base, before, batch, wire)
-        ids = await channel.run(doing, upstream("cleanJobsInSet"), named, args, repeatable=True)
+        ids = await channel.run(doing, script, named, args, repeatable=True)
         removed += [text(job_id) for job_id in ids]
         if len(ids) < batch:
             break

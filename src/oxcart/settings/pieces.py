@@ -103,7 +103,9 @@ class RedisSettings:
         default="true",
     )
     tls_ca_file: str | None = knob(
-        "OXCART_REDIS_TLS_CA_FILE", CA_FILE, "CA certificates to trust for Redis, where the system's do not do."
+        "OXCART_REDIS_TLS_CA_FILE",
+        CA_FILE,
+        "CA certificates to trust for Redis, where the system's do not do: a file, or their text.",
     )
 
 

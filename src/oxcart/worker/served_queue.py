@@ -85,6 +85,11 @@ class ServedQueue:
         """Jobs wait that this worker leaves to others, as far as its last claim saw."""
         return self.cursor != START
 
+    def let_go(self, attempt: Attempt) -> None:
+        """Its lock is not ours to renew any more."""
+        if self.held.get(attempt.claim.job_id) is attempt:
+            del self.held[attempt.claim.job_id]
+
     def learned(self, cursor: Cursor, last_event_id: bytes) -> None:
         self.cursor, self.last_event_id = cursor, last_event_id
 

@@ -11,18 +11,14 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from oxcart.connection.link import Link
-from oxcart.connection.server import Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.names import ForeignJobs
 from oxcart.protocol.exchange import START, Cursor
 from oxcart.protocol.scripts import ours, run_script
 from oxcart.queue.schedules import mend
 from oxcart.queue.unhandled import publish
-from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobsStalled, WarningRaised
-from oxcart.worker.dispatch import Dispatch
-from oxcart.worker.left import LeftJobs
+from oxcart.worker.common import Common
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.waiting import look
 
@@ -56,28 +52,18 @@ class Caretaker:
     reconnect, so that other workers can renew theirs. `probed_at`: when the server last answered a probe.
     """
 
-    def __init__(
-        self,
-        dispatch: Dispatch,
-        server: Server,
-        link: Link,
-        *,
-        interval_ms: int,
-        max_stalled_count: int,
-        left: LeftJobs,
-        worker_name: str,
-        emit: Emit,
-    ) -> None:
-        self._dispatch = dispatch
-        self._server = server
-        self._link = link
-        self._interval_ms = round(interval_ms * _EARLY)
-        self._look_at_active_every = interval_ms / 1000
-        self._max_stalled_count = max_stalled_count
-        self._left = left
-        self._worker_name = worker_name
-        self._emit = emit
-        self._done = {queue: _Done() for queue in dispatch.queues}
+    def __init__(self, common: Common) -> None:
+        settings = common.settings
+        self._common = common
+        self._dispatch = common.dispatch
+        self._server = common.server
+        self._link = common.link
+        self._left = common.left
+        self._emit = common.emit
+        self._interval_ms = round(settings.stalled_interval_ms * _EARLY)
+        self._look_at_active_every = settings.stalled_interval_ms / 1000
+        self._done = {queue: _Done() for queue in common.dispatch.queues}
+        self._names = common.left.names_to_claim
         self.hold_off_until = 0.0
         self.probed_at = 0.0
 
@@ -87,6 +73,7 @@ class Caretaker:
             if not self._server.connected:
                 continue
             self._server.watch_clock()
+            self._watch_names()
             try:
                 await self._probe_if_silent()
                 for queue in self._dispatch.queues:
@@ -96,6 +83,14 @@ class Caretaker:
                 await self._server.wait_until_ready()
             except ServerRefused:
                 continue  # a probe: whoever fetches meets the same, and says so
+
+    def _watch_names(self) -> None:
+        """What a handler lacked may have come: its jobs wait, and nobody sets a marker for them again."""
+        names = self._left.names_to_claim
+        if names != self._names:
+            self._names = names
+            for queue in self._dispatch.queues:
+                self._dispatch.hint(queue)
 
     async def _care_for_this_one(self, queue: ServedQueue) -> None:
         """What is refused for one queue harms no other. Trouble of the whole server is what the exchange reports."""
@@ -147,7 +142,7 @@ class Caretaker:
             claimed = self._left.names_to_claim
             waiting = [ForeignJobs(name.decode("utf-8", "replace"), number, since) for name, number, since in found]
             self._left.seen(queue.name, [jobs for jobs in waiting if claimed is None or not claimed.claims(jobs.name)])
-        await publish(self._link, keys, self._left.unhandled, by=self._worker_name)
+        await publish(self._link, keys, self._left.unhandled, by=self._common.worker_name)
 
     async def _look(self, queue: ServedQueue) -> None:
         """A lost marker is set again: whoever waits for it, we or others, claims."""
@@ -185,7 +180,7 @@ class Caretaker:
                 keys.events,
                 keys.repeat,
             ),
-            (self._max_stalled_count, keys.base, self._server.clock.now_ms(), self._interval_ms),
+            (self._common.settings.max_stalled_count, keys.base, self._server.clock.now_ms(), self._interval_ms),
         )
         queue.active_elsewhere = active > len(queue.held)
         if stalled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from functools import partial
 
@@ -13,6 +14,7 @@ from oxcart.doctor.visit import Visit
 from oxcart.language import tr
 from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import pairs, text
+from oxcart.telemetry.lines import show_command
 
 GROUP = "queue"
 
@@ -110,7 +112,7 @@ async def handlers(visit: Visit) -> Finding:
 
 async def parents(visit: Visit) -> Finding:
     """A parent all of whose children have ended, and which still waits for them."""
-    stuck: list[str] = []
+    stuck: list[tuple[str, str]] = []
     waiting = 0
     for name in visit.queue_names:
         keys = visit.keys(name)
@@ -118,7 +120,7 @@ async def parents(visit: Visit) -> Finding:
         ids = [text(job_id) for job_id in reply]
         waiting += len(ids)
         replies = await visit.known_link.requests([("SCARD", keys.dependencies(job_id)) for job_id in ids])
-        stuck += [job_id for job_id, left in zip(ids, replies, strict=True) if left == 0]
+        stuck += [(job_id, name) for job_id, left in zip(ids, replies, strict=True) if left == 0]
     if not stuck:
         return ok(
             tr("{waiting} parents wait for children that are on their way", waiting=waiting)
@@ -128,14 +130,14 @@ async def parents(visit: Visit) -> Finding:
     return warning(
         "PARENT_STUCK",
         tr("{count} parent jobs wait for children that do not exist any more.", count=len(stuck)),
-        tr("Look at each with oxcart jobs show ID; then remove it and add its flow again."),
-        evidence=", ".join(stuck[:5]),
+        tr("Look at each, as with {command}; then remove it and add its flow again.", command=show_command(*stuck[0])),
+        evidence=", ".join(job_id for job_id, _ in stuck[:5]),
     )
 
 
 async def legacy_repeat(visit: Visit) -> Finding:
     found = [
-        schedule.name
+        (schedule.name, name)
         for name in visit.queue_names
         for schedule in await (await visit.queue(name)).schedules()
         if schedule.legacy or not schedule.has_template
@@ -148,8 +150,11 @@ async def legacy_repeat(visit: Visit) -> Finding:
             "{count} recurring jobs are of an older kind, which BullMQ 6 refuses, or runs without their data.",
             count=len(found),
         ),
-        tr("Make job schedulers of them: oxcart schedules migrate --dry-run, then without it."),
-        evidence=", ".join(found[:5]),
+        tr(
+            "Make job schedulers of them: oxcart schedules migrate --dry-run --queue {queue}, then without --dry-run.",
+            queue=shlex.quote(found[0][1]),
+        ),
+        evidence=", ".join(schedule for schedule, _ in found[:5]),
     )
 
 
