@@ -116,7 +116,7 @@ def test_a_sparkline_stays_in_its_box(values: list[int], title: str) -> None:
     points = re.search(r'<polyline points="([^"]*)"', svg)
     assert points is not None
     pairs = [tuple(map(float, pair.split(","))) for pair in points[1].split()]
-    assert len(pairs) == len(values)
+    assert len(pairs) == (len(values) if any(values) else 2)
     assert all(0 <= x <= 96 and 0 <= y <= 22 for x, y in pairs)
     assert "<script" not in svg
 

@@ -192,14 +192,11 @@ def sparkline(values: Sequence[float], title: str, kind: str = "", width: int = 
     told = tr(
         "{title}: at most {number}, now {now}", title=title, number=number(top), now=number(values[-1] if values else 0)
     )
-    step = width / max(1, len(values) - 1)
-    points = [
-        f"{at * step:.1f},{height - 1 - (height - 3) * (value / top if top else 0):.1f}"
-        for at, value in enumerate(values)
-    ]
-    line = " ".join(points)
-    area = f"0,{height} {line} {width},{height}" if points else ""
+    drawn = values if top else [0, 0]  # of a hundred queues most are quiet
+    step = width / max(1, len(drawn) - 1)
+    scale = (height - 3) / top if top else 0
+    line = " ".join(f"{at * step:.0f},{height - 1 - scale * value:.0f}" for at, value in enumerate(drawn))
     return Markup(
         '<svg class="spark {}" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">'
-        '<title>{}</title><polygon points="{}"/><polyline points="{}"/></svg>'
-    ).format(kind, told, width, height, width, height, told, area, line)
+        '<polygon points="0,{} {} {},{}"/><polyline points="{}"/></svg>'
+    ).format(kind, told, width, height, width, height, height, line, width, height, line)

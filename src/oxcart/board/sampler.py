@@ -24,6 +24,7 @@ from oxcart.queue.overview import Deploy, read_deploy, scan_queues
 from oxcart.queue.unhandled import unhandled_in
 
 MINUTES = 30
+_MINUTES_MS = 10_000
 _DEEP_SECONDS, _SLOW_SECONDS = 30.0, 5.0  # schedules and returning jobs; clients and memory
 _DISCOVER_SECONDS, _MOST_QUEUES = 300.0, 1000
 _FIRST_SECONDS = 0.15  # which the first page waits for queues that nobody has named
@@ -39,6 +40,7 @@ class Minutes:
     failed: deque[int] = field(default_factory=lambda: deque([0] * MINUTES, MINUTES))
     added: deque[int] = field(default_factory=lambda: deque([0] * MINUTES, MINUTES))
     counter: int | None = None
+    looked_ms: int = 0
 
     def learn(self, first: int, completed: list[int], failed: list[int], counter: int) -> None:
         last = first + len(completed) - 1
@@ -148,15 +150,11 @@ class Sampler:
 
     async def _look_at(self, name: str, at_ms: int, *, is_deep: bool) -> None:
         keys = self._queues[name].keys
-        minutes, minute = self._minutes.setdefault(name, Minutes()), at_ms // 60_000
-        count = min(MINUTES, minute - minutes.newest + 1)
-        first = minute - count + 1
+        before = None if is_deep else self._facts.get(name)
+        minutes = self._minutes.setdefault(name, Minutes())
         try:
-            before = None if is_deep else self._facts.get(name)
-            named = (keys.completed, keys.failed, keys.id)
-            facts, (completed, failed, counter) = await asyncio.gather(
-                read_facts(self._link, keys, at_ms, before=before),
-                run_script(self._link, ours("finished_counts"), named, (first * 60_000, count)),
+            facts, _ = await asyncio.gather(
+                read_facts(self._link, keys, at_ms, before=before), self._count_minutes(keys, minutes, at_ms)
             )
         except ServerRefused as error:
             self._refused[name] = str(error)
@@ -164,7 +162,18 @@ class Sampler:
         self._refused.pop(name, None)
         told = before.unhandled if before is not None else await self._unhandled(keys)
         self._facts[name] = replace(facts, unhandled=told)
+
+    async def _count_minutes(self, keys: QueueKeys, minutes: Minutes, at_ms: int) -> None:
+        """Lines of half an hour need no look each second."""
+        if at_ms - minutes.looked_ms < _MINUTES_MS:
+            return
+        minute = at_ms // 60_000
+        count = min(MINUTES, minute - minutes.newest + 1)
+        first, named = minute - count + 1, (keys.completed, keys.failed, keys.id)
+        script, args = ours("finished_counts"), (first * 60_000, count)
+        completed, failed, counter = await run_script(self._link, script, named, args)
         minutes.learn(first, completed, failed, int(float(counter)))
+        minutes.looked_ms = at_ms
 
     async def _unhandled(self, keys: QueueKeys) -> tuple[UnhandledJobs, ...]:
         return unhandled_in(keys, pairs(await self._link.request("HGETALL", keys.unhandled)))
