@@ -192,7 +192,8 @@ class Service:
                 )
                 if stored.id == schedule_id and same:
                     return
-            await queue.upsert_schedule(schedule_id, declared.repeat)
+            strategy = self.app.handlers.repeat_strategy
+            await queue.upsert_schedule(schedule_id, declared.repeat, repeat_strategy=strategy)
 
     # -------------------------------------------------------------------------------------------- HTTP
     def _start_http(self, stack: AsyncExitStack, *, loopback_only: bool) -> None:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from support.examined import examined
 from support.server import PrivateServer
 
-from oxcart import Queue
+from oxcart import Queue, Repeat
 from oxcart.checks import State
 from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
@@ -198,3 +198,30 @@ async def test_a_job_that_takes_longer_than_the_grace_is_named(
 
     assert finding.code == "GRACE_SHORT"
     assert "RAILWAY_DEPLOYMENT_DRAINING_SECONDS=94" in finding.hint
+
+
+async def test_what_a_repair_would_mend_is_found(environ: dict[str, str], queue: Queue, redis: Redis) -> None:
+    job_id = await queue.upsert_schedule("nightly", Repeat(cron="0 3 * * *"))
+    await redis.delete(queue.keys.job(str(job_id)))
+    await redis.zrem(queue.keys.delayed, str(job_id))
+    await redis.set(queue.keys.deduplication("x"), "gone")
+
+    finding = (await examined(environ, only=["broken"]))["broken"].finding
+
+    assert finding.code == "QUEUE_BROKEN"
+    assert finding.evidence == f"{queue.name}: deduplication (1); {queue.name}: schedules (1)"
+    await queue.repair()
+    assert (await examined(environ, only=["broken"]))["broken"].finding.state is State.OK
+
+
+async def test_producers_under_another_prefix_are_found(
+    environ: dict[str, str], queue_name: str, redis_url: str, redis: Redis
+) -> None:
+    async with Queue(queue_name, redis_url, prefix="bull:other") as other:
+        await other.add("x")
+        seen = (await examined(environ, only=["prefix"]))["prefix"].finding
+        await other.pause()
+        await other.obliterate()
+
+    assert (seen.code, seen.evidence) == ("OTHER_PREFIX", f"bull:other:{queue_name}")
+    assert (await examined(environ, only=["prefix"]))["prefix"].finding.state is State.OK

@@ -12,9 +12,9 @@ import pytest
 from support.examined import TOKEN, Examined, examined
 from support.fake_redis import FakeRedis, Reply
 from support.fake_rest import FakeRest
+from support.ports import closed_port
 from support.russian import not_russian
 from support.tls import TlsFront
-from support.valkey import free_port
 
 from oxcart.checks import State, may_pass
 from oxcart.connection.failure_table import ROWS as FAILURES
@@ -60,8 +60,8 @@ def database(rest: str, tcp: str, *, token: str = TOKEN, auth: Reply = "+OK") ->
     with ExitStack() as stack:
         behind = stack.enter_context(FakeRedis({"AUTH": answers.get(tcp, auth)}))
         front = stack.enter_context(TlsFront(behind.port, "self_signed" if tcp == "TLS_SELF" else "good"))
-        port = free_port() if tcp == "TCP_REFUSED" else front.port
-        url = f"http://localhost:{free_port()}"
+        port = closed_port() if tcp == "TCP_REFUSED" else front.port
+        url = f"http://localhost:{closed_port()}"
         if rest != "silent":
             url = stack.enter_context(FakeRest(**RESTS[rest])).url
         yield {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.migrate import migrate
-from oxcart.kommo.store.opening import open_database, reach_database
+from oxcart.kommo.store.opening import fingerprint, open_database, reach_database
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
 from oxcart.kommo.tokens import TokenKeeper
 from oxcart.secret import Secret
@@ -68,6 +70,8 @@ class Migrated:
         if url.startswith("sqlite:") and not file.exists():
             if not self._file.exists():
                 await _migrate(f"sqlite:///{self._file}")
+                with contextlib.closing(sqlite3.connect(self._file)) as made:  # opening one need not compare it again
+                    made.execute(f"PRAGMA user_version = {fingerprint()}")
             shutil.copy(self._file, file)
         elif url.startswith("postgresql:") and await postgres().is_empty(name := url.rpartition("/")[2]):
             if self._postgres is None:

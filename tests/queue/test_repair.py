@@ -262,8 +262,8 @@ async def test_overdue_jobs_run(queue: Queue, redis: Any, keys: QueueKeys) -> No
 async def test_the_search_for_lost_jobs_is_bounded(queue: Queue) -> None:
     await queue.add_many([("x", number) for number in range(3000)])
 
-    some = await find_strangers(queue._channel, 1000)
-    everything = await find_strangers(queue._channel, 10_000_000)
+    some = await find_strangers(queue.channel, 1000)
+    everything = await find_strangers(queue.channel, 10_000_000)
 
     assert (some.is_complete, some.keys_seen) == (False, 1000)
     assert (everything.is_complete, everything.unnamed) == (True, [])

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from oxcart.errors import InvalidInput, JobNotFound
+from oxcart.queue.advance_schedules import advance_schedule
 from oxcart.queue.producer import Queue
 from oxcart.queue.repeats import Repeat
-from oxcart.queue.schedules import advance_schedule
 
 TIMES = {"timestamp", "delay", "prevMillis", "next"}
 
@@ -76,7 +76,7 @@ async def test_a_claimed_job_makes_the_next_one_once(queue: Queue, repeat: Repea
     now_ms = before.next_ms + 5
 
     async def advance() -> str | None:
-        link = queue._channel.link
+        link = queue.channel.link
         return await advance_schedule(link, queue.keys, "tick", job_id, raw_opts=stored.fields["opts"], now_ms=now_ms)
 
     next_id = await advance()
@@ -98,7 +98,7 @@ async def test_a_job_whose_options_cannot_be_read_is_advanced_by_the_schedules_r
     [schedule] = await queue.schedules()
 
     next_id = await advance_schedule(
-        queue._channel.link, queue.keys, "tick", job_id, raw_opts="{broken", now_ms=schedule.next_ms + 1
+        queue.channel.link, queue.keys, "tick", job_id, raw_opts="{broken", now_ms=schedule.next_ms + 1
     )
 
     assert next_id is not None
@@ -112,7 +112,7 @@ async def test_a_schedule_that_has_reached_its_limit_makes_no_further_job(queue:
     assert stored is not None
 
     next_id = await advance_schedule(
-        queue._channel.link, queue.keys, "once", job_id, raw_opts=stored.fields["opts"], now_ms=int(time.time() * 1000)
+        queue.channel.link, queue.keys, "once", job_id, raw_opts=stored.fields["opts"], now_ms=int(time.time() * 1000)
     )
 
     assert next_id is None

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import say, say_json, say_pairs, say_table
+from oxcart.cli.output import note, say, say_json, say_pairs, say_table
 from oxcart.language import tr
 from oxcart.names import MAX_NAMES, UnhandledJobs
 from oxcart.telemetry.log_format import iso_utc
@@ -28,10 +28,20 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
 
     async with open_queue(queue_name) as queue:
         numbers, paused, unhandled = await queue.counts(), await queue.is_paused(), await queue.unhandled()
+        elsewhere = [] if any(numbers.values()) else await queue.other_prefixes()
     if as_json:
         told = [_as_json(jobs) for jobs in unhandled]
         say_json({"queue": queue.name, "counts": numbers, "paused": paused, "unhandled": told})
         return
+    if elsewhere:
+        found = ", ".join(f"{prefix}:{queue.name}" for prefix in elsewhere[:5])
+        note(
+            tr(
+                "No job is here. Queues of this name exist under other prefixes: {found}. Set OXCART_PREFIX to the one "
+                "you mean.",
+                found=found,
+            )
+        )
     say(tr("Queue {queue} (paused)", queue=queue.name) if paused else tr("Queue {queue}", queue=queue.name))
     say()
     digits = max(4, *(len(str(number)) for number in numbers.values()))

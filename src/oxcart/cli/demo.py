@@ -38,8 +38,10 @@ _DATABASE = Path(".oxcart", "demo.db")
 @click.option("--once", is_flag=True, help="End when all was seen: 0 if it went as expected, else 1.")
 def demo(once: bool) -> None:
     """See a worker at work, on a private server and a local Kommo. Needs no settings and no network."""
+    from oxcart.cli.sandbox import require_sandbox
     from oxcart.cli.session import run_async
 
+    require_sandbox()
     try:
         code = run_async(_demo(once))
     except Interrupted:
@@ -56,10 +58,10 @@ async def _demo(once: bool) -> int:
     from oxcart.cli.demo_crm import connected, steps
     from oxcart.cli.demo_jobs import Facts, demo_app
     from oxcart.cli.demo_view import choose_view, tell_finished
-    from oxcart.kommo.sandbox import World, serving
     from oxcart.queue.producer import Queue
     from oxcart.serving import Service
     from oxcart.telemetry.bus import Bus
+    from oxcart_sandbox import World, serving
 
     logging.getLogger().addHandler(logging.NullHandler())
     facts, bus, world = Facts(), Bus(), World(contacts=_CONTACTS, leads=_LEADS)

@@ -111,7 +111,7 @@ def say_jobs(jobs: Sequence[Listed], state: str) -> None:
         )
         for job_id, listed in zip(ids, jobs, strict=True)
     ]
-    say_table((tr("ID"), tr("NAME"), tr(when_heading), tr("TRIES"), tr(heading)), rows)
+    say_table(("ID", tr("NAME"), tr(when_heading), tr("TRIES"), tr(heading)), rows)
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:
@@ -128,7 +128,7 @@ def say_details(details: Details) -> None:
     finished = local_time(job.finished_on_ms)
     say_pairs(
         [
-            (tr("id"), job.id),
+            ("id", job.id),
             (tr("name"), job.name),
             (tr("queue"), job.queue_name),
             (tr("state"), details.state),

@@ -199,9 +199,9 @@ def edit_job(
         raise Refused(tr("Say what to change: --data, --priority or --delay."))
     given: dict[str, Any] = {"priority": priority, "delay_ms": None if delay is None else round(delay * 1000)}
     if data is not None:
-        from oxcart.cli.enqueue import read_data
+        from oxcart.cli.json_input import read_json
 
-        given |= {"data": read_data(data), "has_data": True}
+        given |= {"data": read_json("--data", data), "has_data": True}
     run_async(_edit(job_id, given, queue, as_json))
 
 

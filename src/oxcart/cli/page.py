@@ -31,8 +31,8 @@ Nothing asks a question where stdin is no terminal: a command that removes many 
 | 78 | the settings have problems; all of them are listed |
 | 130 | Ctrl-C |
 
-Long ids may be given by their ends, as tables on a terminal of less than 100 columns show them. With `LANG=ru_RU.UTF-8`,
-or `oxcart --lang ru …`, the answers are in Russian.
+Long ids may be given by their ends, as tables on a terminal of less than 100 columns show them. With
+`LANG=ru_RU.UTF-8`, or `oxcart --lang ru …`, the answers are in Russian.
 
 Completion of commands, options, states, queues and job names, in `~/.bashrc`, `~/.zshrc` or
 `~/.config/fish/completions/oxcart.fish`:

@@ -20,6 +20,7 @@ from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
 from oxcart.cli.examples import EXAMPLES
+from oxcart.cli.flow import flow
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
@@ -37,6 +38,7 @@ COMMANDS = (
     demo,
     status,
     enqueue,
+    flow,
     counts,
     queues,
     jobs,

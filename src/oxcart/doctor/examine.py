@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from oxcart.checks import Check
 from oxcart.doctor import run
-from oxcart.doctor.checks import cost, elsewhere, environment, login, network, platform, queue, server, tls
+from oxcart.doctor.checks import broken, cost, elsewhere, environment, login, network, platform, queue, server, tls
 from oxcart.doctor.run import Diagnosis, Result
 from oxcart.doctor.visit import Visit, begin_visit
 
@@ -21,6 +21,7 @@ CHECKS: tuple[Check[Visit], ...] = (
     _UPSTASH,
     *server.CHECKS,
     *queue.CHECKS,
+    *broken.CHECKS,
     *platform.CHECKS,
     *cost.CHECKS,
     _WORKER,

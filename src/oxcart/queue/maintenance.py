@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
-from oxcart.protocol.keys import NO_JOB_ID
 from oxcart.protocol.scripts import ScriptCall, carefully, ours, upstream
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import check_state, get, state_of, text
@@ -21,7 +20,7 @@ async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
     """Remove a job, and with `children` those below it. Raises JobNotFound, StateConflict (a worker holds it)."""
     keys = channel.keys
     doing = f"Removing job {job_id} from queue {keys.name}"
-    if NO_JOB_ID.fullmatch(job_id) or not await channel.command(doing, "EXISTS", keys.job(job_id)):
+    if not await _is_job(channel, doing, job_id):
         raise _not_found(doing)
     args = (job_id, 1 if children else 0, keys.base)
     code = await channel.run(doing, carefully("removeJob"), (keys.job(job_id), keys.repeat), args, repeatable=True)
@@ -30,6 +29,14 @@ async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
     if code == _OWNED_BY_SCHEDULER:
         raise StateConflict(f"{doing}: it is the next run of a schedule. Remove the schedule instead.")
     _check(doing, code)
+
+
+async def _is_job(channel: Channel, doing: str, job_id: str) -> bool:
+    """By what is there, or what is left of one: an id may look like any other key, and the script takes it away."""
+    key = channel.keys.job(job_id)
+    if text(await channel.command(doing, "TYPE", key)) != "hash":
+        return False
+    return any(await channel.command(doing, "HMGET", key, "timestamp", "failedReason", "returnvalue", "stacktrace"))
 
 
 async def cancel(channel: Channel, job_id: str) -> None:

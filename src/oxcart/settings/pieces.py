@@ -321,6 +321,12 @@ class Settings:
         default="30",
         unit="days",
     )
+    kommo_skip: tuple[str, ...] = knob(
+        "OXCART_KOMMO_SKIP",
+        NAMES,
+        "What of the CRM is not read, e.g. `catalogs,customers,roles`; docs/kommo.md says what each costs.",
+        without=(),
+    )
     sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
     alert_url: Secret | None = knob(
         "OXCART_ALERT_URL",

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from oxcart.errors import OxcartError
 from oxcart.protocol.suspects import Trial, forget_trial, forget_verdict, read_end, write_acquittal, write_trial
 from oxcart.telemetry.events import SuspectsStarted
-from oxcart.verdicts import Failed, RetryLater, Snoozed, WaitingForChildren
+from oxcart.verdicts import RetryLater, Snoozed, WaitingForChildren
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.common import Common
+from oxcart.worker.failing import failed_unrecoverably
 from oxcart.worker.phases import sent
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.suspects import choose, is_guilty, is_on_trial, reason_of
@@ -155,7 +156,7 @@ class Apart:
             told = None
         if attempt.verdict is None:
             how = told.decode("utf-8", "replace") if isinstance(told, bytes) else None
-            attempt.decide_without_running(Failed(reason_of(how), None))
+            attempt.decide_without_running(failed_unrecoverably(attempt.claim, reason_of(how)))
 
     async def _write(self, commands: Sequence[tuple[bytes | str | int | float, ...]]) -> None:
         """Tried for a while. What cannot be written costs a job another trial, or another turn as a suspect."""

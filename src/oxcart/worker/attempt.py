@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import CoroutineType
@@ -20,7 +20,7 @@ from typing import Any
 
 from oxcart import clock
 from oxcart.clock import now_ms
-from oxcart.errors import Discard, InvalidInput, RateLimited, Snooze, WaitForChildren
+from oxcart.errors import Discard, InvalidInput, MoveToWait, RateLimited, Snooze, WaitForChildren
 from oxcart.handlers import CustomBackoff, HandlerSpec
 from oxcart.job import Job, JobChannel, Reports
 from oxcart.protocol.codec import decode, encode
@@ -29,6 +29,7 @@ from oxcart.verdicts import (
     Abandoned,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     RateLimitedFor,
     Returned,
@@ -39,7 +40,7 @@ from oxcart.verdicts import (
 from oxcart.worker.backoff import LONGEST_MS
 from oxcart.worker.claim import Claim
 from oxcart.worker.error_text import account_of, message_of
-from oxcart.worker.failing import AGAIN_MS, failed, failed_for_good
+from oxcart.worker.failing import AGAIN_MS, failed, failed_for_good, failed_unrecoverably
 from oxcart.worker.handler_task import Run, Starter
 from oxcart.worker.pools import NoMoreThreads, Threads
 
@@ -123,7 +124,7 @@ class Attempt:
         claim, spec, workplace = self.claim, self.spec, self._workplace
         shared = claim.shared
         if shared.deferred_failure is not None:
-            self.decide_without_running(Failed(shared.deferred_failure, None))
+            self.decide_without_running(failed_unrecoverably(claim, shared.deferred_failure))
             return
         assert spec is not None
         try:
@@ -133,6 +134,8 @@ class Attempt:
                 None,
                 queue_name=queue_name,
                 attempts_made=shared.atm,
+                attempts_started=shared.ats,
+                stalled_count=shared.stalls,
                 channel=workplace.channel,
                 timestamp_ms=claim.timestamp_ms,
                 priority=shared.priority,
@@ -223,6 +226,14 @@ class Attempt:
 
     def _time_is_up(self) -> None:
         self.cancel(CancelReason.TIMEOUT)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.claim.options.to_public()
+
+    @property
+    def lock_token(self) -> str:
+        return self.claim.shared.token
 
     @property
     def is_cancelled(self) -> bool:
@@ -339,6 +350,8 @@ def _completed(value: Any) -> Verdict:
 def _asked_for(error: BaseException) -> Verdict | None:
     """What a handler asked for by raising it; None for an error, and for a request that makes no sense."""
     kind = type(error)
+    if issubclass(kind, MoveToWait):
+        return GivenBack()
     if issubclass(kind, WaitForChildren):
         return WaitingForChildren()
     if not issubclass(kind, Snooze | RateLimited):

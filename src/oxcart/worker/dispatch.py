@@ -148,6 +148,7 @@ class Dispatch:
         self.tell()
 
     def close_for_limit(self, queue: ServedQueue, until: float) -> None:
+        until = min(until, asyncio.get_running_loop().time() + phases.LONGEST_LIMIT_SECONDS)
         queue.phase = phases.closed(queue.phase, until, "limited")
         self.tell()
 

@@ -26,9 +26,10 @@ from oxcart.worker.adopt import Adopter
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.common import Common
 from oxcart.worker.dispatch import Work
+from oxcart.worker.failing import failed_unrecoverably
 from oxcart.worker.intake import Intake
 from oxcart.worker.items import Policies, finished_job, items_of
-from oxcart.worker.phases import Answer, Closed, Rest
+from oxcart.worker.phases import LONGEST_LIMIT_SECONDS, Answer, Closed, Rest
 from oxcart.worker.prefetch import smoothed
 from oxcart.worker.served_queue import ServedQueue
 
@@ -250,11 +251,12 @@ class Exchanger:
         job_id, name = _text(attempt.claim.job_id), attempt.claim.name
         match status:
             case wire.PENDING_CHILDREN:
-                self._put(queue, attempt, attempt.failed("it cannot complete: it has pending children", None))
+                reason = f"Job {job_id} has pending dependencies. moveToFinished"
+                self._put(queue, attempt, attempt.failed(reason, None))
                 return False
             case wire.FAILED_CHILDREN:
-                reason = f"Cannot complete job {job_id} because it has at least one failed child"
-                self._put(queue, attempt, Failed(reason, None))
+                reason = f"Cannot complete job {job_id} because it has at least one failed child. moveToFinished"
+                self._put(queue, attempt, failed_unrecoverably(attempt.claim, reason))
                 return False
             case bytes():
                 failure = self._failure_in(status)
@@ -281,7 +283,8 @@ def _smaller(verdict: Verdict | None, failure: Failure) -> Verdict | None:
 
 def _answer_of_claim(reply: Reply, now: float, now_ms: int) -> Answer:
     due_at = now + (reply.next_due_ms - now_ms) / 1000 + 0.001 if reply.next_due_ms else None
-    closed = Closed(now + reply.limit_ms / 1000, "limited") if reply.limit_ms > 0 else None
+    limit_seconds = min(reply.limit_ms / 1000, LONGEST_LIMIT_SECONDS)
+    closed = Closed(now + limit_seconds, "limited") if reply.limit_ms > 0 else None
     return Answer(bool(reply.plenty), bool(reply.left or reply.more), due_at, closed)
 
 

@@ -11,7 +11,7 @@ from oxcart import clock
 from oxcart.errors import InvalidInput, ServerRefused, Unavailable
 from oxcart.own_tasks import start_own_task
 from oxcart.protocol.exchange import ClaimedRun
-from oxcart.queue.schedules import advance_schedule
+from oxcart.queue.advance_schedules import advance_schedule
 from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobsStarted, WarningRaised
 from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, RateLimitedFor, Returned
 from oxcart.worker.apart import Apart
@@ -28,6 +28,7 @@ from oxcart.worker.served_queue import ServedQueue
 
 CONFIRM_AGAIN_SECONDS = 0.2
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
+ADVANCE_AFTER_ERROR_MS = 30_000  # not for want of a server: a bug of somebody's, which will hardly be mended sooner
 
 
 class Intake:
@@ -173,12 +174,17 @@ class Intake:
         if scheduler_id is None:
             self._start(queue, attempt)
             return
-        job_id, options, link = (
-            attempt.claim.job_id.decode("utf-8", "replace"),
-            attempt.claim.shared.raw_options,
-            self._common.link,
+        link, claim = self._common.link, attempt.claim
+        advance = advance_schedule(
+            link,
+            queue.keys,
+            scheduler_id,
+            claim.job_id.decode("utf-8", "replace"),
+            raw_opts=claim.shared.raw_options,
+            now_ms=link.clock.now_ms(),
+            strategy=self._common.handlers.repeat_strategy,
+            name=claim.name,
         )
-        advance = advance_schedule(link, queue.keys, scheduler_id, job_id, raw_opts=options, now_ms=link.clock.now_ms())
         self.prepare(advance, f"schedule:{scheduler_id}").add_done_callback(partial(self._advanced, queue, attempt))
 
     def prepare(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
@@ -276,7 +282,7 @@ class Intake:
         attempt.start(queue.name)
 
     def _advanced(self, queue: ServedQueue, attempt: Attempt, advancing: asyncio.Task[str | None]) -> None:
-        """Whatever others wrote into its options, the job runs."""
+        """The job runs, unless its schedule may still be advanced: then it comes again."""
         if advancing.cancelled():
             return
         error = advancing.exception()
@@ -284,15 +290,23 @@ class Intake:
             if attempt.verdict is None:
                 attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))
             return
-        if error is not None:
-            schedule = plain_text(attempt.claim.shared.scheduler_id or "", 80)
-            reason = str(error) if isinstance(error, InvalidInput) else account_of(error)
-            self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {schedule} has no next run: {reason}"))
+        if isinstance(error, InvalidInput):
+            self._tell_schedule(attempt, f"has no next run: {error}")
+        elif error is not None:  # others wrote its options, or its repeat strategy
+            again = f"could not be advanced, its job comes again in {ADVANCE_AFTER_ERROR_MS // 1000} s"
+            self._tell_schedule(attempt, f"{again}: {account_of(error)}")
+            if attempt.verdict is None:
+                attempt.decide_without_running(Returned(ADVANCE_AFTER_ERROR_MS))
+            return
         if attempt.verdict is None:
             if self._dispatch.stopping:
                 attempt.decide_without_running(Interrupted())
             else:
                 self._start(queue, attempt)
+
+    def _tell_schedule(self, attempt: Attempt, what: str) -> None:
+        schedule = plain_text(attempt.claim.shared.scheduler_id or "", 80)
+        self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {schedule} {what}"))
 
     def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
         """Only with OXCART_UNKNOWN_JOBS=fail are such jobs claimed."""
@@ -313,7 +327,7 @@ class Intake:
             queue.let_go(attempt)
             job_id = claim.job_id.decode("utf-8", "replace")
             self._emit(JobAbandoned(queue.name, job_id, claim.name, "another claim of it exists"))
-        elif isinstance(verdict, Interrupted) and attempt.job is not None:
+        elif type(verdict) is Interrupted and attempt.job is not None:
             self.interrupted += 1
             queue.giving_back.append(attempt)
         elif isinstance(verdict, RateLimitedFor) and not self._dispatch.stopping:

@@ -16,6 +16,7 @@ from oxcart.verdicts import (
     Abandoned,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     RateLimitedFor,
     RetryLater,
@@ -177,5 +178,6 @@ VERDICT_NAMES: dict[type, str] = {
     RateLimitedFor: "rate_limited_for",
     Interrupted: "interrupted",
     Returned: "returned",
+    GivenBack: "returned",
     Abandoned: "abandoned",
 }

@@ -75,6 +75,11 @@ class Closed:
 
 Phase = Idle | Ready | Asking | Closed
 
+LONGEST_LIMIT_SECONDS = 30.0
+"""A queue that is limited for longer is asked meanwhile, for jobs that become due are promoted by whoever asks. Node's
+maximumRateLimitDelay.
+"""
+
 IDLE, READY, PLENTY = Idle(), Ready(), Ready(plenty=True)
 
 

@@ -15,10 +15,11 @@ from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.names import ForeignJobs
 from oxcart.protocol.exchange import START, Cursor
 from oxcart.protocol.scripts import ours, run_script
-from oxcart.queue.schedules import mend
+from oxcart.queue.mend_schedules import mend
 from oxcart.queue.unhandled import publish
 from oxcart.telemetry.events import JobsStalled, WarningRaised
 from oxcart.worker.common import Common
+from oxcart.worker.error_text import plain_text
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.waiting import look
 
@@ -27,7 +28,8 @@ LOOK_AT_OUR_QUEUE_EVERY_SECONDS = 600.0  # only our own schedules use it: nobody
 SCHEDULES_EVERY_SECONDS = 600.0
 COUNT_EVERY_SECONDS = 60.0  # of what is left to others, while that changes
 COUNTED_AT_ONCE = 300  # jobs of each list: some providers bill what a script does
-SCHEDULES_LOOKED_AT = 50  # of each queue, those that run last
+SCHEDULES_LOOKED_AT = 50  # of each queue: those that run last, and those that should have run
+OVERDUE_MS = 10_000
 PROBE_EVERY_SECONDS = 20.0  # with no room nothing else talks to the server, and /health wants to know
 
 _EARLY = 0.9
@@ -121,11 +123,25 @@ class Caretaker:
             queue.active_elsewhere = await self._link.request("LLEN", queue.keys.active) > len(queue.held)
         if not done.furthest or now - done.furthest >= SCHEDULES_EVERY_SECONDS:
             done.furthest = now
-            time_there, furthest = await self._link.requests(
-                [("TIME",), ("ZREVRANGE", queue.keys.repeat, 0, SCHEDULES_LOOKED_AT - 1, "WITHSCORES")]
+            overdue = f"({self._server.clock.now_ms() - OVERDUE_MS}"
+            time_there, furthest, late = await self._link.requests(
+                [
+                    ("TIME",),
+                    ("ZREVRANGE", queue.keys.repeat, 0, SCHEDULES_LOOKED_AT - 1, "WITHSCORES"),
+                    (
+                        "ZRANGEBYSCORE",
+                        queue.keys.repeat,
+                        "-inf",
+                        overdue,
+                        "WITHSCORES",
+                        "LIMIT",
+                        0,
+                        SCHEDULES_LOOKED_AT,
+                    ),
+                ]
             )
             self._server.learn_time(time_there, asyncio.get_running_loop().time() - now)
-            await self._mend_schedules(queue, furthest)
+            await self._mend_schedules(queue, furthest, late)
         if queue.has_foreign and now - done.count >= COUNT_EVERY_SECONDS:
             done.count = now
             await self._count_foreign(queue)
@@ -151,16 +167,21 @@ class Caretaker:
         if queue.has_foreign:
             self._dispatch.hint(queue)  # we do not watch the marker
 
-    async def _mend_schedules(self, queue: ServedQueue, furthest: Any) -> None:
-        """A clock that was wrong, ours or another worker's, may have sent a schedule far away. Each is judged once."""
+    async def _mend_schedules(self, queue: ServedQueue, *looked_at: Any) -> None:
+        """A clock that was wrong, ours or another worker's, may have sent a schedule far away; the next job of another
+        may be gone, and no other would come. Each is judged once.
+        """
         seen = self._done[queue].schedules
-        found = dict(zip(furthest[::2], furthest[1::2], strict=True)) if isinstance(furthest, list) else {}
+        found: dict[bytes, bytes] = {}
+        for named in looked_at:
+            found |= dict(zip(named[::2], named[1::2], strict=True)) if isinstance(named, list) else {}
         for schedule_id in [name for name, due in found.items() if seen.get(name) != due]:
-            mended = await mend(
-                self._link, queue.keys, schedule_id.decode("utf-8", "replace"), self._server.clock.now_ms()
-            )
+            name = schedule_id.decode("utf-8", "replace")
+            mended = await mend(self._link, queue.keys, name, self._server.clock.now_ms())
             if mended is not None:
-                self._emit(WarningRaised("SCHEDULE_MENDED", f"Queue {queue.name}: {mended}"))
+                code = "SCHEDULE_MENDED" if mended.is_mended else "SCHEDULE_STOPPED"
+                shown = plain_text(name, 80)
+                self._emit(WarningRaised(code, f"Queue {queue.name}, schedule {shown}: {mended.what}"))
         self._done[queue].schedules = found
 
     async def _check_stalled(self, queue: ServedQueue) -> float:

@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from kommo.convergence import steps
 from kommo.convergence.ending import check_it_is_right, check_nothing_is_left_to_do, poll_and_sweep
 from kommo.convergence.playing import Place, Play, playing
-from oxcart.kommo.sandbox.scenario import change_scenario
+from oxcart_sandbox.scenario import change_scenario
 
 KILLS = 3
 BEGINNING = steps.Beginning(40, 30, page_rows=10, php_empty=True, notes_touch_parent=False, seed=3)

@@ -14,8 +14,8 @@ from support.waiting import wait_until
 
 from kommo.sync.conftest import ORGANISATION, UNLIMITED, make_world
 from oxcart.kommo.entities import ENTITIES
-from oxcart.kommo.sandbox import Scenario, World
-from oxcart.kommo.sandbox.seed import FIRST_IDS
+from oxcart_sandbox import Scenario, World
+from oxcart_sandbox.seed import FIRST_IDS
 
 KILLS = 3
 LEASE_SECONDS = 1.0

@@ -25,14 +25,14 @@ from support.waiting import wait_until
 from kommo.webhooks.conftest import ON_SQLITE, hooks_of, marks_of
 from oxcart.kommo.account import Account
 from oxcart.kommo.crypto import Keyring
-from oxcart.kommo.sandbox import Scenario, World, serving
-from oxcart.kommo.sandbox.account import Change
-from oxcart.kommo.sandbox.hook_bodies import body_of
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.webhooks.hook_secrets import make_secrets
 from oxcart.kommo.webhooks.stored import has_waiting
 from oxcart.secret import Secret
+from oxcart_sandbox import Scenario, World, serving
+from oxcart_sandbox.account import Change
+from oxcart_sandbox.hook_bodies import body_of
 
 LEADS = ENTITY_TABLES["crm_leads"]
 HOOKS = 2000

@@ -107,7 +107,7 @@ local function claim(id)
   end
   local name, data, opts, timestamp, priority, ats, atm = false, false, false, false, false, false, false
   local rjk, parent_key, defa, stacktrace, stc, trial = false, false, false, false, false, false
-  local has_ended = false
+  local has_ended, made_before = false, nil
   local is_bare, fields = true, #facts / 2 + (worker_name ~= '' and 3 or 2)
   for i = 1, #facts, 2 do
     local field, value = facts[i], facts[i + 1]
@@ -128,6 +128,7 @@ local function claim(id)
     elseif field == 'stacktrace' then stacktrace = value
     elseif field == 'stc' then stc = value
     elseif field == 'finishedOn' then has_ended = true
+    elseif field == 'attemptsMade' then made_before, is_bare = tonumber(value) or 0, false
     end
   end
   if not name then
@@ -169,6 +170,10 @@ local function claim(id)
   if type(written) == 'table' then
     pcall_redis('DEL', job .. ':lock')
     return stop(written)
+  end
+  if made_before then -- of BullMQ before 5: 5 and 6 read it first and count in `atm`, so they would try for ever
+    atm = string.format('%d', math.max(made_before, tonumber(atm) or 0))
+    if type(pcall_redis('HSET', job, 'atm', atm)) == 'number' then pcall_redis('HDEL', job, 'attemptsMade') end
   end
   if limiter_max and not defa and call('INCR', KEYS[6]) == 1 then
     call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))
