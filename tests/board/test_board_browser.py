@@ -27,6 +27,7 @@ pytestmark = [
     pytest.mark.skipif(browser_path() is None, reason="no Chromium: apt-get install chromium-headless-shell"),
 ]
 
+expect.set_options(timeout=15_000)
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 SHOTS = os.environ.get("OXCART_TEST_SHOTS")  # a folder in which CI keeps what every page looked like
 WIDE: Any = {"width": 1440, "height": 900}

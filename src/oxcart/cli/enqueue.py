@@ -40,6 +40,7 @@ from oxcart.queue.producer import Queue
 @click.option("--parent-queue", metavar="NAME", help="The queue of that job, if it is another one.")
 @click.option(
     "--on-failure",
+    metavar="fail_parent|continue_parent|ignore_dependency|remove_dependency",
     type=click.Choice(["fail_parent", "continue_parent", "ignore_dependency", "remove_dependency"]),
     help="What its final failure does to its parent.",
 )
