@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -32,11 +32,15 @@ def start_http(
     status: Callable[[], WorkerStatus],
     metrics: Counted,
     loopback_only: bool = False,
+    environ: Mapping[str, str] | None = None,
+    job_names: tuple[str, ...] = (),
 ) -> int:
     """Serve HTTP on a thread until `stack` closes; returns the port. What HTTP adds goes through `server`.
 
-    Raises PortUnavailable.
+    The board, which has a way to Redis of its own, lets the doctor examine `environ`. Raises PortUnavailable.
     """
+    from oxcart.board.door import BoardDoor
+    from oxcart.board_side import board_plan
     from oxcart.hook_door import HookDoor
     from oxcart.http.server import HttpServer
     from oxcart.http.site import Site
@@ -50,7 +54,9 @@ def start_http(
         version=version("oxcart"),
         release=settings.release,
         tokens=settings.http.tokens,
+        has_board=settings.http.board,
     )
+    board = BoardDoor(board_plan(settings, environ or {}, lambda: server.target, emit, job_names=job_names))
     may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
     receiver = HookDoor(settings, server, emit)
     http = HttpServer(
@@ -60,11 +66,20 @@ def start_http(
         may_move=may_move,
         loopback_only=loopback_only,
         more_routes=webhook_routes(receiver),
-        beside=receiver,
+        wholes=board.wholes if settings.http.board else {},
+        beside=_both(receiver, board),
     )
     port = http.start()
     stack.callback(http.stop)
     return port
+
+
+@asynccontextmanager
+async def _both(*beside: AbstractAsyncContextManager[object]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for each in beside:
+            await stack.enter_async_context(each)
+        yield
 
 
 async def _canary(settings: Settings, server: Server) -> CanaryResult:

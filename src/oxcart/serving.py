@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from oxcart.app import Oxcart
+from oxcart.board.history import Recorder
 from oxcart.builtin import CrmSource, built_in_app
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
@@ -46,6 +47,7 @@ class Plan:
     settings: Settings
     report: TargetReport
     warnings: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def plan(environ: Mapping[str, str], *, embedded: bool = False) -> Plan:
@@ -56,7 +58,7 @@ def plan(environ: Mapping[str, str], *, embedded: bool = False) -> Plan:
     if found.settings is None or problems:
         raise SettingsError(problems)
     warnings = tuple(dict.fromkeys((*report.warnings, *found.warnings)))
-    return Plan(found.settings, report, warnings)
+    return Plan(found.settings, report, warnings, dict(environ))
 
 
 @asynccontextmanager
@@ -128,6 +130,7 @@ class Service:
             self._send_alerts(stack)
         if http and process is None:
             self._start_http(stack, loopback_only=loopback_only)
+        self._keep_history(stack)
         stack.enter_context(watching_loop(self.bus.emit))
         await self.worker.start()
         stack.push_async_callback(self.worker.stop, "the end")
@@ -141,6 +144,12 @@ class Service:
         if alerts is not None:
             alerts.watch(lambda: self.worker.status().problems)
             self.bus.subscribe(alerts)
+
+    def _keep_history(self, stack: AsyncExitStack) -> None:
+        if self.plan.settings.http.board:
+            recorder = Recorder(self.server, self.plan.settings.worker.prefix, self.worker.name)
+            self.bus.subscribe(recorder)
+            stack.push_async_callback(recorder.close)
 
     def _report_to_sentry(self, dsn: Secret) -> None:
         from oxcart.telemetry import sentry
@@ -200,6 +209,8 @@ class Service:
             status=self.worker.status,
             metrics=metrics,
             loopback_only=loopback_only,
+            environ=self.plan.environ,
+            job_names=with_built_ins(self.app).handlers.names,
         )
 
 

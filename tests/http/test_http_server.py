@@ -173,7 +173,7 @@ async def test_two_hundred_callers_at_once_are_answered(worker: Running) -> None
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
 
 
-@pytest.mark.parametrize("path", [route.path for route in ROUTES if "GET" in route.methods])
+@pytest.mark.parametrize("path", [route.path for route in ROUTES if "GET" in route.methods and route.path != "/"])
 def test_head_is_get_without_the_body(worker: Running, path: str) -> None:
     answer = ask(worker.port, path, "HEAD")
 
@@ -181,7 +181,13 @@ def test_head_is_get_without_the_body(worker: Running, path: str) -> None:
     assert answer.headers["content-type"] == worker.get(path).headers["content-type"]
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/health/", "/metrics/x", "/%2e%2e/etc"])
+def test_the_front_leads_to_what_there_is_to_see_and_repeats_no_host(worker: Running) -> None:
+    answer = ask(worker.port, "/", headers={"Host": "evil.example"})
+
+    assert (answer.status, answer.headers["location"]) == (303, "/health")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/health/", "/metrics/x", "/%2e%2e/etc"])
 def test_an_unknown_path_is_404_with_one_sentence(worker: Running, path: str) -> None:
     answer = worker.get(path)
 

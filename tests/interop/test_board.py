@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.board import open_visitor
+
 from oxcart import Queue
 from oxcart.testing import running_worker, wait_until
 
@@ -75,3 +77,25 @@ async def _failed(queue: Queue) -> bool:
 
 async def _completed(queue: Queue) -> bool:
     return (await queue.counts())["completed"] == 1
+
+
+async def test_bull_board_and_ours_show_the_same_numbers(node: NodeDriver, queue_name: str, redis_url: str) -> None:
+    """Of a queue that Node has filled, and that no worker of ours has ever seen."""
+    await node.queue(queue_name).add_bulk([{"name": "n", "data": {"i": i}} for i in range(7)])
+    async with Queue(queue_name, redis_url) as queue, open_visitor(redis_url) as visitor:
+        await queue.add("later", {}, delay_seconds=60)
+        await queue.add("first", {}, priority=1)
+        await queue.pause()
+
+        async def ours() -> Any:
+            found = (await visitor.ask("/api/overview")).json["queues"]
+            return next((line for line in found if line["name"] == queue_name), None)
+
+        line = await wait_until(ours, describe="our board has found the queue")
+        theirs = await shown(node, queue_name)
+
+    assert {state: line["counts"][state] for state in line["counts"] if state in theirs["counts"]} == {
+        state: theirs["counts"][state] for state in line["counts"] if state in theirs["counts"]
+    }
+    assert line["paused"] == theirs["isPaused"] is True
+    assert sum(line["counts"].values()) == 9

@@ -40,6 +40,8 @@ EXAMPLES: Mapping[str, str] = {
     "explain": "oxcart explain QUEUE_PAUSED",
     "log": "railway logs --json | oxcart log --level warn",
     "verify": "oxcart verify https://worker-production.up.railway.app --wait 5m",
+    "board": "oxcart board --read-only",
+    "mcp": "oxcart mcp",
     "init railway": "oxcart init railway",
     "init docker": "oxcart init docker",
     "init github": "oxcart init github",

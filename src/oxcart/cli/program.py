@@ -12,6 +12,7 @@ import click
 
 from oxcart.cli import jobs_change  # noqa: F401 - declares its commands below `jobs`
 from oxcart.cli.bench import bench
+from oxcart.cli.board import board
 from oxcart.cli.control import clean, drain, limit, pause, resume
 from oxcart.cli.counts import counts
 from oxcart.cli.demo import demo
@@ -24,6 +25,7 @@ from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
 from oxcart.cli.log import log
+from oxcart.cli.mcp import mcp
 from oxcart.cli.options import Group, language_option
 from oxcart.cli.repair import repair
 from oxcart.cli.run import run
@@ -52,6 +54,8 @@ COMMANDS = (
     explain,
     log,
     verify,
+    board,
+    mcp,
     init,
     kommo,
     bench,

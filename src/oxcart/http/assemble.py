@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp
 
 from oxcart.http.answers import refusal
 from oxcart.http.auth import refuse, refuse_unreadable
@@ -19,11 +20,24 @@ from oxcart.http.site import Site
 _log = logging.getLogger("oxcart.http")
 
 
-def build_app(site: Site, more_routes: Sequence[Route] = ()) -> Starlette:
-    """`more_routes` are other parts' rows, such as the webhooks'."""
-    rows = (*ROUTES, *more_routes)
+def build_app(
+    site: Site | None, more_routes: Sequence[Route] = (), wholes: Mapping[str, ASGIApp] | None = None
+) -> Starlette:
+    """`more_routes` are other parts' rows, such as the webhooks'; without a site there is nothing else.
+
+    `wholes` are applications of their own, by what the paths that they answer begin with; each checks its callers.
+    """
+    rows = () if site is None else (*ROUTES, *more_routes)
+    others = (wholes or {}).items()
     app = Starlette(
-        routes=[StarletteRoute(row.path, _guarded(site, row), methods=[*row.methods]) for row in rows],
+        routes=[
+            *(
+                StarletteRoute(row.path, _guarded(site, row), methods=[*row.methods])
+                for row in rows
+                if site is not None
+            ),
+            *(StarletteRoute(f"{start}{{rest:path}}", whole) for start, whole in others),
+        ],
         exception_handlers={HTTPException: _sentence, Exception: _our_fault},
     )
     app.router.redirect_slashes = False  # a redirect would repeat whatever Host the caller made up

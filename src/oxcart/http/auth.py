@@ -25,7 +25,7 @@ def refuse_unreadable(request: Request) -> Response | None:
     """The answer to a request whose Host or Origin is no address; None if both can be read, or are not there."""
     for name, scheme in (("Host", "//"), ("Origin", "")):
         given = request.headers.get(name)
-        if given is not None and _split(scheme + given) is None:
+        if given is not None and split_address(scheme + given) is None:
             return refusal(400, f"The header {name} is no address.")
     return None
 
@@ -33,18 +33,18 @@ def refuse_unreadable(request: Request) -> Response | None:
 def refuse(request: Request, tokens: tuple[Secret, ...]) -> Response | None:
     """The answer to a caller who may not, None for one who may."""
     if tokens:
-        if _has_token(request.headers.get("authorization", ""), tokens):
+        if has_token(request.headers.get("authorization", ""), tokens):
             return None
         sentence = "This needs the header Authorization: Bearer with a token of OXCART_HTTP_TOKEN."
         return refusal(401, sentence, {"WWW-Authenticate": 'Bearer realm="oxcart"'})
-    if _is_this_machine(request):
+    if is_this_machine(request):
         return None
     return refusal(
         403, "This is open to the worker's own machine only; set OXCART_HTTP_TOKEN to use it from elsewhere."
     )
 
 
-def _has_token(authorization: str, tokens: Iterable[Secret]) -> bool:
+def has_token(authorization: str, tokens: Iterable[Secret]) -> bool:
     """Compares with every token in constant time, so that answers do not tell how much of a guess is right."""
     scheme, _, given = authorization.partition(" ")
     # Starlette decodes header bytes as Latin-1; this gets the bytes back.
@@ -53,19 +53,19 @@ def _has_token(authorization: str, tokens: Iterable[Secret]) -> bool:
     return scheme.lower() == "bearer" and any(matches)
 
 
-def _is_this_machine(request: Request) -> bool:
+def is_this_machine(request: Request) -> bool:
     """A browser here may be steered by a page from elsewhere: Host and Origin must name this machine, too."""
     headers = request.headers
     if request.client is None or not _is_loopback(request.client.host) or _is_forwarded(headers):
         return False
-    host, origin = _split(f"//{headers.get('host', '')}"), headers.get("origin")
+    host, origin = split_address(f"//{headers.get('host', '')}"), headers.get("origin")
     if host is None or not _is_loopback(host.hostname):
         return False
-    came_from = _split(origin) if origin is not None else host
+    came_from = split_address(origin) if origin is not None else host
     return came_from is not None and came_from.netloc == headers.get("host")
 
 
-def _split(url: str) -> SplitResult | None:
+def split_address(url: str) -> SplitResult | None:
     """None for what is no URL: a bracket without its end, a host that becomes another one when it is normalised."""
     try:
         parts = urlsplit(url)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from oxcart.http import canary, health, metrics
 from oxcart.http.site import Site
@@ -30,7 +30,13 @@ class Route:
     endpoint: Endpoint
 
 
+async def front(site: Site, _: Request) -> Response:
+    """To what a person wants to see. Relative: a redirect must not repeat whatever Host the caller made up."""
+    return RedirectResponse("/board" if site.has_board else "/health", 303)
+
+
 ROUTES: tuple[Route, ...] = (
+    Route("/", ("GET",), Auth.OPEN, front),
     Route("/health", ("GET",), Auth.OPEN, health.health),
     Route("/health/live", ("GET",), Auth.OPEN, health.live),
     Route("/health/ready", ("GET",), Auth.OPEN, health.ready),

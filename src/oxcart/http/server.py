@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from oxcart.errors import OxcartError
@@ -32,13 +33,14 @@ class HttpServer:
 
     def __init__(
         self,
-        site: Site,
+        site: Site | None,
         emit: Emit,
         *,
         port: int,
         may_move: bool = False,
         loopback_only: bool = False,
         more_routes: Sequence[Route] = (),
+        wholes: Mapping[str, ASGIApp] | None = None,
         beside: AbstractAsyncContextManager[object] | None = None,
         room: Room | None = None,
         patience: Patience | None = None,
@@ -48,7 +50,7 @@ class HttpServer:
 
         `room`, `patience` and `rates` are the bounds of what strangers may hold, and ask.
         """
-        self._app = build_app(site, more_routes)
+        self._app = build_app(site, more_routes, wholes)
         self._emit = emit
         self._wanted_port = port
         self._may_move = may_move

@@ -41,3 +41,4 @@ class Site:
     version: str
     release: str | None = None
     tokens: tuple[Secret, ...] = ()
+    has_board: bool = False

@@ -66,6 +66,10 @@ class QueueKeys:
         """Ours: a hash of the job names that have waited for long without a handler (queue/unhandled.py)."""
         return self.base + "oxcart:unhandled"
 
+    def history(self, hour: int) -> str:
+        """Ours: a hash of what workers have done in one hour since 1970 (board/history.py)."""
+        return f"{self.base}oxcart:history:{hour}"
+
     @property
     def deploy(self) -> str:
         """Ours: which release began to serve this queue last (queue/overview.py)."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from oxcart.errors import JobNotFound, StateConflict
+from oxcart.errors import InvalidInput, JobNotFound, StateConflict
 from oxcart.protocol import codec
 from oxcart.protocol.scripts import upstream
 from oxcart.queue import inspect, maintenance
-from oxcart.queue.adding import NewJob
+from oxcart.queue.adding import NewJob, make_job_id
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
 from oxcart.queue.inspect import StoredJob
 from oxcart.queue.sending import add_job
 
 _DUE_FACTOR = 4096
+_CLAIMS = {"parent", "de", "deduplication", "debounce", "repeat", "repeatJobKey", "prevMillis", "timestamp"}
 
 
 async def edit(
@@ -56,8 +57,10 @@ async def _run(channel: Channel, doing: str, script: str, named: tuple[str, ...]
         raise StateConflict(f"{doing}: it is not delayed any more.")
 
 
-async def move(channel: Channel, target: Channel, job_id: str) -> None:
-    """Add a job to another queue with its id, name, data and options, then remove it from this one.
+async def move(channel: Channel, target: Channel, job_id: str) -> str:
+    """Add a job to another queue with its id, name, data and options, then remove it from this one; returns the new id.
+
+    A number is not kept as an id: the other queue counts, too, and would take the job whose turn it is for this one.
 
     If that breaks off between the two, the job is in both queues, in neither never: move it again. Its attempts begin
     anew. Raises JobNotFound; StateConflict for one that runs, belongs to a flow or a schedule, or whose id the other
@@ -71,20 +74,49 @@ async def move(channel: Channel, target: Channel, job_id: str) -> None:
         raise StateConflict(f"{doing}: it is {state}.")
     if job.parent_key is not None or job.scheduler_id is not None:
         raise StateConflict(f"{doing}: it belongs to a flow or a schedule of its queue.")
-    present = await inspect.get(target, job_id)
+    new_id = f"moved-{channel.keys.name}-{job_id}" if job_id.isdecimal() else job_id
+    present = await inspect.get(target, new_id)
     if present is not None and present.fields.get("data") != job.fields.get("data"):
         raise StateConflict(f"{doing}: that queue has another job of this id.")
     if present is None:
-        await add_job(target, await _copy(channel, doing, job, state), DEADLINE_SECONDS)
+        await add_job(target, await _copy(channel, job, state, new_id), DEADLINE_SECONDS)
     await maintenance.remove(channel, job_id, children=False)
+    return new_id
 
 
-async def _copy(channel: Channel, doing: str, job: StoredJob, state: str) -> NewJob:
+async def duplicate(channel: Channel, job_id: str, *, data: Any = None) -> str:
+    """Add one more job with the same name and options, to run now, and the same data unless some are given.
+
+    Returns its id. Raises JobNotFound.
+    """
+    doing = f"Duplicating job {job_id} of queue {channel.keys.name}"
+    job = await inspect.get(channel, job_id)
+    if job is None:
+        raise JobNotFound(f"{doing}: it is not there. Look at its id and queue.")
+    new = await _copy(channel, replace(job, fields=_without_claims(job)), "waiting", make_job_id())
+    if data is not None:
+        text = codec.encode(data, f"{doing}: data")
+        new = replace(new, data=text, size=len(text) + len(new.opts))
+    return await add_job(channel, new, DEADLINE_SECONDS)
+
+
+async def _copy(channel: Channel, job: StoredJob, state: str, new_id: str) -> NewJob:
     """A delayed job keeps its time."""
     now_ms, delay_ms = channel.server.clock.now_ms(), 0
+    doing = f"Copying job {job.id} of queue {channel.keys.name}"
     if state == "delayed":
         due = await channel.command(doing, "ZSCORE", channel.keys.delayed, job.id)
         delay_ms = max(0, int(float(due or 0)) // _DUE_FACTOR - now_ms)
-    options = replace(job.options, delay_ms=delay_ms, priority=job.priority, job_id=job.id)
+    options = replace(job.options, delay_ms=delay_ms, priority=job.priority, job_id=new_id)
     data, opts = job.fields.get("data", "{}").encode(), codec.encode(options.to_wire(), "options")
-    return NewJob(job.id, job.name, data, opts, options, now_ms, len(data) + len(opts))
+    return NewJob(new_id, job.name, data, opts, options, now_ms, len(data) + len(opts))
+
+
+def _without_claims(job: StoredJob) -> dict[str, str]:
+    """Its fields without the options by which others know it: a flow, a schedule, a deduplication."""
+    try:
+        opts = codec.decode(job.fields.get("opts", "{}"), "options")
+    except InvalidInput:
+        opts = {}
+    kept = {name: value for name, value in opts.items() if name not in _CLAIMS} if isinstance(opts, dict) else {}
+    return {**job.fields, "opts": codec.encode(kept, "options").decode()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,17 +57,19 @@ class QueueOverview:
 
 async def find_queues(link: Requester, prefix: str) -> list[str]:
     """The names of all queues below a prefix, in order. Looks at every key of the server, a thousand at a time."""
-    found: set[str] = set()
+    return sorted({name async for names in scan_queues(link, prefix) for name in names})
+
+
+async def scan_queues(link: Requester, prefix: str) -> AsyncIterator[list[str]]:
+    """The same, as they are found: once for each thousand keys, also where none of them is a queue's."""
     cursor: Any = b"0"
     while True:
         command = ("SCAN", cursor, "MATCH", f"{_escaped(prefix)}:*:meta", "COUNT", _SCANNED_AT_ONCE)
         cursor, keys = await link.request(*command)
-        for key in keys:
-            name = text(key)[len(prefix) + 1 : -len(":meta")]
-            if ":" not in name:  # else a job's or a schedule's own key that ends so
-                found.add(name)
+        names = [text(key)[len(prefix) + 1 : -len(":meta")] for key in keys]
+        yield [name for name in names if name and ":" not in name]  # else a job's or a schedule's own key that ends so
         if cursor in {b"0", 0}:
-            return sorted(found)
+            return
 
 
 def _escaped(prefix: str) -> str:
@@ -90,7 +92,7 @@ async def look_at(link: Requester, keys: QueueKeys, now_ms: int) -> QueueOvervie
         facts,
         Rates(added / minutes, completed / minutes, failed / minutes),
         None if isinstance(clients, Exception) else _workers(keys, text(clients)),
-        None if isinstance(deploy, Exception) else _deploy(deploy),
+        None if isinstance(deploy, Exception) else read_deploy(deploy),
     )
 
 
@@ -100,7 +102,7 @@ def _workers(keys: QueueKeys, clients: str) -> Workers:
     return Workers(own, len(names) - own)
 
 
-def _deploy(stored: bytes | None) -> Deploy | None:
+def read_deploy(stored: bytes | None) -> Deploy | None:
     try:
         return None if stored is None else msgspec.json.decode(stored, type=Deploy)
     except msgspec.DecodeError:

@@ -252,9 +252,9 @@ async def change_each(
     return Changed([job_id for job_id, told in problems if told is None], [told for _, told in problems if told])
 
 
-async def audit(channel: Channel, action: str, wanted: str, jobs: int) -> None:
-    """Leave a line: who did what to how many. A refusal is no reason to call what was done not done."""
-    fields = ("who", _who(), "what", action, "filter", wanted[:500], "jobs", jobs)
+async def audit(channel: Channel, action: str, wanted: str, jobs: int, *, who: str | None = None) -> None:
+    """Leave a line: who (else this user) did what to how many. A refusal makes nothing undone that was done."""
+    fields = ("who", who or _who(), "what", action, "filter", wanted[:500], "jobs", jobs)
     command = ("XADD", channel.keys.audit, "MAXLEN", "~", _MOST_AUDITED, "*", *fields)
     with contextlib.suppress(OxcartError):
         await channel.command(f"Noting what was done to queue {channel.keys.name}", *command, repeatable=False)

@@ -227,6 +227,22 @@ class HttpSettings:
         without=(),
         secret=True,
     )
+    board: bool = knob(
+        "OXCART_BOARD", BOOLEAN, "Whether the worker serves the board at /board and its JSON at /api.", default="true"
+    )
+    board_read_tokens: tuple[Secret, ...] = knob(
+        "OXCART_BOARD_READ_TOKEN",
+        HTTP_TOKENS,
+        "Opens the board for looking only; two with a comma between while one is rotated.",
+        without=(),
+        secret=True,
+    )
+    board_veil: bool = knob(
+        "OXCART_BOARD_VEIL",
+        BOOLEAN,
+        "Whether the board hides payload fields whose names look secret, until a session lifts the veil for itself.",
+        default="true",
+    )
     public_url: str | None = knob(
         ("OXCART_PUBLIC_URL", "RAILWAY_PUBLIC_DOMAIN", "RENDER_EXTERNAL_URL"),
         PUBLIC_URL,

@@ -46,7 +46,7 @@ async def supervise(planned: Plan, bus: Bus, arguments: Sequence[str], environ: 
         sums = Sums(settings.processes, target, tuple(queue.name for queue in settings.worker.queues))
         if sender is not None:
             sender.watch(lambda: sums.status().problems)
-        start_http(stack, settings, bus.emit, server, status=sums.status, metrics=sums)
+        start_http(stack, settings, bus.emit, server, status=sums.status, metrics=sums, environ=environ)
         bus.emit(ProcessesStarted(settings.processes, settings.worker.concurrency))
         command = Command([sys.executable, "-m", "oxcart", *arguments], environ, turns)
         fleet = Fleet(

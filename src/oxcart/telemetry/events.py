@@ -146,6 +146,20 @@ class HttpCrowded:
     closed: int
 
 
+@dataclass(frozen=True, slots=True)
+class BoardChanged:
+    """Someone has changed something by the board, /api or `oxcart mcp`: `action` on `what`, `done` times.
+
+    `refused` is how often it was not possible; `by` is the session or kind of caller, and where it came from.
+    """
+
+    action: str
+    what: str
+    done: int
+    refused: int
+    by: str
+
+
 # ------------------------------------------------------------------------------------------------ processes
 @dataclass(frozen=True, slots=True)
 class ProcessesStarted:
@@ -356,6 +370,7 @@ Event: TypeAlias = (
     | LoopBlocked
     | HttpStarted
     | HttpCrowded
+    | BoardChanged
     | ProcessesStarted
     | ProcessLost
     | ProcessReplaced

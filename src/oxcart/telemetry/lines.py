@@ -96,6 +96,9 @@ RULES: Mapping[type, Rule] = {
     events.HttpCrowded: Rule(
         "http.crowded", "warn", "{e.connections} HTTP connections are open: those that wait for longest are closed"
     ),
+    events.BoardChanged: Rule(
+        "board.changed", "info", "{e.action} of {e.what} by {e.by}: {e.done} done, {e.refused} not possible"
+    ),
     events.ProcessesStarted: Rule("processes.started", "info", "{e.processes} worker processes are started"),
     events.ProcessLost: Rule("process.lost", "error", "Worker process {e.process} has ended; another takes its place"),
     events.ProcessReplaced: Rule("process.replaced", "info", "Worker process {e.process} runs again"),
