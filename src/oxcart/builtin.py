@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
+from oxcart import clock
 from oxcart.app import Oxcart
 from oxcart.errors import Discard, SettingsError, Snooze
 from oxcart.handlers import describe
@@ -65,7 +65,7 @@ def built_in_app(crm: CrmSource | None = None) -> Oxcart:
             "version": version("oxcart"),
             "python": platform.python_version(),
             "jobId": job.id,
-            "waitedMs": max(0, round(time.time() * 1000) - job.timestamp_ms),
+            "waitedMs": max(0, round(clock.wall_seconds() * 1000) - job.timestamp_ms),
         }
 
     for name, function in CRM_JOBS.items():

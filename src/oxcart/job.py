@@ -51,7 +51,7 @@ class Job(Generic[Data]):
     """One job as its handler sees it.
 
     `data` is any JSON value, or the pydantic model that the handler's annotation names. `attempts_made` counts the
-    attempts before this one. `deadline` is on time.monotonic()'s clock, None without a timeout.
+    attempts before this one. `deadline` is on clock.monotonic()'s clock, None without a timeout.
     """
 
     __slots__ = (

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oxcart import clock
 from oxcart.app import Oxcart
 from oxcart.builtin import TEST_JOB, CrmSource, built_in_app
 from oxcart.connection.server import Server
@@ -248,12 +248,12 @@ def start_http(
 async def _canary(planned: Plan, server: Server) -> CanaryResult:
     from oxcart.http.site import CanaryResult
 
-    began = time.monotonic()
+    began = clock.monotonic()
     worker = planned.settings.worker
     async with Queue(worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
         added = await queue.add(TEST_JOB, {"canary": True})
         await added.result(timeout_seconds=CANARY_SECONDS)
-        return CanaryResult(added.id, (time.monotonic() - began) * 1000)
+        return CanaryResult(added.id, (clock.monotonic() - began) * 1000)
 
 
 def start_alerts(stack: AsyncExitStack, planned: Plan, emit: Emit) -> AlertSender | None:

@@ -8,11 +8,11 @@ exception handler, a logging handler or a signal handler of the user's raises.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from oxcart import clock
 from oxcart.own_tasks import unlist
 
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ def run_to_the_end(
             try:
                 loop.run_until_complete(task)
             except BaseException as error:
-                ends.append(time.monotonic())
+                ends.append(clock.monotonic())
                 if task.done() or loop.is_closed() or not may_go_on() or ends[-1] - ends[0] < _LEAST_SECONDS_OF_ENDS:
                     raise
                 stopped(_what_happened(error))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, TypeVar, overload
 
+from oxcart import clock
 from oxcart.app import Oxcart
 from oxcart.errors import InvalidInput
 from oxcart.job import Job
@@ -46,11 +46,11 @@ async def wait_until(
     Raises AssertionError after `timeout` seconds, with `describe` (a claim: "job 7 is active") and the last answer.
     An error of the predicate is raised at once. An answer under way when the time is up is not waited for.
     """
-    give_up = time.monotonic() + timeout
+    give_up = clock.monotonic() + timeout
     last: object = "no answer"
     while True:
         try:
-            async with asyncio.timeout(give_up - time.monotonic()) as limit:
+            async with asyncio.timeout(give_up - clock.monotonic()) as limit:
                 asked = predicate()
                 answer = await asked if inspect.isawaitable(asked) else asked
         except TimeoutError:
@@ -60,7 +60,7 @@ async def wait_until(
             if answer:
                 return answer
             last = answer
-        if time.monotonic() >= give_up:
+        if clock.monotonic() >= give_up:
             raise AssertionError(f"Waited {timeout:g} s, and still it is not so that {describe}; last answer: {last!r}")
         await asyncio.sleep(POLL_SECONDS)
 

@@ -6,7 +6,6 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError, R
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.connection.greeting import Command, check_greeting, describe, greeting
 from oxcart.connection.link import CLOSED
@@ -62,7 +62,7 @@ class BlockingLink:
             return []
         request = Request(commands)
         with self._in_use:
-            return self._round_trip(request, time.monotonic() + deadline_seconds)
+            return self._round_trip(request, clock.monotonic() + deadline_seconds)
 
     def close(self) -> None:
         """Close now, with RST; never raises. A request in flight in the other thread raises Unavailable."""
@@ -82,7 +82,7 @@ class BlockingLink:
     def _round_trip(self, request: Request, ends_at: float) -> list[Any]:
         self._was_closed = False
         if not self._is_greeted or self._has_unread():
-            self._open(min(ends_at, time.monotonic() + self._target.connect_timeout_seconds))
+            self._open(min(ends_at, clock.monotonic() + self._target.connect_timeout_seconds))
         try:
             self._exchange(request, ends_at)
         except (RedisError, OSError, ValueError) as error:  # ValueError: closed by another thread
@@ -121,7 +121,7 @@ class BlockingLink:
             raise
         else:
             self._is_greeted = True
-            self.opened_at = time.monotonic()
+            self.opened_at = clock.monotonic()
             return
         raise Unavailable(failure, self._doing()) from shown
 
@@ -237,7 +237,7 @@ def _connected(family: int, address: Any, seconds: float) -> socket.socket:
 
 
 def _seconds_until(ends_at: float) -> float:
-    left = ends_at - time.monotonic()
+    left = ends_at - clock.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
     return left

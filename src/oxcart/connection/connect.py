@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
@@ -18,6 +17,7 @@ from redis.exceptions import AuthenticationWrongNumberOfArgsError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from oxcart import clock
 from oxcart.connection.greeting import Command, check_greeting, greeting
 from oxcart.connection.resp import Conversation, Request
 from oxcart.connection.sockets import close_hard, open_transport, unacknowledged_bytes
@@ -313,4 +313,4 @@ async def _connect(
     check_greeting(commands[:required], replies[:required])
     if connection.is_over:
         raise RedisConnectionError(_CLOSED)
-    connection.opened_at = time.monotonic()
+    connection.opened_at = clock.monotonic()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from oxcart import clock
 from oxcart.clock import ServerClock
 from oxcart.connection.connect import Ask, RespConnection
 from oxcart.connection.failures import classify
@@ -37,7 +37,7 @@ class Link:
 
     Requests are sent at once and answered in order; those that come while it connects wait for that one attempt, and
     share its failure. A caller that is cancelled leaves the socket to the others: its reply is read and dropped.
-    `opened_at` is on time.monotonic()'s clock, of the present or last socket.
+    `opened_at` is on clock.monotonic()'s clock, of the present or last socket.
     """
 
     def __init__(self, server: Server, role: str, client_name: str | None) -> None:
@@ -130,7 +130,7 @@ class Link:
 
     def give_up_hanging_open(self) -> None:
         """The server was found again: whoever waits for an attempt that hangs had better start another."""
-        if self._opening is not None and time.monotonic() - self._opening_since > _HANGING_AFTER_SECONDS:
+        if self._opening is not None and clock.monotonic() - self._opening_since > _HANGING_AFTER_SECONDS:
             self._give_up_opening(CLOSED)
 
     # -------------------------------------------------------------------------------------------- sending
@@ -171,7 +171,7 @@ class Link:
         return ask
 
     def _start_opening(self) -> None:
-        self._opening_since = time.monotonic()
+        self._opening_since = clock.monotonic()
         self._opening = self._server.start(self._open(), f"redis:link:{self.role}")
         self._opening.add_done_callback(self._opening_ended)
 

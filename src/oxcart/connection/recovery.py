@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from oxcart import clock
 from oxcart.errors import Failure, Kind
 from oxcart.own_tasks import start_own_task
 
@@ -30,8 +30,8 @@ def backoff_seconds(failures: int, kind: Kind | None) -> float:
         return 0.0
     doubled = 2.0 ** min(failures - 1, 16)
     if kind is Kind.QUOTA:
-        return random.uniform(_QUOTA_FIRST_SECONDS, max(_QUOTA_FIRST_SECONDS, min(_QUOTA_LAST_SECONDS, 10 * doubled)))
-    return random.uniform(0, min(_LAST_BOUND_SECONDS, _FIRST_BOUND_SECONDS * doubled))
+        return clock.uniform(_QUOTA_FIRST_SECONDS, max(_QUOTA_FIRST_SECONDS, min(_QUOTA_LAST_SECONDS, 10 * doubled)))
+    return clock.uniform(0, min(_LAST_BOUND_SECONDS, _FIRST_BOUND_SECONDS * doubled))
 
 
 async def first_success(

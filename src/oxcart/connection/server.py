@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from redis.exceptions import ReadOnlyError, RedisError
 
+from oxcart import clock
 from oxcart.clock import SKEW_TOLD_FROM_SECONDS, ServerClock
 from oxcart.connection.connect import RespConnection, open_connection
 from oxcart.connection.failures import classify, closes_connection
@@ -170,7 +170,7 @@ class Server:
         if failure is CLOSED:
             return
         was_opened_before = self._lost_before > opened_at
-        is_recent = time.monotonic() - self._ready_at < _OLD_NEWS_SECONDS
+        is_recent = clock.monotonic() - self._ready_at < _OLD_NEWS_SECONDS
         if not (self.connected and was_opened_before and is_recent) or closes_connection(failure):
             self.report(failure)
 
@@ -210,7 +210,7 @@ class Server:
             kind_before=self.failure.kind if self.failure is not None else None,
         )
         lost_at, self._lost_at = self._lost_at, None
-        self._ready_at = time.monotonic()
+        self._ready_at = clock.monotonic()
         for link in tuple(self._links):
             link.give_up_hanging_open()
             if self._lost_by is not None and self._lost_by.code in _SILENCE:
@@ -230,11 +230,11 @@ class Server:
         connection = await self.connect(None)
         try:
             async with asyncio.timeout(self.target.connect_timeout_seconds):
-                asked_at = time.monotonic()
+                asked_at = clock.monotonic()
                 replies = await connection.exchange(_INFO)
         finally:
             connection.abort()
-        self.learn_time(replies[-1], time.monotonic() - asked_at)
+        self.learn_time(replies[-1], clock.monotonic() - asked_at)
         info = _read_info(replies)
         if info.get("role") == "slave" and info.get("slave_read_only") == "1":
             raise ReadOnlyError("You can't write against a read only replica.", status_code="READONLY")
@@ -252,7 +252,7 @@ class Server:
         before, self.failure = self.failure, failure
         host, port = self.target.host, self.target.port
         if self._lost_at is None:
-            self._lost_at = self._lost_before = time.monotonic()
+            self._lost_at = self._lost_before = clock.monotonic()
             is_steady = self._lost_at - self._ready_at > _STEADY_AFTER_SECONDS
             self._failures = 0 if is_steady else self._failures + 1
             self.connected, self._lost_by = False, failure
@@ -262,7 +262,7 @@ class Server:
             for callback in tuple(self._lost_callbacks):
                 callback()
         elif before is None or before.code != failure.code:
-            self._emit(RedisFailureChanged(host, port, failure, time.monotonic() - self._lost_at))
+            self._emit(RedisFailureChanged(host, port, failure, clock.monotonic() - self._lost_at))
 
     def _doing(self) -> str:
         return describe(self.target, "recovery")

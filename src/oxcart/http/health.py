@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oxcart import clock
 from oxcart.clock import SKEW_TOLD_FROM_SECONDS
 from oxcart.connection.server import skew_sentence
 from oxcart.errors import Failure
@@ -31,7 +31,7 @@ async def health(site: Site, _: Request) -> Response:
         "service": "worker",
         "version": site.version,
         "release": site.release,
-        "timestamp": iso_utc(time.time()),
+        "timestamp": iso_utc(clock.wall_seconds()),
         "uptime": round(status.uptime_seconds, 3),
         "redis": {
             "connected": status.redis.connected,

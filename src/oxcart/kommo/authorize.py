@@ -10,13 +10,14 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.errors import InvalidInput
 from oxcart.kommo.address import check_account_host, read_account_host
 from oxcart.kommo.crypto import Keyring, Shape
@@ -87,7 +88,7 @@ async def finish_authorization(
     state: str,
     code: str,
     referer: str,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], datetime] = clock.now_utc,
 ) -> str:
     """Exchange the code that Kommo sent back; the connection's id. A state works once, and for 15 minutes.
 
@@ -119,9 +120,7 @@ async def connect_long_lived(
     """Store a private integration's token; the connection's id. Whether it works is the caller's first request."""
     host = read_account_host(domain)
     answer = {"access_token": token.reveal().strip()}
-    return await _store(
-        database, keyring, answer, host=host, org_id=org_id or org_of_domain(host), at=datetime.now(UTC)
-    )
+    return await _store(database, keyring, answer, host=host, org_id=org_id or org_of_domain(host), at=clock.now_utc())
 
 
 def revocation_is_genuine(query: Mapping[str, str], client_id: str, client_secret: Secret) -> bool:

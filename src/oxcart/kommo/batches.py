@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from oxcart import clock
 from oxcart.errors import InvalidInput
 from oxcart.kommo.failures import KommoError, Refused, RowProblem, ServerTrouble
 from oxcart.kommo.pages import Row, rows_of
@@ -121,7 +121,7 @@ class _Writer:
             self.written.error = error
             return
         if missing:
-            await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+            await asyncio.sleep(clock.uniform(*_PAUSE_SECONDS))
         await self._write_halves(missing)
 
     async def _write_halves(self, positions: Sequence[int]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from oxcart import clock
 from oxcart.checks import UNREACHABLE, Check, Finding, NotApplicable, Unanswerable, failed, ok, warning
 from oxcart.errors import InvalidInput
 from oxcart.kommo import database_checks
@@ -141,7 +142,7 @@ def _of_end(stored: StoredConnection, held: HeldTokens) -> Finding:
     if ends is None:
         return ok(tr("accepted; nobody knows when it ends"))
     seen = tr("accepted, ends {date:%Y-%m-%d}", date=ends)
-    if ends - datetime.now(UTC) >= ENDS_SOON:
+    if ends - clock.now_utc() >= ENDS_SOON:
         return ok(seen)
     return warning(
         "KOMMO_TOKEN_ENDS",
@@ -176,7 +177,7 @@ async def rights(visit: CrmVisit) -> Finding:
     return await of_each([stored for stored, _ in visit.answered()], look)
 
 
-async def clock(visit: CrmVisit) -> Finding:
+async def clock_agrees(visit: CrmVisit) -> Finding:
     """The Date has whole seconds, and was written between our question and the answer."""
     offsets = []
     for _, seen in visit.answered():
@@ -247,7 +248,7 @@ async def _look_at_cursors(visit: CrmVisit, stored: StoredConnection) -> Finding
             entity=broken.entity,
             domain=stored.domain,
         )
-    elif (datetime.now(UTC) - oldest).total_seconds() > STALE_SECONDS:
+    elif (clock.now_utc() - oldest).total_seconds() > STALE_SECONDS:
         summary = tr(
             "{entity} of {domain} was last read {age} ago, though a schedule polls it.",
             entity=entity,
@@ -295,7 +296,7 @@ CHECKS: tuple[Check[CrmVisit], ...] = (
         "kommo-time",
         GROUP,
         "our clock and Kommo's agree",
-        clock,
+        clock_agrees,
         "Tokens end by Kommo's clock, and logs are compared with what its pages show.",
         needs=_TOKEN,
     ),

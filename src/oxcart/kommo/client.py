@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +16,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from oxcart import clock
 from oxcart.errors import InvalidInput
 from oxcart.kommo.address import check_account_host
 from oxcart.kommo.failures import (
@@ -277,7 +277,7 @@ class Client:
                 troubles += 1
                 if troubles >= _READ_TRIES:
                     raise
-                await asyncio.sleep(random.uniform(*self.kommo.retry_seconds) * troubles)
+                await asyncio.sleep(clock.uniform(*self.kommo.retry_seconds) * troubles)
             except TooManyRequests as error:
                 refusals += 1
                 if refusals >= _REFUSALS or (error.retry_after_seconds or 0) > self.caller.patience_seconds:

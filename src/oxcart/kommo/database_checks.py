@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import uuid
 from typing import TYPE_CHECKING
 
+from oxcart import clock
 from oxcart.checks import BAD_SETTINGS, Check, Finding, NotApplicable, State, failed, failed_by, ok, warning
 from oxcart.errors import OxcartError, ServerRefused, SettingsError, Unavailable
 from oxcart.kommo.visit import CrmVisit, of_each
@@ -103,7 +103,7 @@ async def _try_to_write(reached: Database) -> None:
 
     try:
         async with reached.writing("Trying to write") as connection:
-            await acquire_lease(connection, f"doctor:{uuid.uuid4()}", "doctor", 1.0)
+            await acquire_lease(connection, f"doctor:{clock.new_uuid()}", "doctor", 1.0)
             raise _Undone
     except _Undone:
         return

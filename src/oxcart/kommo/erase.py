@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, cast, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict, Unavailable
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import CONTACTS
@@ -105,7 +105,7 @@ async def erase_contact(account: Account, contact_id: str) -> Erased:
 
 async def _is_in_kommo(account: Account, contact_id: str) -> bool | None:
     try:
-        found = await read_alone(account.client, CONTACTS, contact_id, otherwise=datetime.now(UTC))
+        found = await read_alone(account.client, CONTACTS, contact_id, otherwise=clock.now_utc())
     except (KommoError, Unavailable):
         return None
     return bool(found.rows)
@@ -122,7 +122,7 @@ class _Erasing:
     async def contact(self) -> int:
         table = ENTITY_TABLES[CONTACTS.table]
         where = and_(self._ours(table.c.connection_id), table.c.external_id == self.contact_id)
-        dead = {"deleted_at": datetime.now(UTC), "deleted_source": "erased", "changed_at": datetime.now(UTC)}
+        dead = {"deleted_at": clock.now_utc(), "deleted_source": "erased", "changed_at": clock.now_utc()}
         await self.connection.execute(update(table).where(where, table.c.deleted_at.is_(None)).values(dead))
         return await empty_rows(self.connection, table, where)
 
@@ -206,7 +206,7 @@ class _Erasing:
         found = self._holding(outbox.c.id, outbox.c.payload, ours)
         ids |= {row_id async for row_id, payload in found if mentions_contact(payload, self.contact_id)}
         unfinished = outbox.c.state.in_(("pending", "sent"))
-        ended = {"state": "failed", "error": "The contact was erased.", "finished_at": datetime.now(UTC)}
+        ended = {"state": "failed", "error": "The contact was erased.", "finished_at": clock.now_utc()}
         for row_id in sorted(ids):
             one = outbox.c.id == row_id
             await self.connection.execute(update(outbox).where(one, unfinished).values(ended))

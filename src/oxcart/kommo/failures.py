@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import email.utils
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oxcart import clock
 from oxcart.errors import OxcartError
 from oxcart.kommo.parsing import parse_json
 
@@ -213,7 +213,7 @@ def _seconds(value: Any) -> float | None:
         seconds = float(value)
     except ValueError:
         moment = email.utils.parsedate_tz(str(value))
-        seconds = email.utils.mktime_tz(moment) - time.time() if moment else math.nan
+        seconds = email.utils.mktime_tz(moment) - clock.wall_seconds() if moment else math.nan
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 

@@ -6,9 +6,9 @@ Names and payloads are the platform's own; builtin.py says which function serves
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from oxcart import clock
 from oxcart.errors import Discard, InvalidInput
 from oxcart.job import Job
 from oxcart.kommo.account import Account
@@ -60,7 +60,7 @@ async def run_sweep(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
             crm.database,
             hook_days=settings.kommo_keep_hooks_days,
             tombstone_days=settings.kommo_keep_deleted_days,
-            now=datetime.now(UTC),
+            now=clock.now_utc(),
         )
         return {"entities": [one.as_json() for one in swept]}
 

@@ -9,13 +9,11 @@ whole address that is locked out, one probe of the next other account tells.
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oxcart import clock
 from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput
 from oxcart.kommo.failures import Blocked, TooManyRequests
@@ -114,19 +112,19 @@ class Limiter:
         Unavailable: without Redis nobody knows what the others send, so nothing leaves.
         """
         is_own_probe = await self._pass_own_block(caller, doing)
-        waiter = uuid.uuid4().hex
-        give_up = time.monotonic() + caller.patience_seconds
+        waiter = clock.new_uuid().hex
+        give_up = clock.monotonic() + caller.patience_seconds
         while True:
-            asked = time.monotonic()
+            asked = clock.monotonic()
             what, milliseconds, now_ms = await self._ask(waiter, caller, doing)
             if what in {"go", "probe"}:
-                if time.monotonic() - asked < _STALE_SECONDS or what == "probe":
+                if clock.monotonic() - asked < _STALE_SECONDS or what == "probe":
                     return Permit(now_ms, what == "probe", caller.connection, is_own_probe)
                 continue
             seconds = milliseconds / 1000
             if what == "blocked":
                 raise _is_blocked(doing, seconds)
-            if time.monotonic() + seconds > give_up:
+            if clock.monotonic() + seconds > give_up:
                 raise _too_long(doing, what, seconds)
             await asyncio.sleep(seconds)
 
@@ -134,7 +132,7 @@ class Limiter:
         """Kommo answered 429 to the request of `permit`. Returns for how many seconds all requests now pause."""
         seconds = retry_after_seconds
         if seconds is None:
-            seconds = self.pace.pause_seconds * random.uniform(*_JITTER)
+            seconds = self.pace.pause_seconds * clock.uniform(*_JITTER)
         rest, refusals, is_new = await self._run(
             "Pausing requests to Kommo", "kommo_pause", (round(seconds * 1000), permit.granted_at_ms)
         )

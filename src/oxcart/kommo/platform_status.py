@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.errors import OxcartError
 from oxcart.kommo.store.connections import KOMMO, StoredConnection
 from oxcart.kommo.store.database import Database
@@ -94,7 +94,7 @@ async def _contacts(connection: AsyncConnection, connection_id: str) -> Patch:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return clock.now_utc().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _FACTS: dict[str, Callable[[AsyncConnection, str], Any]] = {"pipelines": _pipelines, "contacts": _contacts}

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import time
-import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.clock import deadline
+from oxcart import clock
+from oxcart.clock import deadline, new_uuid
 from oxcart.errors import InvalidInput, OxcartError
 from oxcart.kommo.address import read_account_host
 from oxcart.kommo.crypto import Keyring
@@ -73,14 +71,14 @@ class TokenKeeper:
         endpoint: TokenEndpoint,
         emit: Emit,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = clock.now_utc,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._endpoint = endpoint
         self._emit = emit
         self._clock = clock
-        self._holder = uuid.uuid4().hex
+        self._holder = new_uuid().hex
         self._alone: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def of(self, connection_id: str) -> ConnectionTokens:
@@ -101,7 +99,7 @@ class TokenKeeper:
 
     async def refresh(self, connection_id: str, refused: Secret | None) -> Secret:
         """A new pair, or the one that someone else has fetched meanwhile. `refused` is the token that will not do."""
-        give_up = time.monotonic() + _PATIENCE_SECONDS
+        give_up = clock.monotonic() + _PATIENCE_SECONDS
         scope = f"refresh:{connection_id}"
         async with self._alone[connection_id]:
             while True:
@@ -115,9 +113,9 @@ class TokenKeeper:
                         return await self._refresh_alone(connection_id, scope, refused)
                     finally:
                         await self._release(scope)
-                if time.monotonic() > give_up:
+                if clock.monotonic() > give_up:
                     raise _trouble(held, "another process has been refreshing it for two minutes.")
-                await asyncio.sleep(random.uniform(*_POLL_SECONDS))
+                await asyncio.sleep(clock.uniform(*_POLL_SECONDS))
 
     async def revoke(self, connection_id: str, reason: str) -> None:
         """Its owner has taken the access away: park it, without asking Kommo."""
@@ -163,7 +161,7 @@ class TokenKeeper:
         form = refresh_form(held)
         for attempt in range(_TRIES):
             if attempt:
-                await asyncio.sleep(random.uniform(*_PAUSE_SECONDS) * attempt)
+                await asyncio.sleep(clock.uniform(*_PAUSE_SECONDS) * attempt)
             if not await self._renew(scope):
                 raise _trouble(held, "the lease on its refresh was lost to another process.")
             try:
@@ -269,7 +267,7 @@ class ConnectionTokens:
         self._until = 0.0
 
     async def current(self) -> Secret:
-        if self._token is None or time.monotonic() > self._until:
+        if self._token is None or clock.monotonic() > self._until:
             self._remember(await self._keeper.current(self._connection_id))
         assert self._token is not None
         return self._token
@@ -279,7 +277,7 @@ class ConnectionTokens:
         return self._remember(await self._keeper.replace(self._connection_id, refused))
 
     def _remember(self, token: Secret) -> Secret:
-        self._token, self._until = token, time.monotonic() + _CACHE_SECONDS
+        self._token, self._until = token, clock.monotonic() + _CACHE_SECONDS
         return token
 
 

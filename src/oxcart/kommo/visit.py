@@ -5,13 +5,13 @@ Nothing here imports the database or HTTP before there is an account: who has no
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from oxcart import clock
 from oxcart.checks import Finding, NotApplicable, State, Unanswerable
 from oxcart.language import tr
 from oxcart.settings import Settings
@@ -101,9 +101,9 @@ class CrmVisit:
         """GET /account, once. Raises KommoError."""
         if stored.id not in self.seen:
             client = await self.client(stored)
-            asked_at = time.time()
+            asked_at = clock.wall_seconds()
             answer = await client.get("/account")
-            self.seen[stored.id] = AccountSeen(answer, asked_at, time.time())
+            self.seen[stored.id] = AccountSeen(answer, asked_at, clock.wall_seconds())
         return self.seen[stored.id]
 
     def answered(self) -> list[tuple[StoredConnection, AccountSeen]]:
@@ -139,7 +139,7 @@ async def of_each(stored: Sequence[StoredConnection], look: Look) -> Finding:
 
 def age_of(moment: datetime, now: datetime | None = None) -> str:
     """As in "5 min" or "3 h"."""
-    seconds = max(((now or datetime.now(UTC)) - moment).total_seconds(), 0.0)
+    seconds = max(((now or clock.now_utc()) - moment).total_seconds(), 0.0)
     if seconds < 120:
         return tr("{seconds:.0f} s", seconds=seconds)
     if seconds < 7200:

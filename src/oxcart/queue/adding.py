@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import NoneType
 from typing import Any
 
+from oxcart import clock
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarge, StateConflict
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import JobOptions, Parent
@@ -54,7 +53,7 @@ class NewJob:
 
 def make_job_id() -> str:
     """A new id, ordered by time. It starts with a letter: a number could be one of the server's own."""
-    return f"ox{time.time_ns() // 1_000_000:011x}{os.urandom(8).hex()}"
+    return f"ox{clock.now_ms():011x}{clock.random_bytes(8).hex()}"
 
 
 def prepare(keys: QueueKeys, name: str, data: Any, given: Mapping[str, Any], now_ms: int) -> NewJob:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
+from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
@@ -101,10 +100,10 @@ class Channel:
         Raises Unavailable, whose `outcome_unknown` is true if any try was sent and not answered. One that may have
         been executed is tried again only if `repeatable`; a failure that someone must mend first is raised at once.
         """
-        until = time.monotonic() + deadline_seconds
+        until = clock.monotonic() + deadline_seconds
         outcome_unknown = False
         while True:
-            left = until - time.monotonic()
+            left = until - clock.monotonic()
             try:
                 return await self._bounded(attempt, max(left / 2, min(1.0, deadline_seconds)))
             except ServerRefused as error:
@@ -119,7 +118,7 @@ class Channel:
         """One try. A request has its own deadline, but not the connecting before it, nor the turn it waits for."""
         if self.link.is_at_hand:
             return await attempt(seconds)
-        began, was_open = time.monotonic(), self.link.is_open
+        began, was_open = clock.monotonic(), self.link.is_open
         try:
             async with asyncio.timeout(seconds + GRACE_SECONDS):
                 return await attempt(seconds)
@@ -131,9 +130,9 @@ class Channel:
     async def _ready_again(self, until: float) -> bool:
         """Wait for the server, at most until then; false when the time is up, or this process has closed it."""
         try:
-            async with asyncio.timeout(max(until - time.monotonic(), 0)):
-                await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
+            async with asyncio.timeout(max(until - clock.monotonic(), 0)):
+                await asyncio.sleep(clock.uniform(*_PAUSE_SECONDS))
                 await self.server.wait_until_ready()
         except (TimeoutError, Unavailable):
             return False
-        return time.monotonic() < until
+        return clock.monotonic() < until

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.errors import InvalidInput, PayloadTooLarge, ServerRefused
 from oxcart.protocol.job_options import Parent
@@ -90,7 +90,7 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list
     async def attempt(seconds: float) -> list[Any]:
         if first_try and await find_added(channel, root.keys, [root.job.id], first_try[0], seconds):
             return [entry.job.id for entry in entries]
-        first_try.append(time.monotonic())
+        first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
         return results[::2]

@@ -8,13 +8,13 @@ own job: its id, its refusal, or Unavailable at its own deadline. The job of one
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.connection.link import CLOSED
 from oxcart.errors import Failure, ServerRefused, Unavailable
@@ -29,7 +29,7 @@ _CALLS_UNDER_WAY = 2
 
 @dataclass(slots=True, eq=False)
 class _Caller:
-    """One that waits for its job to be added, until `until` (time.monotonic)."""
+    """One that waits for its job to be added, until `until` (clock.monotonic)."""
 
     job: NewJob
     until: float
@@ -63,7 +63,7 @@ class Gathering:
                 return await add_job(self._channel, job, deadline_seconds)
             finally:
                 self._call_ended()
-        caller = _Caller(job, time.monotonic() + deadline_seconds, asyncio.get_running_loop().create_future())
+        caller = _Caller(job, clock.monotonic() + deadline_seconds, asyncio.get_running_loop().create_future())
         self._gathered.append(caller)
         self._look_at(caller.until)
         if self._calls_under_way < _CALLS_UNDER_WAY:
@@ -121,7 +121,7 @@ class Gathering:
         )
         for caller in group:
             caller.delivery = delivery
-        seconds = max(caller.until for caller in group) - time.monotonic()
+        seconds = max(caller.until for caller in group) - clock.monotonic()
         failed: Unavailable | ServerRefused | None = None
         try:
             await channel.persist(doing, delivery.attempt, repeatable=True, deadline_seconds=max(seconds, 0))
@@ -167,12 +167,12 @@ class Gathering:
             if self._expiry is not None:
                 self._expiry.cancel()
             self._expires_at = until
-            seconds = until + GRACE_SECONDS - time.monotonic()
+            seconds = until + GRACE_SECONDS - clock.monotonic()
             self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
 
     def _expire(self) -> None:
         self._expiry = None
-        now = time.monotonic()
+        now = clock.monotonic()
         here = [caller for caller in chain(self._gathered, *self._calls.values()) if not caller.answered.done()]
         late = [caller for caller in here if caller.until < now]
         if late:

@@ -8,9 +8,9 @@ by that much and no more.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
+from oxcart import clock
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, JobFailed, OxcartError, ResultGone, ResultTimeout, Unavailable
 from oxcart.language import tr
@@ -80,7 +80,7 @@ class Results:
             self._reader = None
 
     async def _watch(self, job_id: str, ended: asyncio.Future[Any], timeout_seconds: float) -> Any:
-        until = time.monotonic() + timeout_seconds
+        until = clock.monotonic() + timeout_seconds
         while True:
             await self._reading.wait()
             if not ended.done():
@@ -101,7 +101,7 @@ class Results:
             )
             event = await self._find_event(doing, job_id) if status == _MISSING else None
         except Unavailable as error:
-            if not error.failure.retryable or time.monotonic() >= until:
+            if not error.failure.retryable or clock.monotonic() >= until:
                 raise
             return
         if ended.done():

@@ -6,13 +6,13 @@ since the first try, before sending again: a job that has been run and removed m
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.errors import AddFailed, OxcartError, ServerRefused, Unavailable
 from oxcart.protocol import codec
@@ -55,7 +55,7 @@ class Delivery:
 
     async def _attempt(self, deadline_seconds: float) -> None:
         if self._first_try is None:
-            self._first_try = time.monotonic()
+            self._first_try = clock.monotonic()
         else:
             await self._look_for_lost_replies(self._first_try, deadline_seconds)
         missing = [at for at in range(len(self.jobs)) if at not in self.answers and self.is_wanted(at)]
@@ -144,8 +144,8 @@ async def add_jobs(channel: Channel, jobs: Sequence[NewJob], deadline_seconds: f
 async def find_added(
     channel: Channel, keys: QueueKeys, ids: Sequence[str], first_try: float, deadline_seconds: float
 ) -> set[str]:
-    """Which of these jobs were stored since `first_try` (time.monotonic), by their keys or their `added` events."""
-    since_ms = int((time.monotonic() - first_try) * 1000) + 1000  # a second for the rounding of two clocks
+    """Which of these jobs were stored since `first_try` (clock.monotonic), by their keys or their `added` events."""
+    since_ms = int((clock.monotonic() - first_try) * 1000) + 1000  # a second for the rounding of two clocks
     args = (keys.base, since_ms, codec.pack(list(ids)))
     found = await run_script(channel.link, ours("find_added"), (keys.events,), args, deadline_seconds=deadline_seconds)
     return {job_id for job_id, is_found in zip(ids, found, strict=True) if is_found}

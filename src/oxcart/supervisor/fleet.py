@@ -9,10 +9,10 @@ import asyncio
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from oxcart import clock
 from oxcart.supervisor.channel import Lines, Message, Report, decode
 from oxcart.supervisor.member import Place
 from oxcart.supervisor.sums import Sums
@@ -111,13 +111,13 @@ class Fleet:
             await self._first_or_end()
         backoff = FIRST_RESTART_SECONDS
         while not self._ending.is_set():
-            began = time.monotonic()
+            began = clock.monotonic()
             pid, code = await self._live(number)
             worker = self._workers.pop(number, None)
             if self._is_the_end(number, code):
                 self._end_with(number, code)
                 return
-            if time.monotonic() - began >= STEADY_SECONDS:
+            if clock.monotonic() - began >= STEADY_SECONDS:
                 backoff = FIRST_RESTART_SECONDS
             self._note_loss(number, pid, code, backoff)
             if worker is not None:
@@ -153,7 +153,7 @@ class Fleet:
         known = self._lost.get(number)
         if known is not None and known.code == code:
             return
-        self._lost[number] = _Loss(code, time.monotonic() if known is None else known.since)
+        self._lost[number] = _Loss(code, clock.monotonic() if known is None else known.since)
         by_signal = _signal_name(-code) if code < 0 else None
         self._emit(ProcessLost(number, pid, None if by_signal else code, by_signal, restart_seconds))
 
@@ -163,7 +163,7 @@ class Fleet:
         self._first_works.set()
         loss = self._lost.pop(number, None)
         if loss is not None:
-            self._emit(ProcessReplaced(number, pid, time.monotonic() - loss.since))
+            self._emit(ProcessReplaced(number, pid, clock.monotonic() - loss.since))
 
     async def _pause(self, seconds: float) -> None:
         try:

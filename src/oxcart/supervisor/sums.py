@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from oxcart import clock
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
 from oxcart.names import merged
@@ -61,7 +61,7 @@ class Sums:
     processes: int
     target: RedisTarget
     queue_names: tuple[str, ...]
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = clock.monotonic
     stopping: bool = False
     _places: dict[int, _Place] = field(init=False)
     _names: dict[str, None] = field(default_factory=dict)

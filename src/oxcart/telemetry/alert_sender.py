@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from oxcart import clock
 from oxcart.secret import Secret
 from oxcart.telemetry.alerts import Alert, AlertLimits, AlertRules
 from oxcart.telemetry.bus import Emit
@@ -40,7 +40,7 @@ class AlertSender:
         *,
         about: dict[str, Any],
         limits: AlertLimits | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clock.wall_seconds,
         look_seconds: float = 5.0,
         retry_seconds: float = 2.0,
     ) -> None:

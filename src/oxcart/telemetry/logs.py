@@ -5,11 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TextIO
 
+from oxcart import clock
 from oxcart.secret import Secret
 from oxcart.telemetry.events import Event, JobsFinished, JobsStarted
 from oxcart.telemetry.job_lines import JobLines
@@ -31,7 +31,7 @@ def configure_logging(
     coloured: bool = True,
     process: int | None = None,
     turns: int | None = None,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] = clock.wall_seconds,
 ) -> EventLog:
     """Start the log of this process on `stream` (stdout), and route stdlib logging and warnings into it.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oxcart import clock
 from oxcart.connection.link import Link
 from oxcart.connection.server import Server
 from oxcart.errors import OxcartError, Unavailable
@@ -66,7 +66,7 @@ class Adopter:
             self._expected.clear()
             await self._server.wait_until_ready()
             await self.scan()
-            now = time.monotonic()
+            now = clock.monotonic()
             self._given_up = {token: given_up for token, given_up in self._given_up.items() if given_up.until > now}
 
     def _rest_seconds(self) -> float | None:
@@ -102,7 +102,7 @@ class Adopter:
             pass  # it is answered, and will be answered so again: the stalled check is left
         for given_up in expected:
             given_up.is_looked_for = given_up.until < math.inf
-            given_up.until = min(given_up.until, time.monotonic() + self._lock_seconds)
+            given_up.until = min(given_up.until, clock.monotonic() + self._lock_seconds)
         return adopted
 
     async def _look_into_active(self, queue: ServedQueue) -> int:

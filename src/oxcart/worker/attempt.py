@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from types import CoroutineType
 from typing import Any
 
+from oxcart import clock
 from oxcart.clock import now_ms
 from oxcart.errors import Discard, InvalidInput, RateLimited, Snooze, WaitForChildren
 from oxcart.handlers import CustomBackoff, HandlerSpec
@@ -87,7 +87,7 @@ class Workplace:
 
 
 class Attempt:
-    """One run of one handler. `claimed_at` is on time.monotonic()'s clock; `number` tells in which order the worker's
+    """One run of one handler. `claimed_at` is on clock.monotonic()'s clock; `number` tells in which order the worker's
     jobs were claimed; `request_bytes` belongs to the outbox.
     """
 
@@ -140,7 +140,7 @@ class Attempt:
         """Run the handler; returns when its first step is done. Without a handler (or with a deferred failure, which
         a failed child or the stalled check left) the verdict is there at once.
         """
-        self.started = time.monotonic()
+        self.started = clock.monotonic()
         claim, spec, workplace = self.claim, self.spec, self._workplace
         shared = claim.shared
         if shared.deferred_failure is not None:
@@ -163,7 +163,7 @@ class Attempt:
             job._attempt = self  # noqa: SLF001 - the attempt is the job's other half
             seconds = self.timeout_seconds
             if seconds is not None:
-                job.deadline = time.monotonic() + seconds
+                job.deadline = clock.monotonic() + seconds
                 self._timeout_timer = workplace.loop.call_later(seconds, self._time_is_up)
             if spec.is_async:
                 self._run = workplace.starter.start(self._run_async(spec, job), self._handler_ended, claim)
@@ -263,7 +263,7 @@ class Attempt:
         self._end()
 
     def _decide(self, verdict: Verdict) -> None:
-        self.finished = time.monotonic()
+        self.finished = clock.monotonic()
         if self._timeout_timer is not None:
             self._timeout_timer.cancel()
         if self._deaf_timer is not None:

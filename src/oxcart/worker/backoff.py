@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
+from oxcart import clock
 from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
 
@@ -28,7 +28,7 @@ def delay_ms(backoff: Backoff | None, attempts_made: int) -> int | None:
     longest = min(longest, LONGEST_MS)
     if backoff.jitter > 0:
         shortest = longest * (1 - backoff.jitter)
-        return int(shortest + random.random() * longest * backoff.jitter)
+        return int(shortest + clock.chance() * longest * backoff.jitter)
     return round(longest)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.connection.link import Link
 from oxcart.errors import JobNotFound, OxcartError, PayloadTooLarge, ServerRefused, Unavailable
@@ -187,7 +187,7 @@ class JobReports:
         problem, self._problem = self._problem, None
         if problem is not None:
             raise problem
-        is_alone = not self._is_under_way and time.monotonic() - self._answered_at > _FOLLOWS_WITHIN_SECONDS
+        is_alone = not self._is_under_way and clock.monotonic() - self._answered_at > _FOLLOWS_WITHIN_SECONDS
         report = _Report(call, doing, size, is_alone)
         if self._beyond or not self._has_room_for(report):
             self._beyond.append(report)
@@ -229,7 +229,7 @@ class JobReports:
 
     # -------------------------------------------------------------------------------------------- the answers
     def answered(self, batch: Sequence[_Report], answers: Sequence[Any]) -> None:
-        self._answered_at = time.monotonic()
+        self._answered_at = clock.monotonic()
         for report, answer in zip(batch, answers, strict=True):
             self._answered(report, answer)
         while self._beyond and self._has_room_for(self._beyond[0]):

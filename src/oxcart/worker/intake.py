@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from oxcart import clock
 from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, ServerRefused, Unavailable
 from oxcart.handlers import Handlers
@@ -103,7 +103,7 @@ class Intake:
         `executed_ms` is when the server claimed them.
         """
         workplace = self._workplaces.get(queue) or self._set_up(queue)
-        now = time.monotonic()
+        now = clock.monotonic()
         attempts: list[Attempt] = []
         has_suspects = False
         for run in runs:
@@ -206,7 +206,7 @@ class Intake:
         """Give back what could not start in time: another worker may be idle."""
         if not queue.buffer:
             return
-        waited = time.monotonic() - queue.buffer[0].started
+        waited = clock.monotonic() - queue.buffer[0].started
         if waited < LONGEST_WAIT_SECONDS:
             loop = asyncio.get_running_loop()
             loop.call_later(LONGEST_WAIT_SECONDS - waited + 0.001, self._look_at_buffer, queue)

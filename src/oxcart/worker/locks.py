@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from oxcart import clock
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.errors import Kind, ServerRefused, Unavailable
@@ -37,7 +37,7 @@ OnLost = Callable[[ServedQueue, Attempt], None]
 
 class LockRenewer:
     """The renewal thread of one process. `on_lost` is called in the event loop; `answered_at` is when all was last
-    renewed, on time.monotonic()'s clock.
+    renewed, on clock.monotonic()'s clock.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class LockRenewer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread_id = 0
-        self.loop_ticked_at = time.monotonic()
+        self.loop_ticked_at = clock.monotonic()
         self._blocked_reports = 0
 
     @property
@@ -72,7 +72,7 @@ class LockRenewer:
     @property
     def loop_lag_seconds(self) -> float:
         """How long ago the event loop last ran our tick, beyond the second between two ticks."""
-        return max(0.0, time.monotonic() - self.loop_ticked_at - 1.0)
+        return max(0.0, clock.monotonic() - self.loop_ticked_at - 1.0)
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -99,7 +99,7 @@ class LockRenewer:
         return await future
 
     def _tick(self) -> None:
-        self.loop_ticked_at = time.monotonic()
+        self.loop_ticked_at = clock.monotonic()
         self._blocked_reports = 0
         if not self._stopping and self._loop is not None:
             self._loop.call_later(1.0, self._tick)
@@ -107,20 +107,20 @@ class LockRenewer:
     # -------------------------------------------------------------------------------------------- in the thread
     def _run(self) -> None:
         interval = min(self.interval_seconds, 5.0)
-        next_at = time.monotonic() + self.interval_seconds
+        next_at = clock.monotonic() + self.interval_seconds
         while not self._stopping:
-            self._wake.wait(min(interval, max(0.01, next_at - time.monotonic())))
+            self._wake.wait(min(interval, max(0.01, next_at - clock.monotonic())))
             self._wake.clear()
             asked = self._take_asked()
             if self._loop_is_gone():
                 self._resolve(asked, answered=False)
                 continue
-            if not self._stopping and (asked or time.monotonic() >= next_at):
+            if not self._stopping and (asked or clock.monotonic() >= next_at):
                 answered = self._renew(everything=bool(asked))
                 self._resolve(asked, answered=answered)
                 is_urgent = self._is_urgent and not answered
                 wait_seconds = self.interval_seconds / (AGAIN_SOONER if is_urgent else 1)
-                next_at = time.monotonic() + wait_seconds
+                next_at = clock.monotonic() + wait_seconds
         self._resolve(self._take_asked(), answered=False)
 
     def _take_asked(self) -> list[asyncio.Future[bool]]:
@@ -151,13 +151,13 @@ class LockRenewer:
             held = [
                 attempt
                 for attempt in list(queue.held.values())
-                if everything or time.monotonic() - attempt.renewed_at > self.interval_seconds / 2
+                if everything or clock.monotonic() - attempt.renewed_at > self.interval_seconds / 2
             ]
             for start in range(0, len(held), MOST_PER_CALL):
                 chunk = held[start : start + MOST_PER_CALL]
                 answered = self._renew_chunk(queue, chunk) and answered
         if answered:
-            self.answered_at = time.monotonic()
+            self.answered_at = clock.monotonic()
         return answered
 
     def _renew_chunk(self, queue: ServedQueue, held: list[Attempt]) -> bool:
@@ -165,7 +165,7 @@ class LockRenewer:
             HeldLock(c.job_id, c.shared.token, c.shared.ats, c.shared.processed_on_ms, c.shared.atm)
             for c in (attempt.claim for attempt in held)
         ]
-        asked_at = time.monotonic()
+        asked_at = clock.monotonic()
         try:
             command = renew_command(queue.keys, locks, self._lock_ms)
             statuses = run_blocking(self._link, command, ours("renew"), deadline_seconds=ANSWER_WITHIN_SECONDS)

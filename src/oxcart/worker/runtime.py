@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
-import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from oxcart import clock
 from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.server import Server
 from oxcart.handlers import Handlers
@@ -59,7 +58,7 @@ class Worker:
         version: str,
         announces_starts: bool = False,
     ) -> None:
-        self.worker_id = uuid.uuid4().hex
+        self.worker_id = clock.new_uuid().hex
         self.name = f"oxcart-{self.worker_id[:8]}"
         self.failed = False
         self._server = server
@@ -68,7 +67,7 @@ class Worker:
         self._emit = emit
         self._version = version
         self._announces_starts = announces_starts
-        self._started_at = time.monotonic()
+        self._started_at = clock.monotonic()
         self._state = "starting"
         self._hurry = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
@@ -247,7 +246,7 @@ class Worker:
             self._stopping = start_own_task(self._stop("half of the slots are taken by deaf handlers"), "worker:stop")
 
     async def _stop(self, reason: str) -> None:
-        began, finished_before = time.monotonic(), self._dispatch.finished
+        began, finished_before = clock.monotonic(), self._dispatch.finished
         grace = self._settings.shutdown_grace_seconds
         self._state = "stopping"
         self._dispatch.stopping = True
@@ -271,7 +270,7 @@ class Worker:
         self._state = "stopped"
         self._emit(
             WorkerStopped(
-                time.monotonic() - began,
+                clock.monotonic() - began,
                 self._dispatch.finished - finished_before,
                 len(self._intake.interrupted),
                 self._dispatch.undelivered,
@@ -281,7 +280,7 @@ class Worker:
     # -------------------------------------------------------------------------------------------- status
     def status(self) -> WorkerStatus:
         """A snapshot; safe to call from any thread."""
-        dispatch, server, now = self._dispatch, self._server, time.monotonic()
+        dispatch, server, now = self._dispatch, self._server, clock.monotonic()
         answered_at = dispatch.last_answer_at
         trouble = dispatch.trouble
         known = [queue.dead_letters for queue in dispatch.queues if queue.dead_letters is not None]
@@ -295,7 +294,7 @@ class Worker:
             jobs_processing=dispatch.busy,
             unknown_jobs=self._left.unknown_names,
             dead_letters=sum(known) if known else None,
-            uptime_seconds=time.monotonic() - self._started_at,
+            uptime_seconds=clock.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,
             redis=RedisStatus(
                 connected=server.connected,

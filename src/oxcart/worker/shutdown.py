@@ -7,9 +7,9 @@ with `atm` and `stc` unchanged (docs/guarantees.md, 5).
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
+from oxcart import clock
 from oxcart.worker.attempt import Attempt, CancelReason
 from oxcart.worker.dispatch import Dispatch
 
@@ -48,6 +48,6 @@ def _running(dispatch: Dispatch) -> list[Attempt]:
 
 async def _until(is_reached: Callable[[], bool], seconds: float, hurry: asyncio.Event | None = None) -> None:
     """Look every 20 ms: a shutdown is rare, many things change what it waits for, and this late is in time."""
-    ends_at = time.monotonic() + seconds
-    while not is_reached() and time.monotonic() < ends_at and not (hurry and hurry.is_set()):  # noqa: ASYNC110
+    ends_at = clock.monotonic() + seconds
+    while not is_reached() and clock.monotonic() < ends_at and not (hurry and hurry.is_set()):  # noqa: ASYNC110
         await asyncio.sleep(0.02)

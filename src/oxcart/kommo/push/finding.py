@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from oxcart import clock
 from oxcart.kommo.client import Client
 from oxcart.kommo.pages import Page, Row, walk
 from oxcart.kommo.push.drafts import Kind, text_of
@@ -48,7 +48,7 @@ async def find_posted(client: Client, items: Sequence[Item], *, sent_seconds_ago
             oldest = looked.at.timestamp() - sent_seconds_ago - _SLACK_SECONDS
             if not wanted or (is_descending and page.rows and page.rows[-1].get("created_at", oldest) < oldest):
                 break
-    return looked or Looked(datetime.now(UTC))
+    return looked or Looked(clock.now_utc())
 
 
 def _lists(items: Iterable[Item]) -> Iterable[tuple[str, str, list[tuple[str, str | int]], list[Item]]]:
@@ -68,4 +68,4 @@ def _lists(items: Iterable[Item]) -> Iterable[tuple[str, str, list[tuple[str, st
 
 
 def _moment(page: Page) -> datetime:
-    return datetime.fromtimestamp(page.server_time or time.time(), UTC)
+    return datetime.fromtimestamp(page.server_time or clock.wall_seconds(), UTC)

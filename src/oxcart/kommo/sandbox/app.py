@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import time
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
+from oxcart import clock
 from oxcart.kommo.sandbox.api import answer_api, answer_oauth
 from oxcart.kommo.sandbox.control import control_routes
 from oxcart.kommo.sandbox.faults import BLOCKED_PAGE, problem, too_many
@@ -35,7 +35,7 @@ def create_app(world: World) -> Starlette:
 async def _answer(world: World, request: Request) -> Response:
     address = request.client.host if request.client else ""
     host, url = request.headers.get("host", ""), request.url
-    seen = Seen(time.monotonic(), address, host, request.method, url.path, url.query)
+    seen = Seen(clock.monotonic(), address, host, request.method, url.path, url.query)
     world.seen.append(seen)
     response = await _judge(world, request, address)
     world.note_answer(seen, response.status_code)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
+
+from oxcart import clock
 
 
 class SandboxClock:
     """Epoch seconds. `speed` 0 stands still: then only `advance` moves it. Belongs to one event loop once waited on."""
 
     def __init__(self, *, start_at: float | None = None, speed: float = 1.0) -> None:
-        self._origin = time.time() if start_at is None else start_at
-        self._since = time.monotonic()
+        self._origin = clock.wall_seconds() if start_at is None else start_at
+        self._since = clock.monotonic()
         self._speed = speed
         self._moved = asyncio.Event()
 
     def now(self) -> float:
-        return self._origin + (time.monotonic() - self._since) * self._speed
+        return self._origin + (clock.monotonic() - self._since) * self._speed
 
     def seconds(self) -> int:
         """As Kommo's rows have it."""
@@ -39,5 +40,5 @@ class SandboxClock:
                 continue
 
     def _restart(self, origin: float, speed: float) -> None:
-        self._origin, self._since, self._speed = origin, time.monotonic(), speed
+        self._origin, self._since, self._speed = origin, clock.monotonic(), speed
         self._moved.set()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from oxcart import clock
 from oxcart.kommo.sandbox.scenario import Scenario
 
 
@@ -35,7 +35,7 @@ class Limits:
 
     def judge(self, address: str) -> Judgement:
         """Counts the request, too."""
-        scenario, now = self._scenario(), time.monotonic()
+        scenario, now = self._scenario(), clock.monotonic()
         known = self._addresses.setdefault(address, _Address())
         if known.blocked_until is not None:
             if now < known.blocked_until:
@@ -57,7 +57,7 @@ class Limits:
     def block(self, address: str) -> None:
         seconds = self._scenario().block_real_seconds
         known = self._addresses.setdefault(address, _Address())
-        known.blocked_until = time.monotonic() + seconds if seconds else float("inf")
+        known.blocked_until = clock.monotonic() + seconds if seconds else float("inf")
         self._on_block()
 
     def lift(self) -> None:

@@ -22,7 +22,7 @@ _LARGEST = 10_000_000
 
 @dataclass(slots=True)
 class Seen:
-    """One request as it came in. `at` is time.monotonic() of this machine; `query` as it stood in the line.
+    """One request as it came in. `at` is clock.monotonic() of this machine; `query` as it stood in the line.
 
     `status` is 0 until it is answered.
     """

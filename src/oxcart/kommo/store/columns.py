@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +12,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
+
+from oxcart import clock
 
 # PostgreSQL stores no U+0000, and neither database takes half of a surrogate pair; Kommo's users can type both.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -83,7 +84,7 @@ def _sqlite_epoch(*_: Any, **__: Any) -> str:
 
 
 def new_id() -> str:
-    return str(uuid.uuid4())
+    return str(clock.new_uuid())
 
 
 def storable(value: Any) -> Any:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from oxcart import clock
 from oxcart.errors import Unavailable
 from oxcart.kommo.store.database_url import DatabaseTarget, connect_arguments
 from oxcart.kommo.store.failures import translate
@@ -114,7 +115,7 @@ class _ours:  # noqa: N801 - used as a statement
 async def now(connection: AsyncConnection) -> datetime:
     """By the database's clock where several machines share it; by ours where the file is our own."""
     if connection.dialect.name == "sqlite":
-        return datetime.now(UTC)
+        return clock.now_utc()
     found = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     assert isinstance(found, datetime)
     return found.astimezone(UTC)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.clock import wait_for_event
 from oxcart.errors import OxcartError
 from oxcart.kommo.store.columns import new_id
@@ -40,12 +39,12 @@ class Hold:
 
     def __init__(self, database: Database, scope: str, holder: str, seconds: float) -> None:
         self._database, self._scope, self._holder, self._seconds = database, scope, holder, seconds
-        self._held_until = time.monotonic() + seconds
+        self._held_until = clock.monotonic() + seconds
         self._stopping = asyncio.Event()
 
     @property
     def is_ours(self) -> bool:
-        return time.monotonic() < self._held_until
+        return clock.monotonic() < self._held_until
 
     async def show(self, connection: AsyncConnection) -> None:
         """First thing in every transaction that it guards: nobody can take it before that ends. Raises LeaseLost."""
@@ -58,7 +57,7 @@ class Hold:
     async def keep(self) -> None:
         """Renew it until another has it. A database that is away for a while costs nothing before the lease ends."""
         while not await wait_for_event(self._stopping, self._seconds / 3):
-            began = time.monotonic()
+            began = clock.monotonic()
             with contextlib.suppress(OxcartError):  # the next renewal may succeed; until then `is_ours` goes by time
                 if not await self._database.write("Renewing a lease", self._regain):
                     self._held_until = 0.0
@@ -92,12 +91,12 @@ async def hold_lease(
 ) -> AsyncIterator[Hold | None]:
     """None if another still holds it after `wait_seconds`. Raises SettingsError, StoreRefused, Unavailable."""
     holder = new_id()
-    give_up = time.monotonic() + wait_seconds
+    give_up = clock.monotonic() + wait_seconds
     while (hold := await _take(database, scope, holder, seconds)) is None:
-        if time.monotonic() >= give_up:
+        if clock.monotonic() >= give_up:
             yield None
             return
-        await asyncio.sleep(random.uniform(*_LOOK_SECONDS))
+        await asyncio.sleep(clock.uniform(*_LOOK_SECONDS))
     keeping = asyncio.create_task(hold.keep(), name=f"lease:{scope}")
     try:
         yield hold

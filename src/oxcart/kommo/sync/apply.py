@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Table, and_, delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES, PIPELINES, TASKS, Entity
 from oxcart.kommo.pages import Row as Raw
@@ -58,7 +59,7 @@ async def apply_rows(
     their ids. A list may lag behind: what it says of a row that was gone or read by id a moment ago is not believed if
     it is another, but marked, and `fetch_marked` asks for it by id.
     """
-    at = datetime.now(UTC)
+    at = clock.now_utc()
     await let_out(connection, account.connection_id, entity.name, [storable(str(raw["id"])) for raw in raws])
     await put_aside(connection, account.connection_id, entity.name, broken, at=at)
     if entity.marks_deleted:
@@ -116,7 +117,7 @@ async def apply_deleted(
     `source` is hook, event, list or sweep. Returns the ids that were alive until now. A row that is met again later
     comes back to life.
     """
-    at = datetime.now(UTC)
+    at = clock.now_utc()
     if entity is TASKS:
         whose = (account.connection_id, account.org_id)
         return await write_task_tombstones(
@@ -187,7 +188,7 @@ async def _believed(
             if row.deleted_at is not None or row.content_hash != hash_of(storable(by_its_id[row.external_id]))
         }
     marks = [Mark(entity.name, external_id, "restore", source="list") for external_id in doubtful]
-    await mark_dirty(connection, account.connection_id, marks, at=datetime.now(UTC))
+    await mark_dirty(connection, account.connection_id, marks, at=clock.now_utc())
     return [raw for raw in raws if storable(str(raw["id"])) not in doubtful]
 
 
@@ -238,7 +239,7 @@ async def _mark_missing(connection: AsyncConnection, connection_id: str, entity:
         some = table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE])
         here |= set((await connection.execute(select(table.c.external_id).where(*mine, some))).scalars())
     marks = [Mark(entity.name, external_id, source="list") for external_id in ids if external_id not in here]
-    await mark_dirty(connection, connection_id, marks, at=datetime.now(UTC))
+    await mark_dirty(connection, connection_id, marks, at=clock.now_utc())
 
 
 def _embedded(raw: Raw, key: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from oxcart import clock
 from oxcart.kommo.client import Client
 from oxcart.kommo.entities import Entity
 from oxcart.kommo.failures import Gone
@@ -43,7 +44,7 @@ def can_be_id(text: str) -> bool:
 
 def moment_of(server_time: int | None) -> datetime:
     """An answer's Date; our own clock for an answer without one."""
-    return datetime.now(UTC) if server_time is None else datetime.fromtimestamp(server_time, UTC)
+    return clock.now_utc() if server_time is None else datetime.fromtimestamp(server_time, UTC)
 
 
 async def read_by_ids(client: Client, entity: Entity, ids: Collection[str]) -> Found | None:

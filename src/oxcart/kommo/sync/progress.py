@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from oxcart import clock
 
 _PAUSE_SECONDS = 1.0
 
@@ -48,16 +49,16 @@ class Meter:
         self._done, self._count = 0, len(names)
         self._expected = dict(expected)
         self._pages = self._rows = 0
-        self._began = self._told = time.monotonic()
+        self._began = self._told = clock.monotonic()
 
     def begin(self) -> None:
         self._pages = self._rows = 0
-        self._began = time.monotonic()
+        self._began = clock.monotonic()
 
     async def page(self, name: str, rows: int) -> None:
         self._pages += 1
         self._rows += rows
-        if time.monotonic() - self._told >= _PAUSE_SECONDS:
+        if clock.monotonic() - self._told >= _PAUSE_SECONDS:
             await self._tell(name, is_over=False)
 
     async def end(self, name: str) -> None:
@@ -65,7 +66,7 @@ class Meter:
         await self._tell(name, is_over=True)
 
     async def _tell(self, name: str, *, is_over: bool) -> None:
-        self._told = time.monotonic()
+        self._told = clock.monotonic()
         if self._listener is None:
             return
         rate = self._rows / max(self._told - self._began, 1e-3)

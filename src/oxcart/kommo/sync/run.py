@@ -6,11 +6,11 @@ skipped. What concerns one stream ends that stream; what concerns the account or
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from oxcart import clock
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ACCOUNT, ENTITIES, EVENTS, Entity, Walk
@@ -146,14 +146,14 @@ class _Run:
     silent: int = 0  # streams in a row to which Kommo gave no answer at all
 
     async def sync(self, entity: Entity) -> Outcome:
-        began = time.monotonic()
+        began = clock.monotonic()
         self.meter.begin()
         account = self.account
         scope = f"sync:{account.connection_id}:{entity.name}"
         async with hold_lease(account.database, scope, seconds=self.lease_seconds) as lease:
             outcome = Outcome(entity.name, "skipped") if lease is None else await self._read(entity, lease)
         await self.meter.end(entity.name)
-        return replace(outcome, seconds=time.monotonic() - began)
+        return replace(outcome, seconds=clock.monotonic() - began)
 
     async def _read(self, entity: Entity, lease: Hold) -> Outcome:
         stream = await self._open(entity, lease)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Answer, Client, Query
 from oxcart.kommo.entities import ACCOUNT, EVENTS, Entity
@@ -48,7 +49,7 @@ class Reader:
         """Epoch seconds by an answer of this run, and by our clock if they have no date; asks if there was none."""
         if self.server_time is None:
             await self.get(ACCOUNT.path)
-        return self.server_time or int(datetime.now(UTC).timestamp())
+        return self.server_time or int(clock.now_utc().timestamp())
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class Stream:
             await self._learn(connection, rows, changed)
             stands = await then(connection) if callable(then) else then
             counts: dict[str, Any] = {"rows": len(changed), "requests": requests}
-            await save_cursor(connection, *self._key, stands, **counts, at=datetime.now(UTC))
+            await save_cursor(connection, *self._key, stands, **counts, at=clock.now_utc())
             return changed
 
         changed = await self.account.database.write(f"Keeping {self.entity.name}", work)
@@ -119,7 +120,7 @@ class Stream:
         async def work(connection: AsyncConnection) -> None:
             await self.lease.show(connection)
             counts: dict[str, Any] = {"rows": 0, "requests": requests}
-            await save_cursor(connection, *self._key, None, **counts, at=datetime.now(UTC), error=error)
+            await save_cursor(connection, *self._key, None, **counts, at=clock.now_utc(), error=error)
 
         await self.account.database.write(f"Noting an error of {self.entity.name}", work)
         self.counted = self.reader.requests
@@ -146,4 +147,4 @@ class Stream:
 
 def moment(server_time: int | None) -> datetime:
     """By our clock where an answer has no date."""
-    return datetime.now(UTC) if server_time is None else datetime.fromtimestamp(server_time, UTC)
+    return clock.now_utc() if server_time is None else datetime.fromtimestamp(server_time, UTC)

@@ -14,6 +14,7 @@ from sqlalchemy import Row as Found
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.kommo.entities import ENTITIES, Entity
 from oxcart.kommo.pages import Row, seconds_of
 from oxcart.kommo.store.columns import storable
@@ -56,7 +57,7 @@ async def mark_told(connection: AsyncConnection, connection_id: str, events: Seq
                 news += [mark for mark in marks if mark.action != _UPDATED]
             elif row is not None and known == _RESTORED:
                 news += [mark for mark in marks if mark.action == _UPDATED and not _was_read_since(row, mark)]
-    return await mark_dirty(connection, connection_id, news, at=datetime.now(UTC))
+    return await mark_dirty(connection, connection_id, news, at=clock.now_utc())
 
 
 def _marks_of(event: Row) -> Iterator[Mark]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart import clock
 from oxcart.clock import deadline
 from oxcart.errors import OxcartError, SettingsError
 from oxcart.kommo.authorize import handle_revocation
@@ -108,7 +107,7 @@ class HookInbox:
     # ------------------------------------------------------------------------------------------ what HTTP asks
     async def admit(self, connection_id: str, secret: str) -> HookAnswer | None:
         """None for a sender who knows the secret; an unknown connection and a wrong secret look the same."""
-        came_at = time.monotonic()
+        came_at = clock.monotonic()
         try:
             async with deadline("looking for a webhook's secret", self._answer_seconds):
                 await self._read_secrets(not_before=came_at - _SECRETS_SECONDS)
@@ -158,8 +157,8 @@ class HookInbox:
         async with self._reading:
             if self._secrets_at >= not_before:
                 return
-            await asyncio.sleep(max(0.0, self._secrets_at + _APART_SECONDS - time.monotonic()))
-            began = time.monotonic()
+            await asyncio.sleep(max(0.0, self._secrets_at + _APART_SECONDS - clock.monotonic()))
+            began = clock.monotonic()
             database = await self._open()
             async with database.reading("Looking for a webhook's secret") as connection:
                 self._secrets = await read_all_secrets(connection, self._keyring)
@@ -180,7 +179,7 @@ class HookInbox:
         """One transaction; each that waits for it hears how it ended."""
 
         async def write(connection: AsyncConnection) -> None:
-            await store_hooks(connection, hooks, at=datetime.now(UTC))
+            await store_hooks(connection, hooks, at=clock.now_utc())
 
         try:
             database = await self._open()
@@ -203,12 +202,12 @@ class HookInbox:
         """Raises as `open_database`; what failed a moment ago is not tried again yet."""
         async with self._opening:
             if self._database is None:
-                if self._failed is not None and time.monotonic() - self._failed[0] < _OPEN_AGAIN_SECONDS:
+                if self._failed is not None and clock.monotonic() - self._failed[0] < _OPEN_AGAIN_SECONDS:
                     raise self._failed[1]
                 try:
                     self._database = await self._stack.enter_async_context(open_database(self._target))
                 except OxcartError as error:
-                    self._failed = (time.monotonic(), error)
+                    self._failed = (clock.monotonic(), error)
                     raise
             return self._database
 
@@ -231,7 +230,7 @@ def _settle(stored: list[asyncio.Future[None]], error: OxcartError | None) -> No
 
 def _is_one_of(given: str, known: HookSecrets | None) -> bool:
     """In constant time, and as long for a connection that there is none of."""
-    accepted = known.accepted(datetime.now(UTC)) if known is not None else ()
+    accepted = known.accepted(clock.now_utc()) if known is not None else ()
     found = [hmac.compare_digest(given.encode("utf-8", "replace"), one.reveal().encode()) for one in accepted]
     hmac.compare_digest(given.encode("utf-8", "replace"), b"-" * 43)
     return any(found)
