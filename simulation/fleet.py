@@ -209,7 +209,10 @@ class User:
         match step["do"]:
             case "add" if step.get("children"):
                 plan = data_of(step)
-                children = [{"name": "a", "data": {**plan, "n": number * 1000 + at}} for at in range(step["children"])]
+                children = [
+                    {"name": "a", "data": {**plan, "n": number * 1000 + at}, "options": {"on_failure": step["if_fails"]}}
+                    for at in range(step["children"])
+                ]
                 flow = await queue.add_flow({"name": step["name"], "data": plan, "children": children})
                 return [flow.id, *(child.id for child in flow.children)]
             case "add":

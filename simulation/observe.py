@@ -130,7 +130,9 @@ def _add_many(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: 
     values = msgpack.unpackb(args[1])
     for position, status in enumerate(reply):
         if status == 1:
-            note(actor, "added", queue=_queue(args[0]), job=_text(values[position * 8]))
+            job_id, name, _, _, _, delay, priority, lifo = values[position * 8 : position * 8 + 8]
+            plain = not (delay or priority or lifo)
+            note(actor, "added", queue=_queue(args[0]), job=_text(job_id), name=_text(name), plain=plain)
 
 
 def _add_one(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:

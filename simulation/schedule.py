@@ -118,6 +118,7 @@ def _add(random: Random, at: float, queue: str, number: int, *, foreign: bool) -
         options["deduplication"] = f"d{random.randint(1, 3)}"
     elif random.random() < 0.06:
         step["children"] = random.choice((1, 2, 3))
+        step["if_fails"] = random.choice(("fail_parent", "continue_parent", "ignore_dependency", "remove_dependency"))
     elif random.random() < 0.7:
         step["id"] = f"j{number}"
     if options:

@@ -217,7 +217,8 @@ class SteeredServer:
             for number in spoke:
                 self._hear(self.clients[number], heard)
             quiet = 0 if spoke else quiet + 1
-        return [heard[number] for number in sorted(heard)]
+        first = asked.number if asked is not None else 0  # what it asked is what woke the others
+        return [heard[number] for number in sorted(heard, key=lambda number: (number != first, number))]
 
     def _hear(self, client: Socket, heard: dict[int, tuple[Socket, bytes, list[Any]]]) -> None:
         data, replies = client.read()

@@ -84,7 +84,9 @@ class _World:
             for worker_id, alias in self._aliases:
                 if token.startswith(worker_id):
                     facts["token"] = alias + token[len(worker_id) :]
-        if what == "started":
+        if what == "claimed":
+            self._waits_since.pop(facts["queue"], None)
+        elif what == "started":
             self._aliases.append((facts["worker"], facts["life"]))
         self.history.add(self.loop.time(), actor, what, **facts)
 
@@ -263,6 +265,18 @@ class _World:
             case "clobber":
                 self._clobber(f"bull:{step['queue']}:{step['key']}", seconds)
 
+    def _put_together(self, key: str, aside: str) -> None:
+        ask = self.server.ask
+        kind = ask("TYPE", aside)
+        if not ask("EXISTS", key):
+            ask("RENAME", aside, key)
+        elif kind == b"list":
+            for member in reversed(ask("LRANGE", aside, 0, -1)):
+                ask("RPUSH", key, member)
+        elif kind == b"zset":
+            ask("ZUNIONSTORE", key, 2, key, aside, "AGGREGATE", "MIN")
+        ask("DEL", aside)
+
     def _undo(self, seconds: float, *command: str) -> None:
         def undo() -> None:
             if self.network.is_up:
@@ -286,8 +300,8 @@ class _World:
             self.server.set_time(self.network.now_ms())
             if self.server.ask("TYPE", key) == b"string":
                 self.server.ask("DEL", key)
-            if had and self.server.ask("EXISTS", aside) and not self.server.ask("EXISTS", key):
-                self.server.ask("RENAME", aside, key)
+            if had and self.server.ask("EXISTS", aside):
+                self._put_together(key, aside)
             self.network.settle()
 
         self.network.later(seconds, put_back)
@@ -319,23 +333,23 @@ class _World:
             return
         self.server.set_time(self.network.now_ms())
         for queue in self.schedule.queues:
-            if self._lies_there(queue):
+            idle = self._idle_beside(queue)
+            if idle:
                 since = self._waits_since.setdefault(queue, self.loop.time())
                 if self.loop.time() - since >= IDLE_FOR_SECONDS:
-                    self._note("server", "lying", queue=queue, seconds=round(self.loop.time() - since, 1))
+                    self._note("server", "lying", queue=queue, idle=idle, seconds=round(self.loop.time() - since, 1))
             else:
                 self._waits_since.pop(queue, None)
 
-    def _lies_there(self, queue: str) -> bool:
+    def _idle_beside(self, queue: str) -> list[str]:
+        """Who could take a job that waits there."""
         idle = [one for one in self.running.values() if isinstance(one, OxcartProcess) and one.is_idle]
         if not idle:
-            return False
+            return []
         keys = QueueKeys(queue)
         kinds = self.server.ask_all([("TYPE", keys.wait), ("TYPE", keys.marker), ("TYPE", keys.prioritized)])
-        if kinds[0] == b"none" and kinds[2] == b"none":
-            return False
-        if b"string" in kinds:
-            return False
+        if (kinds[0] == b"none" and kinds[2] == b"none") or b"string" in kinds:
+            return []
         waiting, prioritized, limiter, meta = self.server.ask_all(
             [
                 ("LRANGE", keys.wait, 0, -1),
@@ -345,10 +359,10 @@ class _World:
             ]
         )
         if limiter or any(meta):
-            return False
+            return []
         names = self.server.ask_all([("HGET", keys.base + job.decode(), "name") for job in [*waiting, *prioritized]])
-        handled = {name.encode() for one in idle for name in one.place.names}
-        return bool(handled & {name for name in names if isinstance(name, bytes)})
+        waiting_names = {name.decode() for name in names if isinstance(name, bytes)}
+        return [one.place.name for one in idle if waiting_names & set(one.place.names)]
 
     def _heal(self) -> None:
         self._is_healed = True
