@@ -101,6 +101,7 @@ class _Checker:
         self.lives: dict[str, str] = {}
         self.unordered: set[str] = set()
         self.is_muted = False
+        self.overtaken: tuple[Fact, str, str] | None = None
         self.troubles = list(_troubles(self.facts))
 
     def say(self, invariant: str, fact: Fact, text: str) -> None:
@@ -121,7 +122,7 @@ class _Checker:
 
     def _fold_again(self, until: int, gone: set[int]) -> None:
         """The server is as it was before what it has lost."""
-        self.server, self.is_muted = _Server(), True
+        self.server, self.is_muted, self.overtaken = _Server(), True, None
         for position in range(until):
             fact = self.facts[position]
             if fact.what in _UNDOABLE and position not in gone:
@@ -129,6 +130,8 @@ class _Checker:
         self.is_muted = False
 
     def _take(self, fact: Fact) -> None:
+        if self.overtaken is not None and fact.at > self.overtaken[0].at:
+            self._judge_order(*self.overtaken)
         handler: Callable[[Fact], None] | None = getattr(self, "_" + fact.what, None)
         if handler is not None:
             handler(fact)
@@ -181,9 +184,15 @@ class _Checker:
                 of == queue and other.plain is not None and other.plain < job.plain and not other.claims
                 and other.is_there and other.name == job.name
             ):  # fmt: skip
-                self.say("order", fact, f"{fact.facts['job']} was claimed before {other_id}, which was added earlier")
-                self.unordered.add(queue)
+                self.overtaken = (fact, queue, other_id)
                 return
+
+    def _judge_order(self, fact: Fact, queue: str, other_id: str) -> None:
+        """Unless both were claimed in one step of the server, whose order nobody sees."""
+        self.overtaken = None
+        if not self.server.jobs[queue, other_id].claims:
+            self.say("order", fact, f"{fact.facts['job']} was claimed before {other_id}, which was added earlier")
+            self.unordered.add(queue)
 
     def _settled(self, fact: Fact) -> None:
         queue, job_id, token = fact.facts["queue"], fact.facts["job"], fact.facts["token"]

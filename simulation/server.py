@@ -6,6 +6,7 @@ TIME end when the simulation says so. What it is asked is answered before anythi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -13,7 +14,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,13 @@ def find_library() -> str:
         for path in sorted(Path("/").glob(pattern[1:])):
             return str(path)
     raise NoFaketime("The simulation needs libfaketime to steer the server's clock: apt-get install libfaketime")
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in memory, with a name that is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="ox", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
+        yield Path(folder)
 
 
 class Socket:
