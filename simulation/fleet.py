@@ -182,7 +182,7 @@ class User:
 
     async def _use(self, step: Step) -> None:
         queue, number = self.queues[step["queue"]], step.get("n")
-        asked = {name: value for name, value in step.items() if name in {"do", "queue", "n"}}
+        asked = {name: value for name, value in step.items() if name in {"do", "queue", "n", "children"}}
         self._note(self.actor.name, "asked", **asked)
         try:
             answer = await self._call(queue, step)

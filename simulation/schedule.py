@@ -154,7 +154,8 @@ def _add_faults(schedule: Schedule, random: Random) -> None:
         if random.random() < 0.7:
             schedule.steps.append(_fault_of_a_place(random, at, random.choice(schedule.places)))
         else:
-            schedule.steps.append(_fault_of_the_server(random, at, schedule.queues))
+            has_node = any(place.kind == "node" for place in schedule.places)
+            schedule.steps.append(_fault_of_the_server(random, at, schedule.queues, has_node=has_node))
 
 
 def _fault_of_a_place(random: Random, at: float, place: Place) -> Step:
@@ -178,7 +179,7 @@ def _fault_of_a_place(random: Random, at: float, place: Place) -> Step:
     return step
 
 
-def _fault_of_the_server(random: Random, at: float, queues: list[str]) -> Step:
+def _fault_of_the_server(random: Random, at: float, queues: list[str], *, has_node: bool) -> Step:
     do = random.choice(
         ("restart", "restart", "empty", "rollback", "oom", "readonly", "scripts", "marker", "clobber", "stall")
     )
@@ -195,8 +196,6 @@ def _fault_of_the_server(random: Random, at: float, queues: list[str]) -> Step:
         case "marker":
             step["queue"] = random.choice(queues)
         case "clobber":
-            step |= {
-                "queue": random.choice(queues), "key": random.choice(("marker", "events", "wait", "delayed")),
-                "seconds": random.choice((1.0, 6.0)),
-            }  # fmt: skip
+            keys = ("marker", "events") if has_node else ("marker", "events", "wait", "delayed")  # Node's scripts lose jobs
+            step |= {"queue": random.choice(queues), "key": random.choice(keys), "seconds": random.choice((1.0, 6.0))}
     return step

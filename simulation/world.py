@@ -420,7 +420,7 @@ class _World:
             elif rest.endswith(":lock"):
                 outcome.left.append(f"{key.decode()} is still held")
         for wire in self.network.open_wires():
-            if wire.actor.name != "u1":
+            if wire.actor.name.startswith("w"):
                 outcome.left.append(f"a connection of {wire.actor.name}")
 
 
