@@ -24,6 +24,7 @@ PROMISES = {
     "not-blamed": (1, "A job fails for the death of its worker only if it was alone in that process"),
     "last-claim": (2, "it is written only if nobody has claimed the job"),
     "no-revival": (2, "Otherwise nothing is written"),
+    "adopted": (3, "If the reply to a claim is lost, the claimed jobs are found by their locks and run"),
     "success": (4, "never becomes a failure"),
     "attempts": (5, "with `attemptsMade` and the stall"),
     "stops": (5, "At SIGTERM claiming stops within 100 ms"),
@@ -71,6 +72,7 @@ class _Job:
     stalls: int = 0
     is_there: bool = False
     was_retried: bool = False
+    place: int = 0
     plain: int | None = None
     name: str = ""
 
@@ -81,6 +83,7 @@ class _Server:
     limits: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     added: int = 0
+    claimed: int = 0
 
     def held(self, queue: str) -> int:
         return sum(1 for (of, _), job in self.jobs.items() if of == queue and job.is_held)
@@ -100,10 +103,12 @@ class _Checker:
         self.stopping: dict[str, float] = {}
         self.lives: dict[str, str] = {}
         self.unordered: set[str] = set()
+        self.started_last: dict[tuple[str, str], int] = {}
         self.broken_flows: set[str] = set()  # one transaction, of which a server undoes nothing
         self.is_muted = False
         self.overtaken: tuple[Fact, str, str] | None = None
         self.troubles = list(_troubles(self.facts))
+        self.real_troubles = list(_troubles(self.facts, aftermath=0.0))
 
     def say(self, invariant: str, fact: Fact, text: str) -> None:
         if not self.is_muted:
@@ -163,6 +168,8 @@ class _Checker:
         self._check_order(fact, queue, job)
         job.token, job.is_held, job.ended = token, True, None
         job.claims += 1
+        self.server.claimed += 1
+        job.place = self.server.claimed
         job.renewed_at, job.expires = fact.at, fact.at + fact.facts["lock"] / 1000
 
     def _check_limits(self, fact: Fact, queue: str) -> None:
@@ -257,8 +264,29 @@ class _Checker:
         assert job.token is not None
         if fact.at < job.expires - 0.01 and not self._troubled(None, job.renewed_at - AFTERMATH_SECONDS, fact.at):
             self.say("runs-again", fact, f"{job_id} was taken from {job.token}, whose lock holds until {job.expires:.3f}")
+        elif self._should_have_been_adopted(fact, queue, job_id, job):
+            self.say("adopted", fact, f"{job_id} was claimed by {job.token}, the reply was lost, and nobody adopted it")
         elif not self._may_lose(fact, queue, job_id, job):
             self.say("runs-again", fact, f"{job_id} was lost to {job.token}, whose process and network were well")
+
+    def _should_have_been_adopted(self, fact: Fact, queue: str, job_id: str, job: _Job) -> bool:
+        """Its connection broke, and was made anew long before the lock ended."""
+        assert job.token is not None
+        life, claimed_at = _life(job.token), job.renewed_at
+        place = life.partition(".")[0]
+        ends_early = job.expires - max(2.0, (job.expires - claimed_at) / 3 + 1)
+        troubles = [
+            (what, ends) for where, what, begins, ends in self.real_troubles
+            if where in {place, None} and begins <= fact.at and ends >= claimed_at - AFTERMATH_SECONDS
+        ]  # fmt: skip
+        return (
+            (queue, job_id, job.token) not in self.began
+            and life not in self.lives
+            and life not in self.stopping
+            and not place.startswith("n")
+            and bool(troubles)
+            and all(what in {"forget", "reset"} and ends < ends_early for what, ends in troubles)
+        )
 
     def _may_lose(self, fact: Fact, queue: str, job_id: str, job: _Job) -> bool:
         assert job.token is not None
@@ -313,9 +341,21 @@ class _Checker:
         if key in self.began:
             self.say("runs-again", fact, f"{key[1]} began twice under the one claim {key[2]}")
         self.began.add(key)
+        self._check_start(fact, key)
         since = self.stopping.get(_life(key[2]))
         if since is not None and fact.at > since + 0.1:
             self.say("stops", fact, f"{key[1]} began {fact.at - since:.3f} s after its worker was told to stop")
+
+    def _check_start(self, fact: Fact, key: tuple[str, str, str]) -> None:
+        """Within one worker and queue: as the server gave them out. What was adopted, or is a suspect, comes later."""
+        job, life = self.server.jobs[key[0], key[1]], _life(key[2])
+        before = self.started_last.get((life, key[0]), 0)
+        if job.token != key[2] or job.stalls or life.startswith("n") or key[0] == "oxcart":
+            return
+        is_troubled = self._troubled(fact.actor, fact.at - 30, fact.at) or self._troubled(None, fact.at - 30, fact.at)
+        if job.place < before and not is_troubled:
+            self.say("order", fact, f"{key[1]} began after a job that the server gave to {life} later")
+        self.started_last[life, key[0]] = max(before, job.place)
 
     def _ended(self, fact: Fact) -> None:
         self.how[fact.facts["queue"], fact.facts["job"], fact.facts["token"]] = fact.facts["how"]
@@ -426,7 +466,7 @@ def _life(token: str) -> str:
     return token.partition(":")[0]
 
 
-def _troubles(facts: list[Fact]) -> Iterator[tuple[str | None, str, float, float]]:
+def _troubles(facts: list[Fact], aftermath: float = AFTERMATH_SECONDS) -> Iterator[tuple[str | None, str, float, float]]:
     """(place or None for the server, what, from, until) of every fault."""
     for fact in facts:
         if fact.what in _FAULTS:
@@ -437,7 +477,7 @@ def _troubles(facts: list[Fact]) -> Iterator[tuple[str | None, str, float, float
             if fact.what in {"marker", "clobber", "empty", "rollback", "oom", "readonly"}:
                 seconds += MARKER_SECONDS
             elif place is None or fact.what != "block":
-                seconds += AFTERMATH_SECONDS
+                seconds += aftermath
             yield place, fact.what, fact.at, fact.at + seconds
         elif fact.what == "started":
             yield fact.actor, "start", fact.at, fact.at + 2

@@ -148,18 +148,24 @@ def _other_use(random: Random, queues: list[str]) -> Step:
 
 
 # ------------------------------------------------------------------------------------------------ faults
+_USER = Place("u1", "user", 0, [], 0, 0, 0.0)
+"""Who adds and operates has a network, too."""
+
+
 def _add_faults(schedule: Schedule, random: Random) -> None:
-    for _ in range(random.choice((0, 1, 2, 3, 5))):
+    for _ in range(random.choice((0, 1, 2, 3, 5, 8))):
         at = round(random.uniform(0.5, SECONDS), 3)
         if random.random() < 0.7:
-            schedule.steps.append(_fault_of_a_place(random, at, random.choice(schedule.places)))
+            schedule.steps.append(_fault_of_a_place(random, at, random.choice([*schedule.places, _USER])))
         else:
             has_node = any(place.kind == "node" for place in schedule.places)
             schedule.steps.append(_fault_of_the_server(random, at, schedule.queues, has_node=has_node))
 
 
 def _fault_of_a_place(random: Random, at: float, place: Place) -> Step:
-    kinds = ["kill", "kill", "stop", "drain", "cut", "hang", "refuse", "forget", "late", "slow", "reset"]
+    kinds = ["cut", "hang", "refuse", "forget", "forget", "late", "slow", "reset"]
+    if place is not _USER:
+        kinds += ["kill", "kill", "kill", "stop", "stop", "drain", "drain"]
     do = random.choice([*kinds, "block"] if place.kind == "oxcart" else kinds)
     step: Step = {"at": at, "do": do, "who": place.name}
     seconds = random.choice((0.2, 1.0, 4.0, 12.0, 40.0))
