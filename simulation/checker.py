@@ -20,6 +20,7 @@ PROMISES = {
     "one-state": (1, "until then it is in exactly one of the others"),
     "runs-again": (1, "A handler runs a second time without having failed only after its worker died or lost its"),
     "outcome-known": (1, "says in `outcome_unknown` whether the job may have been stored all the same"),
+    "dead-noticed": (1, "The job of a worker that died starts again within two stalled intervals"),
     "foreign": (1, "A job whose name a worker does not handle is not touched by it"),
     "not-blamed": (1, "A job fails for the death of its worker only if it was alone in that process"),
     "last-claim": (2, "it is written only if nobody has claimed the job"),
@@ -103,6 +104,8 @@ class _Checker:
         self.stopping: dict[str, float] = {}
         self.lives: dict[str, str] = {}
         self.unordered: set[str] = set()
+        self.died_at: dict[str, float] = {}
+        self.unsure: set[str] = set()
         self.started_last: dict[tuple[str, str], int] = {}
         self.broken_flows: set[str] = set()  # one transaction, of which a server undoes nothing
         self.is_muted = False
@@ -206,9 +209,11 @@ class _Checker:
         queue, job_id, token = fact.facts["queue"], fact.facts["job"], fact.facts["token"]
         kind, status = fact.facts["kind"], fact.facts["status"]
         key, job = (queue, job_id, token), self.server.jobs[queue, job_id]
-        if status != 0:
-            if status == 1 and key not in self.written:
-                self.say("last-claim", fact, f"{job_id}: an end by {token} was told to be written, and never was")
+        self._see_unseen_claim(fact, job, token)
+        is_unseen = status == 1 and key not in self.written
+        if is_unseen and fact.actor not in self.unsure:
+            self.say("last-claim", fact, f"{job_id}: an end by {token} was told to be written, and never was")
+        if status != 0 and not is_unseen:
             return
         self.written.add(key)
         if job.token != token:
@@ -220,6 +225,14 @@ class _Checker:
             job.attempts += 1
         job.is_held = False
         job.ended = {"c": "completed", "f": "failed"}.get(kind)
+
+    def _refused(self, fact: Fact) -> None:
+        """A script that erred in its middle may have written ends and given out jobs, and has told neither."""
+        self.unsure.add(fact.actor)
+
+    def _see_unseen_claim(self, fact: Fact, job: _Job, token: str) -> None:
+        if job.token != token and not job.is_held and fact.actor in self.unsure:
+            job.token, job.is_held = token, True
 
     def _check_verdict(self, fact: Fact, key: tuple[str, str, str], job: _Job, kind: str) -> None:
         how, value, job_id = self.how.get(key), fact.facts.get("value") or "", key[1]
@@ -243,6 +256,7 @@ class _Checker:
         if not isinstance(status, int) or status < 0:
             return
         job = self.server.jobs[fact.facts["queue"], fact.facts["job"]]
+        self._see_unseen_claim(fact, job, token)
         if job.token != token or job.ended is not None:
             self.say(
                 "no-revival", fact,
@@ -258,7 +272,22 @@ class _Checker:
             job.stalls += 1
             if job.is_held and job.token is not None:
                 self._check_stall(fact, queue, job_id, job)
+                self._check_notice(fact, job_id, job)
             job.is_held = False
+
+    def _check_notice(self, fact: Fact, job_id: str, job: _Job) -> None:
+        """A worker that lives, and is well, beside a dead one: nobody waits for longer than this."""
+        assert job.token is not None
+        died_at = self.died_at.get(_life(job.token))
+        if died_at is None:
+            return
+        since, within = max(died_at, job.expires), 2 * self.outcome.schedule.places[0].stalled_ms / 1000 + 3
+        is_watched = any(
+            place.kind == "oxcart" and not self._troubled(place.name, died_at - AFTERMATH_SECONDS, fact.at)
+            for place in self.outcome.schedule.places
+        )
+        if fact.at - since > within and is_watched and not self._troubled(None, died_at - 2 * AFTERMATH_SECONDS, fact.at):
+            self.say("dead-noticed", fact, f"{job_id} lay {fact.at - since:.1f} s after the end of {job.token}")
 
     def _check_stall(self, fact: Fact, queue: str, job_id: str, job: _Job) -> None:
         assert job.token is not None
@@ -325,6 +354,7 @@ class _Checker:
 
     def _died(self, fact: Fact) -> None:
         self.lives[fact.facts["life"]] = fact.actor
+        self.died_at[fact.facts["life"]] = fact.at
 
     def _pause5(self, fact: Fact) -> None:
         del fact

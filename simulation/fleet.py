@@ -154,7 +154,7 @@ class OxcartProcess:
 
 def run_in(actor: Actor, loop: VirtualLoop, work: Coroutine[Any, Any, Any]) -> None:
     """Start it as a task of that process."""
-    loop.call_soon(lambda: loop.keep(loop.create_task(work)), context=actor.context.copy())
+    loop.call_soon(loop.create_task, work, context=actor.context.copy())
 
 
 # ------------------------------------------------------------------------------------------------ users

@@ -69,6 +69,9 @@ class SimTask(asyncio.Task[Any]):
         SimTask.made += 1
         self._position = SimTask.made
         super().__init__(*args, **options)
+        loop = self.get_loop()
+        if isinstance(loop, VirtualLoop):
+            loop.keep(self)
 
     def __hash__(self) -> int:
         return self._position

@@ -56,7 +56,7 @@ class NodeProcess:
                 worker = _NodeWorker(server, queue, self.place, f"{self.worker_id}:{position}", self._work)
                 self._workers.append(worker)
                 for loop in (worker.main(), worker.extend(), worker.check()):
-                    self._loop.keep(self._loop.create_task(loop))
+                    self._loop.create_task(loop)
 
         run_in(self.actor, self._loop, begin())
 
@@ -139,7 +139,7 @@ class _NodeWorker:
                 if limit_ms > 0:
                     await asyncio.sleep(min(limit_ms / 1000, 10.0))
             else:
-                asyncio.get_running_loop().create_task(self._process_all(job, token))  # noqa: RUF006 - the loop keeps it
+                asyncio.get_running_loop().create_task(self._process_all(job, token))
 
     def _options(self, token: str) -> bytes:
         return bytes(msgpack.packb({"token": token, "lockDuration": self.place.lock_ms}))
@@ -255,7 +255,7 @@ class _NodeWorker:
 
 def _read(answer: Any) -> tuple[dict[str, str] | None, int, int]:
     """The job with its id, for how long the queue is limited, and when the next delayed one is due."""
-    fields, job_id, limit_ms, delay_until = answer
+    fields, job_id, limit_ms, delay_until = [*answer, None, None, None, None][:4]
     if not fields:
         return None, int(limit_ms or 0), int(float(delay_until or 0))
     values = [value.decode() for value in fields]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-SECONDS = 90.0
+SECONDS = 60.0
 """How long users and faults go on; then everything is healed, and all work must come to its end."""
 
 Step = dict[str, Any]
@@ -155,6 +155,9 @@ _USER = Place("u1", "user", 0, [], 0, 0, 0.0)
 def _add_faults(schedule: Schedule, random: Random) -> None:
     for _ in range(random.choice((0, 1, 2, 3, 5, 8))):
         at = round(random.uniform(0.5, SECONDS), 3)
+        if random.random() < 0.6:  # while something is going on
+            busy = random.choice([step for step in schedule.steps if step["do"] == "add"])
+            at = round(max(0.1, busy["at"] + random.uniform(-0.3, 1.5)), 3)
         if random.random() < 0.7:
             schedule.steps.append(_fault_of_a_place(random, at, random.choice([*schedule.places, _USER])))
         else:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +25,7 @@ from simulation.schedule import SECONDS, Place, Schedule, Step
 from simulation.seams import steered
 from simulation.server import SteeredServer
 
-HEALED_AFTER_SECONDS = 60.0
+HEALED_AFTER_SECONDS = 45.0
 """When the last fault of a schedule has ended."""
 MOST_SECONDS_TO_END = 1500.0
 STOP_SECONDS = 40.0
@@ -51,12 +53,23 @@ class Outcome:
 
 def play(schedule: Schedule, folder: Path) -> Outcome:
     """Plays it in this process, with a server of its own in `folder`."""
-    gc.collect()
     gc.disable()
     try:
         return _World(schedule, folder).play()
     finally:
         gc.enable()
+        _bury()
+
+
+def _bury() -> None:
+    """What the dead would have done in the end, each `finally`, is of no interest to anybody."""
+    before, sys.unraisablehook = sys.unraisablehook, lambda _unraisable: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            gc.collect()
+    finally:
+        sys.unraisablehook = before
 
 
 class _World:
@@ -259,7 +272,7 @@ class _World:
             case "scripts":
                 server.ask("SCRIPT", "FLUSH")
             case "marker":
-                server.ask("DEL", QueueKeys(step["queue"]).marker)
+                server.ask_all([("DEL", QueueKeys(step["queue"]).marker)])
             case "stall":
                 network.server_is_slow(seconds)
             case "clobber":
@@ -290,16 +303,15 @@ class _World:
         """Somebody's mistake, and its cure: the key is of a wrong type for a while."""
         aside = f"aside:{key}"
         had = self.server.ask("EXISTS", key)
-        if had:
-            self.server.ask("RENAME", key, aside)
-        self.server.ask("SET", key, "x")
+        self.server.ask_all([("RENAME", key, aside), ("SET", key, "x")])  # a read-only server does neither
 
         def put_back() -> None:
             if not self.network.is_up:
                 return
             self.server.set_time(self.network.now_ms())
-            if self.server.ask("TYPE", key) == b"string":
-                self.server.ask("DEL", key)
+            if self.server.ask("TYPE", key) == b"string" and isinstance(self.server.ask_all([("DEL", key)])[0], Exception):
+                self.network.later(1.0, put_back)
+                return
             if had and self.server.ask("EXISTS", aside):
                 self._put_together(key, aside)
             self.network.settle()
