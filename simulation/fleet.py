@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from oxcart import Oxcart, Queue
@@ -93,7 +94,7 @@ class OxcartProcess:
         self._loop = loop
 
     def start(self) -> None:
-        run_in(self.actor, self._loop, self._start())
+        run_in(self.actor, self._loop, self._start)
 
     async def _start(self) -> None:
         place = self.place
@@ -136,7 +137,7 @@ class OxcartProcess:
                 await self.server.close()
             self.stopped = True
 
-        run_in(self.actor, self._loop, stop())
+        run_in(self.actor, self._loop, stop)
 
     @property
     def is_idle(self) -> bool:
@@ -152,9 +153,9 @@ class OxcartProcess:
         )
 
 
-def run_in(actor: Actor, loop: VirtualLoop, work: Coroutine[Any, Any, Any]) -> None:
+def run_in(actor: Actor, loop: VirtualLoop, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     """Start it as a task of that process."""
-    loop.call_soon(loop.create_task, work, context=actor.context.copy())
+    loop.call_soon(lambda: loop.create_task(work()), context=actor.context.copy())
 
 
 # ------------------------------------------------------------------------------------------------ users
@@ -175,10 +176,10 @@ class User:
             for name in self._names:
                 self.queues[name] = await Queue(name, server=server).__aenter__()
 
-        run_in(self.actor, self._loop, open_all())
+        run_in(self.actor, self._loop, open_all)
 
     def use(self, step: Step) -> None:
-        run_in(self.actor, self._loop, self._use(step))
+        run_in(self.actor, self._loop, partial(self._use, step))
 
     async def _use(self, step: Step) -> None:
         queue, number = self.queues[step["queue"]], step.get("n")

@@ -58,7 +58,7 @@ class NodeProcess:
                 for loop in (worker.main(), worker.extend(), worker.check()):
                     self._loop.create_task(loop)
 
-        run_in(self.actor, self._loop, begin())
+        run_in(self.actor, self._loop, begin)
 
     def drain(self) -> None:
         async def close() -> None:
@@ -72,7 +72,7 @@ class NodeProcess:
             self.stopped = True
             self._note(self.place.name, "stopped", held=0, undelivered=0)
 
-        run_in(self.actor, self._loop, close())
+        run_in(self.actor, self._loop, close)
 
     is_idle = False
 

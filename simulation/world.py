@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,7 @@ class _World:
             def end() -> None:
                 if process.actor.is_alive and not process.stopped:
                     self._note(name, "died", life=process.life, silently=False, late=True)
+                    self.network.actor_ended(name, silently=False)
                 process.actor.kill()
 
             if not self._is_healed:
@@ -391,7 +393,7 @@ class _World:
         for process in self.running.values():
             process.actor.go_on(self.loop)
         for queue in self.schedule.queues:
-            run_in(self.user.actor, self.loop, self.user.put_right(queue))
+            run_in(self.user.actor, self.loop, partial(self.user.put_right, queue))
         first = self.schedule.places[0]
         last = Place("w9", "oxcart", 10, ["a", "b", "x", "s"], first.lock_ms, first.stalled_ms, 8.0)
         self.places[last.name] = last
