@@ -471,7 +471,7 @@ class _Checker:
 
     def _check_attempts(self, fact: Fact, queue: str, job_id: str, job: _Job, fields: dict[str, str]) -> None:
         made = int(fields.get("atm", 0))
-        if made != job.attempts:
+        if made != job.attempts and not (self.unsure and made == job.attempts + 1):  # it was ended where nobody saw it
             self.say("attempts", fact, f"{job_id} of {queue} says {made} attempts, {job.attempts} were ended")
         allowed = json.loads(fields.get("opts", "{}")).get("attempts", 1)
         if not job.was_retried and made > max(1, allowed):

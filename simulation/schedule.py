@@ -157,7 +157,7 @@ def _add_faults(schedule: Schedule, random: Random) -> None:
         at = round(random.uniform(0.5, SECONDS), 3)
         if random.random() < 0.6:  # while something is going on
             busy = random.choice([step for step in schedule.steps if step["do"] == "add"])
-            at = round(max(0.1, busy["at"] + random.uniform(-0.3, 1.5)), 3)
+            at = round(max(0.1, busy["at"] + random.choice((-0.01, -0.001, 0.001, random.uniform(-0.3, 1.5)))), 3)
         if random.random() < 0.7:
             schedule.steps.append(_fault_of_a_place(random, at, random.choice([*schedule.places, _USER])))
         else:
@@ -166,7 +166,7 @@ def _add_faults(schedule: Schedule, random: Random) -> None:
 
 
 def _fault_of_a_place(random: Random, at: float, place: Place) -> Step:
-    kinds = ["cut", "hang", "refuse", "forget", "forget", "late", "slow", "reset"]
+    kinds = ["cut", "hang", "refuse", "forget", "forget", "forget", "late", "slow", "reset", "reset"]
     if place is not _USER:
         kinds += ["kill", "kill", "kill", "stop", "stop", "drain", "drain"]
     do = random.choice([*kinds, "block"] if place.kind == "oxcart" else kinds)
