@@ -34,7 +34,9 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, help="how many seeds to play")
-    parser.add_argument("--seed", type=int, help="play this one, make it small, tell its story; with --seeds: the first")
+    parser.add_argument(
+        "--seed", type=int, help="play this one, make it small, tell its story; with --seeds: the first"
+    )
     parser.add_argument("--minutes", type=float, help="go on for so long")
     parser.add_argument("--planted", action="store_true", help="how soon is each planted bug found?")
     parser.add_argument("--only", help="with --planted: the bug of this name")
@@ -77,7 +79,10 @@ def _many(options: argparse.Namespace) -> int:
 def _one(seed: int) -> int:
     schedule = make(seed)
     outcome, violations = failure(schedule)
-    print(f"seed {seed}: {outcome.seconds:.0f} virtual seconds, {outcome.executions} executions, {outcome.history.digest()}")
+    print(
+        f"seed {seed}: {outcome.seconds:.0f} virtual seconds, {outcome.executions} executions, "
+        f"history {outcome.history.digest()}"
+    )
     if not violations:
         print("No promise is broken.")
         return 0

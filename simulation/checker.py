@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from simulation.history import Fact
 from simulation.world import Outcome
@@ -35,7 +35,7 @@ PROMISES = {
     "order": (0, "A worker starts jobs in the order in which they wait"),
     "clean": (5, "go back to the head of the queue"),
 }
-"""Invariant: the section of docs/guarantees.md (0: what is not promised, with its bound), and words that stand there."""
+"""Invariant: the section of docs/guarantees.md (0: what is not promised, with its bound), and words of it."""
 
 AFTERMATH_SECONDS = 12.0
 """Deadlines of requests that hang on a socket from before a fault: the fault is over for them only then."""
@@ -45,8 +45,8 @@ MARKER_SECONDS = 65.0
 _UNDOABLE = frozenset({"claimed", "settled", "renewed", "stalled", "added", "removed", "retried", "did", "limited"})
 _USES_AN_ATTEMPT = frozenset("cfdr")
 _FAULTS = frozenset(
-    ("kill", "stop", "block", "cut", "hang", "refuse", "forget", "late", "slow", "reset", "restart", "empty", "rollback",
-     "oom", "readonly", "scripts", "marker", "clobber", "stall")
+    ("kill", "stop", "block", "cut", "hang", "refuse", "forget", "late", "slow", "reset", "restart", "empty",
+     "rollback", "oom", "readonly", "scripts", "marker", "clobber", "stall")
 )  # fmt: skip
 
 
@@ -286,13 +286,19 @@ class _Checker:
             place.kind == "oxcart" and not self._troubled(place.name, died_at - AFTERMATH_SECONDS, fact.at)
             for place in self.outcome.schedule.places
         )
-        if fact.at - since > within and is_watched and not self._troubled(None, died_at - 2 * AFTERMATH_SECONDS, fact.at):
+        if (
+            fact.at - since > within
+            and is_watched
+            and not self._troubled(None, died_at - 2 * AFTERMATH_SECONDS, fact.at)
+        ):
             self.say("dead-noticed", fact, f"{job_id} lay {fact.at - since:.1f} s after the end of {job.token}")
 
     def _check_stall(self, fact: Fact, queue: str, job_id: str, job: _Job) -> None:
         assert job.token is not None
         if fact.at < job.expires - 0.01 and not self._troubled(None, job.renewed_at - AFTERMATH_SECONDS, fact.at):
-            self.say("runs-again", fact, f"{job_id} was taken from {job.token}, whose lock holds until {job.expires:.3f}")
+            self.say(
+                "runs-again", fact, f"{job_id} was taken from {job.token}, whose lock holds until {job.expires:.3f}"
+            )
         elif self._should_have_been_adopted(fact, queue, job_id, job):
             self.say("adopted", fact, f"{job_id} was claimed by {job.token}, the reply was lost, and nobody adopted it")
         elif not self._may_lose(fact, queue, job_id, job):
@@ -428,7 +434,9 @@ class _Checker:
             return
         for place in fact.facts["idle"]:
             if not self._troubled(place, at - fact.facts["seconds"] - AFTERMATH_SECONDS, at):
-                self.say("goes-on", fact, f"a job of {queue} waits {fact.facts['seconds']} s beside {place}, which is idle")
+                self.say(
+                    "goes-on", fact, f"a job of {queue} waits {fact.facts['seconds']} s beside {place}, which is idle"
+                )
                 return
 
     # -------------------------------------------------------------------------------------------- trouble
@@ -489,14 +497,18 @@ class _Checker:
                 not_sent = [fact.facts["id"]]
             for job_id in not_sent:
                 if job_id in self.ever_added[queue]:
-                    self.say("outcome-known", last, f"{job_id} was said not to be stored ({fact.facts['error']}), and was")
+                    self.say(
+                        "outcome-known", last, f"{job_id} was said not to be stored ({fact.facts['error']}), and was"
+                    )
 
 
 def _life(token: str) -> str:
     return token.partition(":")[0]
 
 
-def _troubles(facts: list[Fact], aftermath: float = AFTERMATH_SECONDS) -> Iterator[tuple[str | None, str, float, float]]:
+def _troubles(
+    facts: list[Fact], aftermath: float = AFTERMATH_SECONDS
+) -> Iterator[tuple[str | None, str, float, float]]:
     """(place or None for the server, what, from, until) of every fault."""
     for fact in facts:
         if fact.what in _FAULTS:

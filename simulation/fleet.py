@@ -15,9 +15,17 @@ from oxcart.errors import AddFailed, Discard, OxcartError, RateLimited, Snooze, 
 from oxcart.job import Job
 from oxcart.protocol.scripts import upstream
 from oxcart.queue.repeats import Repeat
-from oxcart.settings import QueueShare, WorkerSettings
-from oxcart.settings.pieces import KeepPolicy
-from oxcart.telemetry.events import Event, JobAbandoned, JobsStalled, JobUnconfirmed, RedisLost, RedisReady, WarningRaised
+from oxcart.settings import KeepPolicy, QueueShare, WorkerSettings
+from oxcart.telemetry.events import (
+    Event,
+    JobAbandoned,
+    JobsStalled,
+    JobUnconfirmed,
+    RedisLost,
+    RedisReady,
+    WarningRaised,
+)
+from oxcart.worker.attempt import Attempt
 from oxcart.worker.runtime import Worker
 from simulation.loop import Actor, VirtualLoop
 from simulation.schedule import Place, Step
@@ -27,7 +35,7 @@ _KEEP_ALL = KeepPolicy(-1, -1)
 _TOLD = (JobAbandoned, JobsStalled, JobUnconfirmed, RedisLost, RedisReady, WarningRaised)
 
 
-class HandlerFailed(Exception):  # noqa: N818
+class HandlerFailed(Exception):
     """What a handler raises that is to fail."""
 
 
@@ -38,7 +46,9 @@ class Work:
         self._note = note
         self.asked: set[str] = set()
 
-    async def run(self, place: str, queue: str, job_id: str, token: str, attempts_made: int, plan: Any, job: Any) -> Any:
+    async def run(
+        self, place: str, queue: str, job_id: str, token: str, attempts_made: int, plan: Any, job: Any
+    ) -> Any:
         """One execution of a handler, as its data say."""
         facts = {"queue": queue, "job": job_id, "token": token}
         self._note(place, "began", **facts)
@@ -117,7 +127,9 @@ class OxcartProcess:
         await self.worker.start()
 
     async def _handler(self, job: Job[Any]) -> Any:
-        claim = job._attempt.claim  # type: ignore[attr-defined]  # noqa: SLF001 - which claim it is, is what we check
+        attempt = job._attempt
+        assert isinstance(attempt, Attempt)
+        claim = attempt.claim  # which one it is, is what we check
         return await self._work.run(
             self.place.name, job.queue_name, job.id, claim.shared.token, job.attempts_made, job.data, job
         )
@@ -132,7 +144,7 @@ class OxcartProcess:
             if self.worker is not None and self.server is not None:
                 self._note(self.place.name, "stopping")
                 await self.worker.stop("SIGTERM")
-                left = self.worker._dispatch  # noqa: SLF001
+                left = self.worker._dispatch
                 self._note(self.place.name, "stopped", held=left.held, undelivered=left.undelivered)
                 await self.server.close()
             self.stopped = True
@@ -144,7 +156,7 @@ class OxcartProcess:
         """It would take one more job."""
         if self.worker is None or self.stopped:
             return False
-        dispatch = self.worker._dispatch  # noqa: SLF001
+        dispatch = self.worker._dispatch
         return (
             not dispatch.stopping
             and not dispatch.holds_back
@@ -211,7 +223,11 @@ class User:
             case "add" if step.get("children"):
                 plan = data_of(step)
                 children = [
-                    {"name": "a", "data": {**plan, "n": number * 1000 + at}, "options": {"on_failure": step["if_fails"]}}
+                    {
+                        "name": "a",
+                        "data": {**plan, "n": number * 1000 + at},
+                        "options": {"on_failure": step["if_fails"]},
+                    }
                     for at in range(step["children"])
                 ]
                 flow = await queue.add_flow({"name": step["name"], "data": plan, "children": children})
@@ -224,7 +240,7 @@ class User:
             case "many":
                 first = step["first"]
                 items = [("a", {"n": n, "s": 0}, {"job_id": f"m{n}"}) for n in range(first, first + step["count"])]
-                return [added.id for added in await queue.add_many(items)]  # type: ignore[arg-type]
+                return [added.id for added in await queue.add_many(items)]
             case "pause" | "pause5":
                 await self._pause(queue, step["seconds"], is_old=step["do"] == "pause5")
             case "remove":
@@ -259,7 +275,7 @@ class User:
             await asyncio.sleep(seconds)
             await queue.resume()
             return
-        k, channel = queue.keys, queue._channel  # noqa: SLF001 - as BullMQ 5 and 6 for Node do it
+        k, channel = queue.keys, queue._channel
         for source, target, event in ((k.wait, k.paused, "paused"), (k.paused, k.wait, "resumed")):
             keys = (source, target, k.meta, k.prioritized, k.events, k.delayed, k.marker)
             await channel.run("pause", upstream("pause"), keys, (event, "1"), repeatable=True)
@@ -275,7 +291,7 @@ class User:
             lambda: queue.remove_schedule("s"),
         ):
             with contextlib.suppress(OxcartError):
-                await undo()  # type: ignore[no-untyped-call]
+                await undo()
 
 
 def data_of(step: Step) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How does time pass in a simulation? It jumps to the next timer. One loop runs all actors, one event after the other.
 
-An actor is a process that could die: a worker, a producer. All that it has scheduled carries its name in its context, so
-a dead one never runs again, not even its `finally`, and a stopped one goes on where it was.
+An actor is a process that could die: a worker, a producer. All that it has scheduled carries its name in its context,
+so a dead one never runs again, not even its `finally`, and a stopped one goes on where it was.
 """
 
 from __future__ import annotations
@@ -106,31 +106,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._ready.extend(handles)  # type: ignore[attr-defined]
 
     def run_until(self, when: float, *, until: Callable[[], bool] | None = None) -> None:
-        before = asyncio._get_running_loop()  # noqa: SLF001 - the documented hooks of loop authors
-        asyncio._set_running_loop(self)  # noqa: SLF001
+        before = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
         try:
             ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]
             while not (until is not None and until()):
                 while ready:
                     self._run_handle(ready.popleft())
-                while timers and timers[0]._cancelled:  # noqa: SLF001
-                    heapq.heappop(timers)._scheduled = False  # noqa: SLF001
+                while timers and timers[0]._cancelled:
+                    heapq.heappop(timers)._scheduled = False
                 if not timers or timers[0].when() > when:
                     break
                 timer = heapq.heappop(timers)
-                timer._scheduled = False  # noqa: SLF001
+                timer._scheduled = False
                 self._now = max(self._now, timer.when())
                 self._run_handle(timer)
             else:
                 return
             self._now = max(self._now, when)
         finally:
-            asyncio._set_running_loop(before)  # noqa: SLF001
+            asyncio._set_running_loop(before)
 
     def _run_handle(self, handle: asyncio.Handle) -> None:
-        if handle._cancelled:  # noqa: SLF001
+        if handle._cancelled:
             return
-        context = handle._context  # type: ignore[attr-defined]  # noqa: SLF001
+        context = handle._context  # type: ignore[attr-defined]
         actor = context.get(ACTOR)
         if actor is not None:
             if not actor.is_alive:
@@ -139,10 +139,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 actor.defer(handle)
                 return
         self.steps += 1
-        handle._run()  # noqa: SLF001
+        handle._run()
 
     # ---------------------------------------------------------------------------------------- what BaseEventLoop wants
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
         if context is None:
             context = contextvars.copy_context()
             context.run(THREAD.set, False)
@@ -159,7 +161,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 # ------------------------------------------------------------------------------------------------ threads
-class _Owned(greenlet):
+class _Owned(greenlet):  # type: ignore[misc]
     owner: SimThread | None = None
 
 
@@ -193,7 +195,7 @@ class SimThread:
         number, context = self._waits, self._context.copy()
         if seconds is not None:
             self._loop.call_later(max(0.0, seconds), self._resume, number, context=context)
-        return lambda: self._loop.call_soon(self._resume, number, context=context) and None
+        return lambda: _forget(self._loop.call_soon(self._resume, number, context=context))
 
     def pause(self) -> None:
         assert self._greenlet.parent is not None
@@ -205,6 +207,10 @@ class SimThread:
         assert isinstance(current, _Owned)
         assert current.owner is not None
         return current.owner
+
+
+def _forget(_handle: asyncio.Handle) -> None:
+    """Nobody will cancel it."""
 
 
 class SimEvent:

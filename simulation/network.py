@@ -1,7 +1,7 @@
 """What lies between an actor and the server? Wires, each with a delay, in weather that a schedule makes.
 
-A request arrives, is executed by the server at once and whole, and its reply sets out; both can be late, held up or lost.
-Bytes on one wire keep their order, as in TCP. All draws come from the wire's own generator.
+A request arrives, is executed by the server at once and whole, and its reply sets out; both can be late, held up or
+lost. Bytes on one wire keep their order, as in TCP. All draws come from the wire's own generator.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Wire:
         loop.call_at(self._up_at, self._arrive, data, context=self.network.context)
 
     def close(self, *, silently: bool = False) -> None:
-        """The client has let go. Requests on their way are executed or not; the server hears of the end, or does not."""
+        """The client has let go. Requests on their way may be executed; the server hears of the end, or does not."""
         self.is_open, self._was_closed = False, True
         weather, network = self.weather, self.network
         if silently or weather.cut or weather.hung or self.is_dead:
@@ -230,8 +230,12 @@ class Network:
     def execute(self, wire: Wire, data: bytes, commands: Sequence[list[Any]]) -> None:
         """One request reaches the server. If it is slow, it waits its turn."""
         if self.loop.time() < self._slow_until:
-            self.loop.call_at(self._slow_until, self.execute, wire, data, commands, context=self.context)
-            return
+            self._slow_until += 1e-6  # in their order
+            self.loop.call_at(self._slow_until, self._execute, wire, data, commands, context=self.context)
+        else:
+            self._execute(wire, data, commands)
+
+    def _execute(self, wire: Wire, data: bytes, commands: Sequence[list[Any]]) -> None:
         socket = wire.socket
         if not self.is_up or socket is None or socket.is_closed:
             return
@@ -317,7 +321,7 @@ def _block_seconds(command: list[Any]) -> float | None:
     return float(command[-1])
 
 
-# ------------------------------------------------------------------------------------------------ the two kinds of sockets
+# ------------------------------------------------------------------------------------------------ two kinds of sockets
 class _NoSocket:
     """What is asked of a transport's socket."""
 

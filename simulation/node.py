@@ -1,7 +1,7 @@
 """How does a BullMQ worker for Node behave? Its own scripts, in the order in which its worker.ts calls them.
 
-A model, not Node: one marker wait, fetch with each finish, locks extended by half of their time, a stalled check by timer.
-What it does wrong (a success whose lock ended is lost) it does here, too, and is no violation of ours.
+A model, not Node: one marker wait, fetch with each finish, locks extended by half of their time, a stalled check by
+timer. What it does wrong (a success whose lock ended is lost) it does here, too, and is no violation of ours.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import contextlib
 import json
 from typing import Any
 
-import msgpack
-
 from oxcart import clock
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import OxcartError, Unavailable
+from oxcart.protocol.codec import pack
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import run_script, upstream
 from oxcart.queue.schedules import advance_schedule
@@ -49,9 +48,7 @@ class NodeProcess:
         async def begin() -> None:
             self.worker_id = clock.new_uuid().hex
             server = Server(RedisTarget(self.place.name))
-            self._note(
-                self.place.name, "started", worker=self.worker_id, life=self.life, names=None, node=True
-            )
+            self._note(self.place.name, "started", worker=self.worker_id, life=self.life, names=None, node=True)
             for position, queue in enumerate(self._queues):
                 worker = _NodeWorker(server, queue, self.place, f"{self.worker_id}:{position}", self._work)
                 self._workers.append(worker)
@@ -65,7 +62,7 @@ class NodeProcess:
             self._note(self.place.name, "stopping")
             for worker in self._workers:
                 worker.closing = True
-            while any(worker.jobs for worker in self._workers):
+            while any(worker.jobs for worker in self._workers):  # noqa: ASYNC110 - it asks anew each time
                 await asyncio.sleep(0.1)
             for worker in self._workers:
                 await worker.server.close()
@@ -104,17 +101,22 @@ class _NodeWorker:
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
 
+    def _is_closing(self) -> bool:
+        return self.closing
+
     def _now(self) -> int:
         return self.server.clock.now_ms()
 
     # -------------------------------------------------------------------------------------------- fetching
     async def main(self) -> None:
         drained, block_until = False, 0
-        while not self.closing:
+        while not self._is_closing():
             await self._slots.acquire()
             try:
                 if drained:
-                    seconds = max(0.05, min(10.0, (block_until - self._now()) / 1000)) if block_until else _BLOCK_SECONDS
+                    seconds = (
+                        max(0.05, min(10.0, (block_until - self._now()) / 1000)) if block_until else _BLOCK_SECONDS
+                    )
                     popped = await self._blocking.request(
                         "BZPOPMIN", self.keys.marker, seconds, deadline_seconds=seconds + 5
                     )
@@ -123,11 +125,13 @@ class _NodeWorker:
                         block_until = until
                         self._slots.release()
                         continue
-                if self.closing:
+                if self._is_closing():
                     break
                 self._tokens += 1
                 token = f"{self._token}:{self._tokens}"
-                answer = await self._run("moveToActive", self._active_keys(), (self.keys.base, self._now(), self._options(token)))
+                answer = await self._run(
+                    "moveToActive", self._active_keys(), (self.keys.base, self._now(), self._options(token))
+                )
             except OxcartError:
                 self._slots.release()
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -142,12 +146,13 @@ class _NodeWorker:
                 asyncio.get_running_loop().create_task(self._process_all(job, token))
 
     def _options(self, token: str) -> bytes:
-        return bytes(msgpack.packb({"token": token, "lockDuration": self.place.lock_ms}))
+        return pack({"token": token, "lockDuration": self.place.lock_ms})
 
     def _active_keys(self) -> tuple[str, ...]:
         k = self.keys
         return (
-            k.wait, k.active, k.prioritized, k.events, k.stalled, k.limiter, k.delayed, k.paused, k.meta, k.pc, k.marker,
+            k.wait, k.active, k.prioritized, k.events, k.stalled, k.limiter, k.delayed, k.paused, k.meta, k.pc,
+            k.marker,
         )  # fmt: skip
 
     # -------------------------------------------------------------------------------------------- running
@@ -179,7 +184,7 @@ class _NodeWorker:
                 value = await self._work.run(self.place.name, self.keys.name, job_id, token, made, plan, None)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - what a handler raised
+        except Exception as error:
             failed = str(error)
         self.jobs.pop(job_id, None)
         with contextlib.suppress(OxcartError):
@@ -197,7 +202,7 @@ class _NodeWorker:
         self, job_id: str, token: str, state: str, field: str, value: str, options: dict[str, Any]
     ) -> dict[str, str] | None:
         k = self.keys
-        packed = msgpack.packb(
+        packed = pack(
             {
                 "token": token, "keepJobs": {"count": -1}, "lockDuration": self.place.lock_ms,
                 "attempts": options.get("attempts", 1), "maxMetricsSize": "", "fpof": bool(options.get("fpof")),
@@ -215,7 +220,7 @@ class _NodeWorker:
 
     async def _again(self, job_id: str, token: str, delay_ms: int) -> None:
         k = self.keys
-        fields = msgpack.packb(["failedReason", "no", "stacktrace", "[]"])
+        fields = pack(["failedReason", "no", "stacktrace", "[]"])
         if delay_ms:
             keys: tuple[str, ...] = (
                 k.marker, k.active, k.prioritized, k.delayed, k.job(job_id), k.events, k.meta, k.stalled, k.wait,
@@ -240,7 +245,7 @@ class _NodeWorker:
             if due:
                 for job_id, token in due.items():
                     self.jobs[job_id] = (token, now)  # as Node does, before it knows
-                args = (self.keys.base, msgpack.packb([*due.values()]), msgpack.packb([*due]), self.place.lock_ms)
+                args = (self.keys.base, pack([*due.values()]), pack([*due]), self.place.lock_ms)
                 with contextlib.suppress(OxcartError):
                     await self._run("extendLocks", (self.keys.stalled,), args)
 

@@ -6,6 +6,7 @@ It is seen where it is executed, so also what no client hears of. Our scripts an
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
@@ -15,8 +16,7 @@ import msgpack
 from oxcart.protocol.exchange import read_reply
 from oxcart.protocol.scripts import carefully, ours, upstream
 
-LETS_GO = frozenset("wbl")
-"""Verdicts after which a job is nobody's, and has used no attempt; `d` with "1" is another."""
+unpack: Callable[..., Any] = msgpack.unpackb  # type: ignore[attr-defined]
 
 
 class Note(Protocol):
@@ -87,11 +87,11 @@ def _short(reply: Any) -> Any:
 
 
 def _exchange(note: Note, actor: str, _keys: list[Any], args: list[Any], answer: Any) -> None:
-    base, now_ms, token, lock_ms, room = msgpack.unpackb(args[0])[:5]
+    base, _, token, lock_ms, room = unpack(args[0])[:5]
     queue = _queue(base)
     reply = read_reply(answer)
     at = 0
-    for run in msgpack.unpackb(args[1], raw=False, unicode_errors="replace"):
+    for run in unpack(args[1], raw=False, unicode_errors="replace"):
         claimed_by, ats, kind, b, jobs = run[0], run[1], run[5], run[7], run[9]
         for job_id, value in zip(jobs[::2], jobs[1::2], strict=True):
             status = reply.statuses[at] if reply.statuses else 0
@@ -113,7 +113,7 @@ def _exchange(note: Note, actor: str, _keys: list[Any], args: list[Any], answer:
 
 
 def _renew(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
-    for lock, status in zip(msgpack.unpackb(args[2]), reply, strict=True):
+    for lock, status in zip(unpack(args[2]), reply, strict=True):
         note(
             actor, "renewed", queue=_queue(args[0]), job=_text(lock[0]), token=_text(lock[1]), lock=int(args[1]),
             status=status if isinstance(status, int) else _text(status)[:60],
@@ -127,7 +127,7 @@ def _stalled(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: A
 
 
 def _add_many(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
-    values = msgpack.unpackb(args[1])
+    values = unpack(args[1])
     for position, status in enumerate(reply):
         if status == 1:
             job_id, name, _, _, _, delay, priority, lifo = values[position * 8 : position * 8 + 8]
@@ -136,13 +136,13 @@ def _add_many(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: 
 
 
 def _add_one(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
-    base, job_id = msgpack.unpackb(args[0])[:2]
+    base, job_id = unpack(args[0])[:2]
     if isinstance(reply, bytes):
         note(actor, "added", queue=_queue(base), job=_text(reply), asked=_text(job_id))
 
 
 def _move_to_active(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
-    _claimed_by_node(note, actor, args[0], msgpack.unpackb(args[2]), reply)
+    _claimed_by_node(note, actor, args[0], unpack(args[2]), reply)
 
 
 def _claimed_by_node(note: Note, actor: str, base: Any, options: dict[str, Any], reply: Any) -> None:
@@ -156,7 +156,7 @@ def _claimed_by_node(note: Note, actor: str, base: Any, options: dict[str, Any],
 
 
 def _move_to_finished(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
-    options = msgpack.unpackb(args[7])
+    options = unpack(args[7])
     note(
         actor, "settled", queue=_queue(args[6]), job=_text(args[0]), token=_text(options["token"]), ats=None,
         kind="c" if args[4] == b"completed" else "f", status=reply if isinstance(reply, int) and reply < 0 else 0,
@@ -181,7 +181,7 @@ def _move_to_delayed(note: Note, actor: str, _keys: list[Any], args: list[Any], 
 
 def _extend_locks(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
     failed = {_text(job_id) for job_id in reply}
-    for token, job_id in zip(msgpack.unpackb(args[1]), msgpack.unpackb(args[2]), strict=True):
+    for token, job_id in zip(unpack(args[1]), unpack(args[2]), strict=True):
         note(
             actor, "renewed", queue=_queue(args[0]), job=_text(job_id), token=_text(token), lock=int(args[3]),
             status=-6 if _text(job_id) in failed else 0,

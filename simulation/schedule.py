@@ -1,4 +1,4 @@
-"""What shall happen? A schedule: a fleet, its queues, and steps at virtual times. A seed makes one; it is plain JSON."""
+"""What shall happen? A schedule: a fleet, its queues, and steps at virtual times. A seed makes one; it is JSON."""
 
 from __future__ import annotations
 
@@ -55,20 +55,19 @@ def make(seed: int) -> Schedule:
     queues = ["q1", "q2", "q3"][: random.choice((1, 2, 2, 3))]
     lock_ms = random.choice((3000, 6000, 15_000))
     stalled_ms = random.choice((2000, 5000, 15_000))
-    places = []
-    for number in range(1, random.choice((1, 2, 2, 3)) + 1):
-        places.append(
-            Place(
-                f"w{number}",
-                "oxcart",
-                random.choice((1, 1, 2, 3, 8)),
-                random.choice((["a", "b"], ["a", "b"], ["a"])) if number > 1 else ["a", "b"],
-                lock_ms,
-                stalled_ms,
-                random.choice((0.0, 2.0, 8.0)),
-                random.choice((0, 0, 0, 120_000, -45_000)),
-            )
+    places = [
+        Place(
+            f"w{number}",
+            "oxcart",
+            random.choice((1, 1, 2, 3, 8)),
+            random.choice((["a", "b"], ["a", "b"], ["a"])) if number > 1 else ["a", "b"],
+            lock_ms,
+            stalled_ms,
+            random.choice((0.0, 2.0, 8.0)),
+            random.choice((0, 0, 0, 120_000, -45_000)),
         )
+        for number in range(1, random.choice((1, 2, 2, 3)) + 1)
+    ]
     if random.random() < 0.4:
         places.append(Place("n1", "node", random.choice((1, 3)), ["a", "b"], lock_ms, stalled_ms, 5.0))
     schedule = Schedule(seed, queues, places)
@@ -139,7 +138,11 @@ def _other_use(random: Random, queues: list[str]) -> Step:
     elif do == "concurrency":
         step |= {"most": random.choice((1, 2, 4)), "seconds": random.choice((10.0, 40.0))}
     elif do == "rate":
-        step |= {"most": random.choice((1, 3)), "per": random.choice((1.0, 4.0)), "seconds": random.choice((10.0, 30.0))}
+        step |= {
+            "most": random.choice((1, 3)),
+            "per": random.choice((1.0, 4.0)),
+            "seconds": random.choice((10.0, 30.0)),
+        }
     elif do == "every":
         step |= {"every": random.choice((2.0, 7.0)), "seconds": random.choice((10.0, 30.0))}
     elif do == "many":
@@ -184,7 +187,11 @@ def _fault_of_a_place(random: Random, at: float, place: Place) -> Step:
         case "late":
             step |= {"seconds": random.choice((0.3, 2.0)), "late": random.choice((1.0, 6.0, 18.0, 25.0))}
         case "slow":
-            step |= {"seconds": seconds, "delay": random.choice((0.025, 0.15, 0.7)), "jitter": random.choice((0.0, 0.3))}
+            step |= {
+                "seconds": seconds,
+                "delay": random.choice((0.025, 0.15, 0.7)),
+                "jitter": random.choice((0.0, 0.3)),
+            }
     return step
 
 

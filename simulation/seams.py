@@ -24,7 +24,7 @@ from simulation.server import EPOCH_MS
 
 @contextlib.contextmanager
 def steered(loop: VirtualLoop, network: Network, seed: str, skew_ms: Callable[[str], int]) -> Iterator[None]:
-    """While it lasts, time and chance of this process are the simulation's. `skew_ms` is how wrong an actor's clock is."""
+    """While it lasts, time and chance of this process are the simulation's. `skew_ms`: an actor's error"""
     random = Random(f"{seed}:chance")
 
     def wall_ns() -> int:

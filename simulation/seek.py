@@ -1,4 +1,4 @@
-"""The first seed that finds something, for planting.py: `python -m simulation.seek SEEDS JOBS`; exit 1 and says so, or 0."""
+"""Which seed finds something first? For planting.py: `python -m simulation.seek SEEDS JOBS`; exit 1 says so, 0 none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is simulated against? A real Valkey with the real Lua; only its clock is ours.
 
-libfaketime shows it the time that stands in a file, and nothing moves between two steps. So a lock, a blocked command and
-TIME end when the simulation says so. What it is asked is answered before anything else happens: `settle`.
+libfaketime shows it the time that stands in a file, and nothing moves between two steps. So a lock, a blocked command
+and TIME end when the simulation says so. What it is asked is answered before anything else happens: `settle`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class NoFaketime(Exception):  # noqa: N818
+class NoFaketime(Exception):
     """This machine has no libfaketime."""
 
 
@@ -51,7 +51,7 @@ def find_library() -> str:
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """A folder in memory, with a name that is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="ox", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="ox", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         yield Path(folder)
 
 
@@ -214,7 +214,7 @@ class SteeredServer:
             client.close()
 
     def settle(self, asked: Socket | None = None) -> list[tuple[Socket, bytes, list[Any]]]:
-        """Everything it says until it has nothing more to say, by the number of the socket. `asked` will be answered."""
+        """Everything it says until it has nothing more to say, what `asked` hears first; that one will be answered."""
         heard: dict[int, tuple[Socket, bytes, list[Any]]] = {}
         if asked is not None:
             while asked.owed and not asked.is_closed:

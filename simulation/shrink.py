@@ -1,4 +1,4 @@
-"""What is the shortest schedule that still fails? Leaves out steps, places and queues while the same promise is broken."""
+"""What is the shortest schedule that still fails? Leaves out what it can while the same promise is broken."""
 
 from __future__ import annotations
 

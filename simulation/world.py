@@ -9,7 +9,6 @@ import contextvars
 import gc
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ STATES = ("wait", "paused", "active", "delayed", "prioritized", "waiting-childre
 
 @dataclass
 class Outcome:
-    """`jobs`: by queue and id, what is left of each job, and in which states it stands. `left`: what should not be there."""
+    """`jobs`: by queue and id, what is left of each, and in which states it stands. `left`: what should be gone."""
 
     schedule: Schedule
     history: History
@@ -89,7 +88,6 @@ class _World:
         self._log_sizes: list[tuple[float, int, int]] = [(0.0, 0, 0)]
         self._waits_since: dict[str, float] = {}
         self._is_healed = False
-        self._beginning_restored: list[Callable[[], None]] = []
 
     # -------------------------------------------------------------------------------------------- noting
     def _note(self, actor: str, what: str, **facts: Any) -> None:
@@ -134,7 +132,7 @@ class _World:
         for place in self.schedule.places:
             self._start(place)
         for step in self.schedule.steps:
-            self.network.later(step["at"], lambda step=step: self._do(step))
+            self.network.later(step["at"], partial(self._do, step))
         self.network.later(0.5, self._probe)
         self.loop.run_until(began + SECONDS)
         self.loop.run_until(began + SECONDS + HEALED_AFTER_SECONDS)
@@ -160,7 +158,13 @@ class _World:
         life = self.lives[place.name] = self.lives.get(place.name, 0) + 1
         make = OxcartProcess if place.kind == "oxcart" else NodeProcess
         process = make(
-            self._process(place.name), f"{place.name}.{life}", place, self.schedule.queues, self.work, self._note, self.loop
+            self._process(place.name),
+            f"{place.name}.{life}",
+            place,
+            self.schedule.queues,
+            self.work,
+            self._note,
+            self.loop,
         )
         self.running[place.name] = process
         process.start()
@@ -311,7 +315,9 @@ class _World:
             if not self.network.is_up:
                 return
             self.server.set_time(self.network.now_ms())
-            if self.server.ask("TYPE", key) == b"string" and isinstance(self.server.ask_all([("DEL", key)])[0], Exception):
+            if self.server.ask("TYPE", key) == b"string" and isinstance(
+                self.server.ask_all([("DEL", key)])[0], Exception
+            ):
                 self.network.later(1.0, put_back)
                 return
             if had and self.server.ask("EXISTS", aside):
@@ -417,15 +423,28 @@ class _World:
             for state in STATES:
                 key = keys.state(state)
                 kind = ask("TYPE", key)
-                members = ask("LRANGE", key, 0, -1) if kind == b"list" else ask("ZRANGE", key, 0, -1) if kind == b"zset" else []
+                members = (
+                    ask("LRANGE", key, 0, -1)
+                    if kind == b"list"
+                    else ask("ZRANGE", key, 0, -1)
+                    if kind == b"zset"
+                    else []
+                )
                 for member in members:
                     outcome.jobs.setdefault((queue, member.decode()), {"states": []})["states"].append(state)
-            known |= {getattr(keys, name).encode() for name in ("meta", "id", "events", "marker", "pc", "stalled_check")}
+            known |= {
+                getattr(keys, name).encode() for name in ("meta", "id", "events", "marker", "pc", "stalled_check")
+            }
             known |= {keys.state(state).encode() for state in STATES}
         for key in sorted(ask("KEYS", "bull:*")):
             _, queue, rest = key.decode().split(":", 2)
             kind, ttl = ask("TYPE", key), ask("PTTL", key)
-            if kind == b"hash" and queue in self.schedule.queues and ask("HEXISTS", key, "timestamp") and key not in known:
+            if (
+                kind == b"hash"
+                and queue in self.schedule.queues
+                and ask("HEXISTS", key, "timestamp")
+                and key not in known
+            ):
                 values = ask("HGETALL", key)
                 fields = {name.decode(): value.decode() for name, value in zip(values[::2], values[1::2], strict=True)}
                 outcome.jobs.setdefault((queue, rest), {"states": []})["hash"] = fields
