@@ -12,7 +12,7 @@ from simulation.planting import hunt
 from simulation.playing import Played, play_all
 from simulation.schedule import make
 from simulation.server import NoFaketime, find_library
-from simulation.shrink import as_test, failure, shrink, story
+from simulation.shrink import as_test, breaks, failure, shrink, story
 
 _TELL_EVERY_SECONDS = 5.0
 
@@ -89,7 +89,7 @@ def _one(seed: int) -> int:
     invariant = violations[0].invariant
     for violation in violations:
         print(f"BROKEN  {violation}")
-    smallest = shrink(schedule, invariant, lambda left: print(f"{left} steps", file=sys.stderr, flush=True))
+    smallest = shrink(schedule, breaks(invariant), lambda left: print(f"{left} steps", file=sys.stderr, flush=True))
     outcome, violations = failure(smallest)
     print(f"\n{story(outcome, violations)}\n\n{as_test(smallest, invariant)}")
     return 1

@@ -61,7 +61,11 @@ class Socket:
     def __init__(self, path: str, number: int) -> None:
         self.number = number
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(path)
+        try:
+            self.sock.connect(path)
+        except OSError:
+            self.sock.close()
+            raise
         self.is_closed = False
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self.owed = 0
@@ -168,6 +172,11 @@ class SteeredServer:
         if self._control is not None:
             self._control.close()
             self._control = None
+
+    def end(self) -> None:
+        """For good."""
+        self.kill()
+        self._poll.close()
 
     def wipe(self) -> None:
         """Only while it does not run."""

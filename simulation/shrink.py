@@ -16,12 +16,15 @@ def failure(schedule: Schedule) -> tuple[Outcome, list[Violation]]:
     return outcome, check(outcome)
 
 
-def shrink(schedule: Schedule, invariant: str, tell: Callable[[int], None] = lambda _left: None) -> Schedule:
+def breaks(invariant: str) -> Callable[[Schedule], bool]:
+    """Does a schedule break this promise?"""
+    return lambda schedule: any(violation.invariant == invariant for violation in failure(schedule)[1])
+
+
+def shrink(
+    schedule: Schedule, still_fails: Callable[[Schedule], bool], tell: Callable[[int], None] = lambda _left: None
+) -> Schedule:
     """`tell` is called with the number of steps that are left."""
-
-    def still_fails(candidate: Schedule) -> bool:
-        return any(violation.invariant == invariant for violation in failure(candidate)[1])
-
     size = max(1, len(schedule.steps) // 2)
     while size:
         start = 0

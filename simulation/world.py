@@ -118,7 +118,7 @@ class _World:
             with steered(self.loop, self.network, str(self.schedule.seed), self._skew_ms):
                 return self._play()
         finally:
-            self.server.kill()
+            self.server.end()
             self.loop.close()
 
     def _skew_ms(self, actor: str) -> int:
