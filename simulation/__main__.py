@@ -10,6 +10,7 @@ import time
 
 from simulation.planting import hunt
 from simulation.playing import Played, play_all
+from simulation.proof import read_figures, record
 from simulation.schedule import make
 from simulation.server import NoFaketime, find_library
 from simulation.shrink import as_test, breaks, failure, shrink, story
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=float, help="go on for so long")
     parser.add_argument("--planted", action="store_true", help="how soon is each planted bug found?")
+    parser.add_argument("--record", action="store_true", help="write the figures into docs/proof.md")
     parser.add_argument("--only", help="with --planted: the bug of this name")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     return parser
@@ -71,6 +73,12 @@ def _many(options: argparse.Namespace) -> int:
         if time.monotonic() > ends_at:
             break
     print(f"From seed {first}: {figures()}")
+    if options.record:
+        run = {
+            "first": first, "seeds": number, "virtual_hours": virtual / 3600, "executions": executions,
+            "findings": len(found), "real_seconds": time.monotonic() - began,
+        }  # fmt: skip
+        record(runs=[one for one in read_figures().get("runs", []) if one["first"] != first] + [run])
     if found:
         print(f"Replay one, made small: scripts/simulate --seed {min(played.seed for played in found)}")
     return 1 if found else 0

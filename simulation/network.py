@@ -30,8 +30,8 @@ _BLOCKING = {b"BZPOPMIN", b"XREAD", b"BRPOPLPUSH", b"BLMOVE"}
 @dataclass
 class Weather:
     """What one actor's packets meet. `cut`: they are lost, and TCP notices. `hung`: a proxy keeps them, and nobody
-    notices. `refused`: nobody listens. `forgets`: requests are executed, and the connection breaks before the reply.
-    `late_seconds`: requests wait that long on their way.
+    notices. `refused`: nobody listens. `forgets`: that share of requests is executed, and ends the connection instead of
+    a reply. `late_seconds`: requests wait that long on their way.
     """
 
     delay_seconds: float = 0.0005
@@ -39,7 +39,7 @@ class Weather:
     cut: bool = False
     hung: bool = False
     refused: bool = False
-    forgets: bool = False
+    forgets: float = 0.0
     late_seconds: float = 0.0
 
 
@@ -132,7 +132,7 @@ class Wire:
 
     def reply(self, data: bytes) -> None:
         weather = self.weather
-        if weather.forgets:
+        if weather.forgets and self.draw() < weather.forgets:
             self.reset(self._delay() + 0.3 * self.draw())
         elif weather.cut or weather.hung or self.is_dead:
             self.held.append((False, data))

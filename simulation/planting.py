@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from simulation.proof import read_figures, record
+
 ROOT = Path(__file__).parents[1]
 PLANTED = sorted((ROOT / "simulation" / "planted").glob("*.diff"))
 
@@ -31,6 +33,8 @@ def hunt(seeds: int, jobs: int, *, only: str | None = None) -> int:
             plant(diff, Path(folder))
             found = _first_found(Path(folder), seeds, jobs)
         missed += found is None
+        planted = {**read_figures().get("planted", {}), diff.stem: found or f"not within {seeds} seeds"}
+        record(planted=planted)
         print(f"{diff.stem:<28} {found or f'NOT FOUND within {seeds} seeds'}", flush=True)
     return 1 if missed else 0
 

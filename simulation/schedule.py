@@ -183,7 +183,7 @@ def _fault_of_a_place(random: Random, at: float, place: Place) -> Step:
         case "stop" | "block" | "cut" | "hang" | "refuse":
             step["seconds"] = seconds
         case "forget":
-            step["seconds"] = random.choice((0.05, 0.3, 2.0, 10.0))
+            step |= {"seconds": random.choice((0.05, 0.3, 2.0, 10.0)), "share": random.choice((0.3, 0.5, 1.0))}
         case "late":
             step |= {"seconds": random.choice((0.3, 2.0)), "late": random.choice((1.0, 6.0, 18.0, 25.0))}
         case "slow":

@@ -235,7 +235,7 @@ class _World:
                 network.reset_all(who)
                 weather(refused=True)
             case "forget":
-                weather(forgets=True)
+                weather(forgets=step["share"])
             case "late":
                 weather(late_seconds=step["late"])
             case "slow":
@@ -393,7 +393,7 @@ class _World:
         self.server.ask_all([("CONFIG", "SET", "maxmemory", "0"), ("REPLICAOF", "NO", "ONE")])
         for name in [*self.places, "u1"]:
             self.network.set_weather(
-                name, cut=False, hung=False, refused=False, forgets=False, late_seconds=0.0, delay_seconds=0.0005,
+                name, cut=False, hung=False, refused=False, forgets=0.0, late_seconds=0.0, delay_seconds=0.0005,
                 jitter_seconds=0.0005,
             )  # fmt: skip
         for process in self.running.values():

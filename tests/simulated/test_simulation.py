@@ -18,6 +18,7 @@ from simulation.fleet import run_in
 from simulation.history import History
 from simulation.loop import Actor, SimEvent, SimThread, VirtualLoop
 from simulation.planting import PLANTED
+from simulation.proof import PAGE, page, read_figures
 from simulation.schedule import Place, Schedule, make
 from simulation.shrink import as_test, failure, shrink, story
 from simulation.world import Outcome
@@ -207,3 +208,8 @@ def test_a_thread_waits_in_virtual_time(loop: VirtualLoop) -> None:
 
     assert seen == [(1000.0, True), (1005.0, False)]
     assert loop.time() == 1100.0
+
+
+def test_the_page_says_what_the_figures_are() -> None:
+    """`scripts/simulate --record` writes both."""
+    assert PAGE.read_text(encoding="utf-8") == page(read_figures())
