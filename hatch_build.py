@@ -1,6 +1,6 @@
 """Which of BullMQ's Lua scripts do we ship? Copies them from the official `bullmq` package into what is built.
 
-The scripts define the protocol (design, decision 2). They are not in our tree: an exact version comes from PyPI at
+The scripts define the protocol (docs/decisions.md, 2). They are not in our tree: an exact version comes from PyPI at
 build time, is checked against `upstream.sha256`, and lands in `oxcart/protocol/upstream/` with its licence; in the
 wheel for a wheel, in the git-ignored folder of the source tree for an editable install.
 """

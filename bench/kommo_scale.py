@@ -87,7 +87,7 @@ def _requests(sandbox: dict[str, Any]) -> int:
 def _fewest(sandbox: dict[str, Any]) -> int:
     """One for each stream, and of its pages all but the first."""
     from oxcart.kommo.entities import ENTITIES
-    from oxcart.kommo.sandbox.seed import Seed
+    from oxcart_sandbox.seed import Seed
 
     counts = Seed(1, 0, sandbox["contacts"], sandbox["leads"]).counts
     pages = (-(-counts.get(entity.name, 0) // entity.limit) for entity in ENTITIES.values())

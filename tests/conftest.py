@@ -41,6 +41,7 @@ SETTINGS = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-screens", action="store_true", help="keep tests/cli/screens as they are now")
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes each")
 
 

@@ -72,10 +72,10 @@ class Replayer:
         self._socket.close()
 
 
-def replay(server: BenchServer, count: int, batch: int) -> dict[str, float]:
+def replay(server: BenchServer, count: int, batch: int, *, own_ids: bool) -> dict[str, float]:
     """CPU microseconds of the server per job, and those inside the script."""
     server.empty()
-    processes.add(BY_NAME["oxcart"], server.url, count=count, job="noop")
+    processes.add(BY_NAME["node6"], server.url, count=count, job="noop", own_ids=own_ids)
     server.probe.ask("SCRIPT", "LOAD", ours("exchange").source)
     before = _spent(server.probe)
     replayers = [Replayer(server.port, name, batch) for name in "ab"]
@@ -107,9 +107,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--own-ids", action="store_true", help="each with an id of its own and the metadata of a trace")
     arguments = parser.parse_args()
     with BenchServer() as server:
-        rounds = [replay(server, arguments.jobs, arguments.batch) for _ in range(arguments.rounds)]
+        rounds = [
+            replay(server, arguments.jobs, arguments.batch, own_ids=arguments.own_ids) for _ in range(arguments.rounds)
+        ]
     for name in rounds[0]:
         least = min(each[name] for each in rounds)
         print(f"{name}: {least:.2f} us a job at least, {1e6 / least:,.0f} jobs/s at most")

@@ -20,18 +20,21 @@ import msgpack
 import uvloop
 
 from oxcart import Job, Oxcart
+from oxcart.clock import ServerClock
 from oxcart.connection.link import Link
 from oxcart.connection.resp import pack
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget
-from oxcart.protocol.exchange import KEEP_ALL
 from oxcart.protocol.keys import QueueKeys
 from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Bus
 from oxcart.telemetry.metrics import Metrics
+from oxcart.worker.adopt import Adopter
+from oxcart.worker.common import Common
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
+from oxcart.worker.left import LeftJobs
 from oxcart.worker.phases import PLENTY
 from oxcart.worker.served_queue import ServedQueue
 
@@ -61,6 +64,7 @@ class CannedLink:
         self.asked_at: list[float] = []
         self.jobs: list[int] = []
         self.done = asyncio.Event()
+        self.clock = ServerClock()
         self._answers = answers
         self._reader = hiredis.Reader()
         self._jobs = [claimed_job(1_000_000 + number) for number in range(500)]
@@ -76,7 +80,10 @@ class CannedLink:
         jobs = b"*%d\r\n" % (3 * room) + b"".join(self._jobs[:room])
         self.jobs.append(room)
         self._reader.feed(
-            b"*10\r\n*0\r\n*1\r\n*8\r\n" + COMMON + jobs + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n:0\r\n:100\r\n:1\r\n"
+            b"*14\r\n*0\r\n*1\r\n*8\r\n"
+            + COMMON
+            + jobs
+            + b"*0\r\n:0\r\n:0\r\n:0\r\n:1\r\n:0\r\n:100\r\n:1\r\n:0\r\n*0\r\n$0\r\n\r\n$0\r\n\r\n"
         )
         return self._reader.gets()
 
@@ -94,34 +101,27 @@ async def run(exchanges: int) -> tuple[list[float], float]:
     queue = ServedQueue(QueueKeys("bench"), share=100)
     queue.phase, queue.recovering = PLENTY, False
     dispatch = Dispatch([queue], 100, bus.emit, prefetches=True)
-    intake = Intake(
-        dispatch,
-        app.handlers,
-        WorkerSettings(concurrency=100),
-        cast("Link", link),
-        emit=bus.emit,
-        announces_starts=False,
-        renew_locks=_never_late,
-        too_many_deaf=link.done.set,
-    )
-    exchanger = Exchanger(
-        dispatch,
+    settings = WorkerSettings(concurrency=100)
+    common = Common(
         server,
         cast("Link", link),
-        worker_id="0123456789abcdef0123456789abcdefa",
-        lock_duration_ms=30_000,
-        keep=(KEEP_ALL, KEEP_ALL),
-        allow_plain=True,
-        worker_name="oxcart-01234567",
-        emit=bus.emit,
-        take=intake.take,
-        claims_settled=intake.claims_settled,
-        give_up=lambda _queue, _token: None,
+        app.handlers,
+        settings,
+        dispatch,
+        LeftJobs(app.handlers, settings, bus.emit),
+        bus.emit,
+        "0123456789abcdef0123456789abcdefa",
+        "oxcart-01234567",
     )
+    intake = Intake(common, announces_starts=False, renew_locks=_never_late, too_many_deaf=link.done.set)
+    exchanger = Exchanger(common, common.link, intake, Adopter(common, intake))
     began = time.process_time()
-    task = asyncio.create_task(exchanger.run())
+    task = asyncio.create_task(exchanger.run(common.link, dispatch.next_work))
+    task.add_done_callback(lambda _: link.done.set())
     await link.done.wait()
     cpu_us = (time.process_time() - began) / sum(link.jobs) * 1e6
+    if task.done():
+        task.result()  # raises what broke
     task.cancel()
     intake.close()
     spans = zip(link.asked_at, link.asked_at[1:], link.jobs, strict=False)

@@ -14,6 +14,7 @@ from oxcart.errors import (
     InvalidInput,
     JobFailed,
     JobNotFound,
+    MoveToWait,
     OxcartError,
     PayloadTooLarge,
     RateLimited,
@@ -29,7 +30,8 @@ from oxcart.errors import (
 )
 from oxcart.handlers import Backoff
 from oxcart.job import Job
-from oxcart.queue.producer import AddedJob, Queue
+from oxcart.queue.added_job import AddedJob
+from oxcart.queue.producer import Queue
 from oxcart.queue.repeats import Repeat
 
 __version__ = _version("oxcart")
@@ -43,6 +45,7 @@ __all__ = [
     "Job",
     "JobFailed",
     "JobNotFound",
+    "MoveToWait",
     "Oxcart",
     "OxcartError",
     "PayloadTooLarge",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from oxcart.errors import InvalidInput
-from oxcart.handlers import Backoff, CustomBackoff, Handlers, KeepSetting, describe
+from oxcart.handlers import Backoff, CustomBackoff, Handlers, KeepSetting, RepeatStrategy, describe
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.schedules import OWN_QUEUE
 
@@ -89,7 +89,7 @@ class Oxcart:
 
         def declare(function: Function) -> Function:
             job_name = name or str(getattr(function, "__name__", ""))
-            repeat.check(f'@app.schedule of "{job_name}"', 0)
+            repeat.check(f'@app.schedule of "{job_name}"', 0, self.handlers.repeat_strategy)
             self.handlers.add(
                 describe(job_name, function, attempts=attempts, backoff=backoff, timeout_seconds=timeout_seconds)
             )
@@ -112,6 +112,15 @@ class Oxcart:
 
         return declare
 
+    def repeat_strategy(self, strategy: RepeatStrategy) -> RepeatStrategy:
+        """Read the patterns of schedules otherwise, as rrule for one; declare it before the schedules that need it.
+
+        It gets (now in ms, the schedule's `repeat`, the job's name) and returns the next time in epoch milliseconds, or
+        None for never again. Node's workers need the same as `settings.repeatStrategy`.
+        """
+        self.handlers.repeat_strategy = strategy
+        return strategy
+
     def include(self, other: Oxcart) -> None:
         """Take over what another app declares, where this one has no handler of that name: its own wins."""
         for spec in other.handlers:
@@ -119,5 +128,6 @@ class Oxcart:
                 self.handlers.add(spec)
         for name, strategy in other.handlers.backoffs.items():
             self.handlers.backoffs.setdefault(name, strategy)
+        self.handlers.repeat_strategy = self.handlers.repeat_strategy or other.handlers.repeat_strategy
         known = {schedule.schedule_id for schedule in self.schedules}
         self.schedules += [schedule for schedule in other.schedules if schedule.schedule_id not in known]

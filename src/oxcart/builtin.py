@@ -28,6 +28,8 @@ CRM_JOBS: Mapping[str, str] = {
     "kommo:webhook": "run_platform_hook",
     "webhook:retry": "run_platform_retry",
     "kommo:send-message": "run_send_message",
+    "kommo:note": "run_note",
+    "kommo:task": "run_task",
     "kommo:sync": "run_sync",
     "kommo:sweep": "run_sweep",
     "kommo:hooks": "run_hooks",

@@ -65,12 +65,16 @@ class Check(Generic[Context]):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The one thing that is wrong: the cause, not what follows from it. `retryable`: it may pass by itself."""
+    """The one thing that is wrong: the cause, not what follows from it. `retryable`: it may pass by itself.
+
+    `doubt` is what else looks like this from here, and what would tell the two apart; empty for what is certain.
+    """
 
     id: str
     summary: str
     action: str
     retryable: bool
+    doubt: str = ""
 
 
 class Unanswerable(Exception):  # noqa: N818 - no error: the check cannot say anything here
@@ -97,8 +101,13 @@ def failed(
 
 def failed_by(failure: Failure, *, evidence: str = "", raw: str = "") -> Finding:
     """The finding for a failure of the connection's table. `retryable`: whether that helps."""
-    helps = failure.kind not in {Kind.CONFIGURATION, Kind.PERMANENT}
-    return failed(failure.code, failure.summary, failure.advice, evidence=evidence, retryable=helps, raw=raw)
+    again = may_pass(failure.kind)
+    return failed(failure.code, failure.summary, failure.advice, evidence=evidence, retryable=again, raw=raw)
+
+
+def may_pass(kind: Kind) -> bool:
+    """Whether a failure of this kind may pass by itself: the one answer that doctor and verify give."""
+    return kind not in {Kind.CONFIGURATION, Kind.PERMANENT}
 
 
 def anchor(name: str) -> str:

@@ -15,7 +15,7 @@
   x StateConflict          the job is not in a state that allows this
   x KommoError             Kommo did not do as asked; kommo/failures.py has one class for each way on
 * Control flow, raised by a handler:
-  Snooze, Discard (also as UnrecoverableError), RateLimited, WaitForChildren
+  Snooze, Discard (also as UnrecoverableError), RateLimited, WaitForChildren, MoveToWait
 
 A message has three parts: what we were doing, what happened, what to do. No secret is ever part of one.
 """
@@ -164,6 +164,10 @@ class RateLimited(Exception):  # noqa: N818
             raise InvalidInput(f"RateLimited({delay_seconds}): the delay is a number of seconds above 0.")
         self.delay_seconds = delay_seconds
         super().__init__(f"rate limited for {delay_seconds} s")
+
+
+class MoveToWait(Exception):  # noqa: N818
+    """Raise in a handler to give the job back, with no attempt used (BullMQ's WaitingError)."""
 
 
 class WaitForChildren(Exception):  # noqa: N818

@@ -15,6 +15,10 @@ from oxcart.job import Job
 Handler = Callable[[Job[Any]], Any]
 KeepSetting = bool | int | Mapping[str, int]
 CustomBackoff = Callable[[int, str, BaseException, Job[Any]], float]
+RepeatStrategy = Callable[[int, Mapping[str, Any], str], float | None]
+"""When a schedule's next job is due (epoch milliseconds; None: never again), of now in ms, `repeat` with Node's names,
+and the job's name. Asked wherever there is a `pattern`, which it reads as it likes.
+"""
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 _LARGEST = 2**53 - 1  # what a script's number can hold
@@ -119,11 +123,12 @@ class HandlerSpec:
 
 
 class Handlers:
-    """The handlers of one app by job name, and its backoff strategies by name."""
+    """The handlers of one app by job name, its backoff strategies by name, and who reads the patterns of schedules."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, HandlerSpec] = {}
         self.backoffs: dict[str, CustomBackoff] = {}
+        self.repeat_strategy: RepeatStrategy | None = None
 
     def __iter__(self) -> Iterator[HandlerSpec]:
         return iter(self._by_name.values())

@@ -1,10 +1,12 @@
-"""What does a handler receive? A Job: read-only facts, and two ways to report back (progress, log)."""
+"""What does a handler receive? A Job: facts, ways to report back, and what Node's Job can do with itself."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, cast
+
+from oxcart.errors import MoveToWait
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -29,10 +31,32 @@ class Reports(Protocol):
         ...
 
 
+class JobAccess(Protocol):
+    """What a job can ask of its queue beside reports (queue.job_access.JobAccess)."""
+
+    def update_data(self, data: Any) -> Coroutine[Any, Any, None]: ...
+
+    def clear_logs(self, keep: int | None) -> Coroutine[Any, Any, None]: ...
+
+    def extend_lock(self, token: str, duration_ms: int) -> Coroutine[Any, Any, None]: ...
+
+    def has_pending_children(self) -> Coroutine[Any, Any, bool]: ...
+
+    def dependencies(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
+
+    def dependency_counts(self) -> Coroutine[Any, Any, dict[str, int]]: ...
+
+    def ignored_children_failures(self) -> Coroutine[Any, Any, dict[str, str]]: ...
+
+    def remove_unprocessed_children(self) -> Coroutine[Any, Any, None]: ...
+
+
 class JobChannel(Protocol):
     """The way back from a handler to its queue; the worker has one, oxcart.testing another."""
 
     def open_reports(self, job_id: str) -> Reports: ...
+
+    def access(self, job_id: str) -> JobAccess: ...
 
     async def children_values(self, job_id: str) -> dict[str, Any]: ...
 
@@ -46,12 +70,19 @@ class AttemptState(Protocol):
     @property
     def lock_uncertain(self) -> bool: ...
 
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+    @property
+    def lock_token(self) -> str: ...
+
 
 class Job(Generic[Data]):
     """One job as its handler sees it.
 
     `data` is any JSON value, or the pydantic model that the handler's annotation names. `attempts_made` counts the
-    attempts before this one. `deadline` is on clock.monotonic()'s clock, None without a timeout.
+    attempts before this one, `attempts_started` how often it was begun, this time included, `stalled_count` how often
+    it has lost its worker. `deadline` is on clock.monotonic()'s clock, None without a timeout.
     """
 
     __slots__ = (
@@ -60,6 +91,7 @@ class Job(Generic[Data]):
         "_channel",
         "_reports",
         "attempts_made",
+        "attempts_started",
         "data",
         "deadline",
         "id",
@@ -68,6 +100,7 @@ class Job(Generic[Data]):
         "parent_key",
         "priority",
         "queue_name",
+        "stalled_count",
         "timestamp_ms",
     )
 
@@ -80,6 +113,8 @@ class Job(Generic[Data]):
         queue_name: str,
         attempts_made: int,
         channel: JobChannel,
+        attempts_started: int = 1,
+        stalled_count: int = 0,
         timestamp_ms: int = 0,
         priority: int = 0,
         parent_key: str | None = None,
@@ -90,6 +125,8 @@ class Job(Generic[Data]):
         self.data = data
         self.queue_name = queue_name
         self.attempts_made = attempts_made
+        self.attempts_started = attempts_started
+        self.stalled_count = stalled_count
         self.timestamp_ms = timestamp_ms
         self.priority = priority
         self.parent_key = parent_key
@@ -110,6 +147,11 @@ class Job(Generic[Data]):
         """True while a renewal of the job's lock is unanswered: another worker may take the job. Hold back effects."""
         return self._attempt is not None and self._attempt.lock_uncertain
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What its producer gave it, with BullMQ's names: `attempts`, `delay`, `priority`, `removeOnComplete` …"""
+        return {} if self._attempt is None else self._attempt.options
+
     def progress(self, value: Any) -> Awaitable[None]:
         """Report progress, any JSON value (Node's updateProgress). In a sync handler: without await.
 
@@ -125,6 +167,57 @@ class Job(Generic[Data]):
     def children_values(self) -> Awaitable[dict[str, Any]]:
         """The return values of this job's finished children, by their keys (Node's getChildrenValues)."""
         return self._send(self._channel.children_values(self.id))
+
+    def update_data(self, data: Any) -> Awaitable[None]:
+        """Store other data, any JSON value: what the next attempt begins with (Node's updateData).
+
+        `data` is what was given from then on, no model. Raises as `progress` does, all of it when awaited.
+        """
+        call = self._channel.access(self.id).update_data(data)
+        self.data = data
+        return self._send(call)
+
+    def clear_logs(self, keep: int | None = None) -> Awaitable[None]:
+        """Only the last `keep` lines of its log stay; none without a number."""
+        return self._send(self._channel.access(self.id).clear_logs(keep))
+
+    def extend_lock(self, seconds: float) -> Awaitable[None]:
+        """Hold the job for so long, should this process stand still: its lock is renewed anyway, every few seconds.
+
+        Raises StateConflict when awaited, if another worker may have the job.
+        """
+        token = "" if self._attempt is None else self._attempt.lock_token
+        return self._send(self._channel.access(self.id).extend_lock(token, round(seconds * 1000)))
+
+    def move_to_wait(self) -> NoReturn:
+        """Give the job back, with no attempt used: it is claimed again, here or elsewhere. Raises MoveToWait."""
+        raise MoveToWait
+
+    def has_pending_children(self) -> Awaitable[bool]:
+        """True while a child has not ended: only then is there something to raise WaitForChildren for."""
+        return self._send(self._channel.access(self.id).has_pending_children())
+
+    def dependencies(self) -> Awaitable[dict[str, Any]]:
+        """Its children by what became of them (Node's getDependencies): `processed`: return values and `ignored`:
+        reasons, by their keys; `unprocessed` and `failed`: keys.
+        """
+        return self._send(self._channel.access(self.id).dependencies())
+
+    def dependency_counts(self) -> Awaitable[dict[str, int]]:
+        """How many children are `processed`, `unprocessed`, `ignored` and `failed`."""
+        return self._send(self._channel.access(self.id).dependency_counts())
+
+    def failed_children_values(self) -> Awaitable[dict[str, str]]:
+        """Why children failed without failing this job, by their keys: those with `continue_parent` or
+        `ignore_dependency` (Node's getFailedChildrenValues, and getIgnoredChildrenFailures, which is the same).
+        """
+        return self._send(self._channel.access(self.id).ignored_children_failures())
+
+    ignored_children_failures = failed_children_values
+
+    def remove_unprocessed_children(self) -> Awaitable[None]:
+        """Remove the children that have not begun: after one has failed the others may be of no use."""
+        return self._send(self._channel.access(self.id).remove_unprocessed_children())
 
     def _open_reports(self) -> Reports:
         if self._reports is None:

@@ -14,32 +14,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from oxcart import clock
 from oxcart.app import Oxcart
-from oxcart.builtin import TEST_JOB, CrmSource, built_in_app
+from oxcart.builtin import CrmSource, built_in_app
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget, TargetReport, resolve_target
 from oxcart.crm_side import CrmSide
 from oxcart.errors import OxcartError, SettingsError
 from oxcart.forks import STRAYED, end_stray_child, in_children
 from oxcart.names import unhandled_names
+from oxcart.outward import start_alerts, start_http
 from oxcart.own_tasks import start_own_task
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
 from oxcart.settings import Settings, WorkerSettings, inspect
 from oxcart.steady_loop import run_to_the_end
-from oxcart.telemetry.bus import Bus, Emit
+from oxcart.telemetry.bus import Bus
 from oxcart.telemetry.events import Event, RedisReady, RedisTargetChosen, WarningRaised
+from oxcart.worker.loop_watch import watching_loop
 from oxcart.worker.runtime import Worker
-from oxcart.worker.status import WorkerStatus
 
-if TYPE_CHECKING:
-    from oxcart.http.site import CanaryResult, Counted
-    from oxcart.telemetry.alert_sender import AlertSender
-
-CANARY_SECONDS = 20.0
 SCHEDULES_AGAIN_SECONDS = 5.0  # after a refusal, as when the memory is full: no reconnect will follow
 GARBAGE_OBJECTS = 20_000  # more than come and go with an exchange of 500 jobs: those leave no cycles
 LINGER_SECONDS = 0.3  # for Python's own end; a part of the 2 s that a process may take beyond the grace
@@ -106,9 +100,6 @@ class Service:
         if process is None:
             for warning in planned.warnings:
                 self.bus.emit(WarningRaised("SETTINGS", warning))
-            alerts = start_alerts(stack, planned, self.bus.emit)
-            if alerts is not None:
-                self.bus.subscribe(alerts)
         if settings.sentry_dsn:
             self._report_to_sentry(settings.sentry_dsn)
         self.server = Server(target, self.bus.emit)
@@ -130,16 +121,26 @@ class Service:
             worker_settings,
             self.bus.emit,
             version=version("oxcart"),
+            release=settings.release,
             announces_starts=settings.log.level == "debug",
         )
+        if process is None:
+            self._send_alerts(stack)
         if http and process is None:
             self._start_http(stack, loopback_only=loopback_only)
+        stack.enter_context(watching_loop(self.bus.emit))
         await self.worker.start()
         stack.push_async_callback(self.worker.stop, "the end")
         if process in (None, 1) and (self.app.schedules or self.crm.may_be_used):
             self.bus.subscribe(self._notice_reconnect)
             self._schedules_task = start_own_task(self._keep_schedules(), "schedules")
             stack.callback(self._schedules_task.cancel)
+
+    def _send_alerts(self, stack: AsyncExitStack) -> None:
+        alerts = start_alerts(stack, self.plan.settings, self.bus.emit)
+        if alerts is not None:
+            alerts.watch(lambda: self.worker.status().problems)
+            self.bus.subscribe(alerts)
 
     def _report_to_sentry(self, dsn: Secret) -> None:
         from oxcart.telemetry import sentry
@@ -182,7 +183,8 @@ class Service:
                 )
                 if stored.id == schedule_id and same:
                     return
-            await queue.upsert_schedule(schedule_id, declared.repeat)
+            strategy = self.app.handlers.repeat_strategy
+            await queue.upsert_schedule(schedule_id, declared.repeat, repeat_strategy=strategy)
 
     # -------------------------------------------------------------------------------------------- HTTP
     def _start_http(self, stack: AsyncExitStack, *, loopback_only: bool) -> None:
@@ -192,85 +194,13 @@ class Service:
         self.bus.subscribe(metrics)
         self.http_port = start_http(
             stack,
-            self.plan,
+            self.plan.settings,
             self.bus.emit,
             self.server,
             status=self.worker.status,
             metrics=metrics,
             loopback_only=loopback_only,
         )
-
-
-def start_http(
-    stack: AsyncExitStack,
-    planned: Plan,
-    emit: Emit,
-    server: Server,
-    *,
-    status: Callable[[], WorkerStatus],
-    metrics: Counted,
-    loopback_only: bool = False,
-) -> int:
-    """Serve HTTP on a thread until `stack` closes; returns the port. What HTTP adds goes through `server`.
-
-    Raises PortUnavailable.
-    """
-    from oxcart.hook_door import HookDoor
-    from oxcart.http.server import HttpServer
-    from oxcart.http.site import Site
-    from oxcart.http.webhooks import webhook_routes
-
-    settings, loop = planned.settings, asyncio.get_running_loop()
-    site = Site(
-        status=status,
-        metrics=metrics,
-        run_canary=lambda: asyncio.run_coroutine_threadsafe(_canary(planned, server), loop),
-        version=version("oxcart"),
-        release=settings.release,
-        tokens=settings.http.tokens,
-    )
-    may_move = not settings.http.port_is_explicit and settings.platform is settings.platform.NONE
-    receiver = HookDoor(settings, server, emit)
-    http = HttpServer(
-        site,
-        emit,
-        port=settings.http.port,
-        may_move=may_move,
-        loopback_only=loopback_only,
-        more_routes=webhook_routes(receiver),
-        beside=receiver,
-    )
-    port = http.start()
-    stack.callback(http.stop)
-    return port
-
-
-async def _canary(planned: Plan, server: Server) -> CanaryResult:
-    from oxcart.http.site import CanaryResult
-
-    began = clock.monotonic()
-    worker = planned.settings.worker
-    async with Queue(worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
-        added = await queue.add(TEST_JOB, {"canary": True})
-        await added.result(timeout_seconds=CANARY_SECONDS)
-        return CanaryResult(added.id, (clock.monotonic() - began) * 1000)
-
-
-def start_alerts(stack: AsyncExitStack, planned: Plan, emit: Emit) -> AlertSender | None:
-    """Where OXCART_ALERT_URL is set: who sends, until `stack` closes. It is told of events by being called."""
-    settings = planned.settings
-    if settings.alert_url is None:
-        return None
-    from oxcart.telemetry.alert_sender import AlertSender
-    from oxcart.telemetry.alerts import AlertLimits
-
-    queues = ",".join(queue.name for queue in settings.worker.queues)
-    about = {"service": "worker", "queueName": queues, "release": settings.release}
-    limits = AlertLimits(settings.alert_failed_jobs, settings.commands_per_month, settings.processes)
-    alerts = AlertSender(settings.alert_url, emit, about=about, limits=limits)
-    alerts.start()
-    stack.callback(alerts.close)
-    return alerts
 
 
 def with_built_ins(app: Oxcart | None, crm: CrmSource | None = None) -> Oxcart:

@@ -132,13 +132,16 @@ async def run_handler(
 
 
 class HandlerRun:
-    """What one handler did: `value` it returned, each `progress` it reported, each line of its `log`."""
+    """What one handler did: `value` it returned, each `progress` it reported, each line of its `log`, the `data` that
+    it stored anew. It has no children that are pending or have failed.
+    """
 
     def __init__(self) -> None:
         self.value: Any = None
         self.progress: list[Any] = []
         self.log: list[str] = []
         self.children: dict[str, Any] = {}
+        self.data: Any = None
 
     def open_reports(self, job_id: str) -> HandlerRun:  # noqa: ARG002 - one job only
         return self
@@ -155,3 +158,29 @@ class HandlerRun:
 
     async def children_values(self, job_id: str) -> dict[str, Any]:  # noqa: ARG002
         return self.children
+
+    def access(self, job_id: str) -> HandlerRun:  # noqa: ARG002
+        return self
+
+    async def update_data(self, data: Any) -> None:
+        encode(data)
+        self.data = data
+
+    async def clear_logs(self, keep: int | None) -> None:
+        self.log = self.log[-keep:] if keep else []
+
+    async def extend_lock(self, token: str, duration_ms: int) -> None: ...
+
+    async def has_pending_children(self) -> bool:
+        return False
+
+    async def dependencies(self) -> dict[str, Any]:
+        return {"processed": self.children, "unprocessed": [], "ignored": {}, "failed": []}
+
+    async def dependency_counts(self) -> dict[str, int]:
+        return {"processed": len(self.children), "unprocessed": 0, "ignored": 0, "failed": 0}
+
+    async def ignored_children_failures(self) -> dict[str, str]:
+        return {}
+
+    async def remove_unprocessed_children(self) -> None: ...

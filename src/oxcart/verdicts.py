@@ -58,6 +58,11 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenBack(Interrupted):
+    """The handler has given the job back: it goes to the head, nothing is used."""
+
+
+@dataclass(frozen=True, slots=True)
 class Returned:
     """It could not begin here and now: the job goes back with a delay, nothing is used."""
 

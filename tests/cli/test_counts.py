@@ -71,3 +71,14 @@ async def test_what_waits_without_a_handler_is_shown_as_the_workers_tell_it(
             "detail": "no DATABASE_URL",
         }
     ]
+
+
+async def test_a_queue_under_another_prefix_is_named(oxcart: Oxcart, redis_url: str, queue: Queue) -> None:
+    async with Queue(queue.name, redis_url, prefix="bull:elsewhere") as other:
+        await other.add("x")
+        told = await oxcart("counts")
+        await other.pause()
+        await other.obliterate()
+
+    assert told.code == 0
+    assert f"Queues of this name exist under other prefixes: bull:elsewhere:{queue.name}." in told.err

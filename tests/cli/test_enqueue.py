@@ -202,3 +202,49 @@ async def test_data_on_stdin_that_is_no_text_is_refused(oxcart: Oxcart) -> None:
 
     assert done.code == 64
     assert "UTF-8" in done.err
+
+
+async def test_an_id_that_exists_is_told_and_its_old_value_is_not_presented(
+    oxcart: Oxcart, redis_url: str, queue: Queue
+) -> None:
+    async with running_worker(handlers(), url=redis_url, queue=queue.name):
+        first = await oxcart("enqueue", "double", "--data", '{"n": 1}', "--job-id", "mine", "--wait", "10")
+        again = await oxcart("enqueue", "double", "--data", '{"n": 2}', "--job-id", "mine", "--wait", "10")
+        plain = await oxcart("enqueue", "double", "--job-id", "mine", "--json")
+
+    assert (first.code, again.code, plain.code) == (0, 1, 0)
+    assert again.out == "mine\n"
+    assert f"Nothing was added: the job mine of {queue.name} exists, and is completed." in again.err
+    assert plain.json == {"id": "mine", "name": "double", "queue": queue.name, "added": False, "state": "completed"}
+
+
+async def test_a_deduplicated_job_is_told(oxcart: Oxcart, queue: Queue) -> None:
+    first = await oxcart("enqueue", "x", "--dedup", "once", "--dedup-ttl", "60")
+    again = await oxcart("enqueue", "x", "--dedup", "once")
+
+    assert again.out == first.out
+    assert f"Nothing was added: the job {first.out.strip()} of {queue.name} exists, and is waiting." in again.err
+
+
+async def test_a_job_has_the_options_that_were_given(oxcart: Oxcart, queue: Queue) -> None:
+    parent = await queue.add_flow({"name": "root", "children": [{"name": "leaf"}]})
+
+    await oxcart("enqueue", "a")
+    done = await oxcart(
+        *("enqueue", "b", "--lifo", "--timeout", "1.5", "--keep", "7"),
+        *("--parent", parent.id, "--on-failure", "ignore_dependency"),
+    )
+    kept = await oxcart("enqueue", "c", "--keep", "few")
+
+    *_, lifo = sorted(await queue.jobs("waiting"), key=lambda job: job.id == done.out.strip())
+    assert (await queue.jobs("waiting"))[0].id == lifo.id
+    assert lifo.options.to_wire() == {
+        "attempts": 0,
+        "lifo": True,
+        "removeOnComplete": 7,
+        "removeOnFail": 7,
+        "timeout": 1500,
+        "idof": True,
+        "parent": {"id": parent.id, "queue": queue.keys.qualified_name},
+    }
+    assert (kept.code, "give a number of jobs, all or none" in kept.err) == (64, True)

@@ -69,14 +69,14 @@ async def test_list_for_people_is_a_line_a_job_with_its_reason(oxcart: Oxcart, q
     done = await oxcart("jobs", "list", TZ="Asia/Kolkata")
 
     heading, line = done.out.splitlines()
-    assert heading.split() == ["ID", "NAME", "ADDED", "ATTEMPTS", "FAILED", "WITH"]
+    assert heading.split() == ["ID", "NAME", "FAILED", "TRIES", "FAILED", "WITH"]
     assert line.split()[:2] == [job_id, "fails"]
     assert "+05:30" in line
     assert line.endswith("no such invoice")
 
 
 @pytest.mark.parametrize("columns", [60, 100, 200])
-async def test_a_terminal_of_any_width_shows_ids_whole_and_cuts_only_the_reason(
+async def test_a_terminal_of_any_width_shows_ids_and_cuts_only_the_reason(
     oxcart: Oxcart, queue: Queue, redis_url: str, columns: int
 ) -> None:
     [job_id] = await failed_jobs(queue, redis_url, "invoice " + "x" * 300)
@@ -95,7 +95,9 @@ async def test_a_terminal_of_any_width_shows_ids_whole_and_cuts_only_the_reason(
     os.close(terminal)
     os.close(end)
 
-    assert any(line.startswith(job_id) for line in lines)
+    shown = job_id if columns >= 100 else f"…{job_id[-8:]}"
+    assert any(line.startswith(shown) for line in lines)
+    assert (await oxcart("jobs", "show", shown, "--json")).json["id"] == job_id, "what is shown can be pasted"
     [reason] = [line for line in lines if "no such invoice" in line]
     assert reason.endswith("…")
     assert len(reason) <= columns
@@ -182,7 +184,7 @@ async def test_retry_by_reason_takes_those_that_failed_for_it(oxcart: Oxcart, qu
 
     done = await oxcart("jobs", "retry", "--reason", "no such inv", "--limit", "1")
 
-    assert done.out == f'Retried 1 failed jobs of {queue.name} whose reason contains "no such inv".\n'
+    assert done.out == f"Retried 1 failed jobs of {queue.name}.\n"
     assert [await queue.state(job_id) for job_id in (first, second, third)] == ["waiting", "failed", "failed"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Unavailable
 from oxcart.secret import Secret
+from oxcart.settings.values import CA_FILE
 
 BOTH_LOOPS = True
 
@@ -35,6 +37,18 @@ async def test_a_certificate_of_the_given_authority_is_good(valkey: Valkey, conn
         await server.wait_until_ready()
         assert await link.request("SET", "key", b"x" * 1_000_000) == b"OK"
         assert await link.request("GET", "key") == b"x" * 1_000_000
+
+
+async def test_an_authority_may_be_given_as_text(valkey: Valkey, connect: Connect) -> None:
+    """Railway has variables, and no files."""
+    with TlsFront(valkey.port) as front:
+        text = Path(front.ca_file).read_text().replace("\n", "\\n")
+        read = CA_FILE.parse(text)
+        server = connect(front.port, host="localhost", tls=True, tls_ca_file=read, family="4")
+
+        await server.wait_until_ready()
+        with pytest.raises(ValueError, match="no certificate"):
+            CA_FILE.parse("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----")
 
 
 @pytest.mark.parametrize(

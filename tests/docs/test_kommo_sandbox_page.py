@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from starlette.routing import Match
 
-from oxcart.kommo.sandbox import World
-from oxcart.kommo.sandbox.control import control_routes
-from oxcart.kommo.sandbox.page import render_tables
+from oxcart_sandbox import World
+from oxcart_sandbox.control import control_routes
+from oxcart_sandbox.page import render_tables
 
 PAGE = (Path(__file__).parents[2] / "docs" / "kommo-sandbox.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"(GET|POST|PUT|PATCH|DELETE) /sandbox(/[a-zA-Z/]*)", PAGE)))
 
 
 def test_the_tables_are_current() -> None:
-    """Print them anew: python -m oxcart.kommo.sandbox.page"""
+    """Print them anew: python -m oxcart_sandbox.page"""
     assert render_tables() in PAGE
 
 

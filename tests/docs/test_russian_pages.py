@@ -20,6 +20,7 @@ TRANSLATED = (
     "alerts",
     "logs",
     "troubleshooting",
+    "on-call",
     "kommo",
 )
 RETOLD = ("getting-started", "doctor")  # in words of their own; the sections of doctor are generated

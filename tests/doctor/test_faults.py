@@ -12,6 +12,7 @@ import pytest
 import trustme
 from support.examined import TOKEN, examined
 from support.fake_redis import FakeRedis
+from support.ports import closed_port
 from support.server import PrivateServer
 from support.tls import Certificate, TlsFront
 
@@ -90,12 +91,6 @@ def tls_server(context: ssl.SSLContext) -> Iterator[int]:
         thread.join()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
-
-
 # ------------------------------------------------------------------------------------------------ name and TCP
 async def test_a_name_that_does_not_exist() -> None:
     seen = await examined(plain(6379, "no-such-database.invalid"))
@@ -113,7 +108,7 @@ async def test_a_name_that_cannot_be_one() -> None:
 
 
 async def test_a_closed_port() -> None:
-    seen = await examined(plain(free_port()))
+    seen = await examined(plain(closed_port()))
 
     assert seen.verdict == "TCP_REFUSED"
     assert seen.as_json["verdict"]["retryable"] is True

@@ -14,6 +14,7 @@ from support.russian import english_in
 import oxcart.doctor
 import oxcart.kommo
 from oxcart.checks import Check
+from oxcart.conditions import CONDITIONS
 from oxcart.connection.failures import BY_CODE
 from oxcart.connection.link import CLOSED
 from oxcart.doctor import upstash
@@ -45,11 +46,12 @@ CODES = sorted(
     {
         *BY_CODE,
         *written_codes(),
+        *(condition.code for condition in CONDITIONS),
         *(row.code for row in upstash.ROWS),
         *("ENV_NONE", "ENV_HALF", "ENV_REFERENCE", "ENV_SWAPPED", "URL_SCHEME", "URL_NEST", "URL_ESCAPE", "URL_BAD"),
         *(row.code for row in failures.ROWS),
         *("DB_SILENT", "DB_NETWORK", "DB_REFUSED", "DB_RLS", "KOMMO_TOKEN", "KOMMO_UNPAID", "KOMMO_AWAY"),
-        *("EMBEDDED_SERVER", "CHECK_CRASHED", FETCH_LATE, PROCESS_DOWN, CLOSED.code),
+        *("EMBEDDED_SERVER", "CHECK_CRASHED", "NOTHING_CHECKED", FETCH_LATE, PROCESS_DOWN, CLOSED.code),
     }
 )
 

@@ -10,11 +10,12 @@ from redis.asyncio import Redis
 from support.examined import examined
 from support.server import PrivateServer
 
-from oxcart import Queue
+from oxcart import Queue, Repeat
 from oxcart.checks import State
 from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.names import UnhandledJobs
+from oxcart.queue.inspect import client_name
 from oxcart.queue.unhandled import publish
 
 RAILWAY = {"RAILWAY_ENVIRONMENT_NAME": "production", "PORT": "3001", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "40"}
@@ -42,14 +43,29 @@ async def test_a_paused_queue_is_a_warning(environ: dict[str, str], queue: Queue
     assert seen.diagnosis.ok
 
 
-async def test_a_job_that_waits_long_is_named(environ: dict[str, str], queue: Queue) -> None:
+def client_named(redis_url: str, queue: Queue) -> Redis:
+    """To the server it is a worker of this queue."""
+    return Redis.from_url(redis_url, client_name=client_name(queue.keys), single_connection_client=True)
+
+
+async def test_a_job_that_waits_long_is_named(environ: dict[str, str], queue: Queue, redis_url: str) -> None:
     added = await queue.add("test-job", timestamp_ms=round((time.time() - 3600) * 1000))
 
-    finding = (await examined(environ, only=["oldest"]))["oldest"].finding
+    async with client_named(redis_url, queue):
+        finding = (await examined(environ, only=["oldest"]))["oldest"].finding
 
     assert finding.code == "WAIT_LONG"
     assert added.id in finding.evidence
     assert "60 min" in finding.evidence
+
+
+async def test_a_wait_whose_cause_is_known_is_told_once(environ: dict[str, str], queue: Queue) -> None:
+    await queue.add("test-job", timestamp_ms=round((time.time() - 3600) * 1000))
+
+    seen = await examined(environ, only=["workers", "oldest"])
+
+    assert seen["workers"].finding.code == "NO_WORKER"
+    assert seen["oldest"].finding.state is State.SKIPPED, "a green line would be a lie"
 
 
 async def test_names_without_a_handler_are_listed(environ: dict[str, str], queue: Queue) -> None:
@@ -76,7 +92,8 @@ async def test_what_the_running_workers_cannot_do_is_a_warning(
 
     finding = (await examined(environ, only=["unhandled"]))["unhandled"].finding
 
-    assert (finding.code, finding.evidence) == ("UNHANDLED_JOBS", "agent:run (40), crm:x (2), for 10 min")
+    assert finding.code == "UNHANDLED_JOBS"
+    assert "agent:run (40), crm:x (2), for 10 min." in finding.evidence
     assert finding.summary.endswith("Not possible there: no DATABASE_URL.")
 
 
@@ -181,3 +198,30 @@ async def test_a_job_that_takes_longer_than_the_grace_is_named(
 
     assert finding.code == "GRACE_SHORT"
     assert "RAILWAY_DEPLOYMENT_DRAINING_SECONDS=94" in finding.hint
+
+
+async def test_what_a_repair_would_mend_is_found(environ: dict[str, str], queue: Queue, redis: Redis) -> None:
+    job_id = await queue.upsert_schedule("nightly", Repeat(cron="0 3 * * *"))
+    await redis.delete(queue.keys.job(str(job_id)))
+    await redis.zrem(queue.keys.delayed, str(job_id))
+    await redis.set(queue.keys.deduplication("x"), "gone")
+
+    finding = (await examined(environ, only=["broken"]))["broken"].finding
+
+    assert finding.code == "QUEUE_BROKEN"
+    assert finding.evidence == f"{queue.name}: deduplication (1); {queue.name}: schedules (1)"
+    await queue.repair()
+    assert (await examined(environ, only=["broken"]))["broken"].finding.state is State.OK
+
+
+async def test_producers_under_another_prefix_are_found(
+    environ: dict[str, str], queue_name: str, redis_url: str, redis: Redis
+) -> None:
+    async with Queue(queue_name, redis_url, prefix="bull:other") as other:
+        await other.add("x")
+        seen = (await examined(environ, only=["prefix"]))["prefix"].finding
+        await other.pause()
+        await other.obliterate()
+
+    assert (seen.code, seen.evidence) == ("OTHER_PREFIX", f"bull:other:{queue_name}")
+    assert (await examined(environ, only=["prefix"]))["prefix"].finding.state is State.OK

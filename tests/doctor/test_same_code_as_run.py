@@ -16,6 +16,7 @@ from doctor.test_faults import conversation, full_backlog
 from support.examined import TOKEN, examined
 from support.fake_redis import FakeRedis
 from support.http_site import ask
+from support.ports import closed_port
 from support.tls import Certificate, TlsFront
 from support.valkey import free_port
 
@@ -52,7 +53,7 @@ CERTIFICATES: dict[str, Certificate] = {
     "TLS_EXPIRED": "expired",
 }
 PORTS: dict[str, Callable[[], AbstractContextManager[int]]] = {
-    "TCP_REFUSED": lambda: nullcontext(free_port()),
+    "TCP_REFUSED": lambda: nullcontext(closed_port()),
     "TCP_TIMEOUT": full_backlog,
     "TCP_RESET": lambda: conversation(None),
     "URL_PORT443": lambda: conversation(b"HTTP/1.1 400 Bad Request\r\n\r\n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,11 +12,12 @@ import pytest
 from support.examined import TOKEN, Examined, examined
 from support.fake_redis import FakeRedis, Reply
 from support.fake_rest import FakeRest
+from support.ports import closed_port
 from support.russian import not_russian
 from support.tls import TlsFront
-from support.valkey import free_port
 
-from oxcart.checks import State
+from oxcart.checks import State, may_pass
+from oxcart.connection.failure_table import ROWS as FAILURES
 from oxcart.connection.failures import failure_for
 from oxcart.doctor.checks.elsewhere import rest_url
 from oxcart.doctor.upstash import Evidence, Rest, diagnose, shape_of
@@ -23,20 +25,24 @@ from oxcart.doctor.visit import begin_visit
 from oxcart.language import speaking
 
 GOOD = shape_of(TOKEN, needs_stripping=False)
+BASE = Evidence(GOOD)
 WRONGPASS = "-WRONGPASS invalid username-password pair or user is disabled."
 QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000"
 
 # What REST says (rows) and how TCP ends (columns): the verdict, or None where the failure's own code stays.
-TCP = ("accepted", "AUTH_BAD", "Q_MONTH", "TCP_TIMEOUT", "TCP_REFUSED", "TLS_SELF")
+TCP = ("accepted", "AUTH_BAD", "Q_MONTH", "TCP_TIMEOUT", "TCP_REFUSED", "READ_TIMEOUT", "TLS_SELF")
 TABLE: dict[str, tuple[str | None, ...]] = {
-    "accepted": (None, None, "QUOTA_USED", "PORT_BLOCKED", "PORT_BLOCKED", None),
-    "default_ro": ("UPSTASH_TOKEN_KIND",) * 2 + ("QUOTA_USED",) + ("UPSTASH_TOKEN_KIND",) * 3,
-    "quota": ("QUOTA_USED",) * 6,
-    "unauthorized": (None, "UPSTASH_TOKEN_WRONG", "QUOTA_USED", "PORT_BLOCKED", "PORT_BLOCKED", None),
-    "failing": (None, "PROVIDER_FAILING", "QUOTA_USED") + ("PROVIDER_FAILING",) * 3,
-    "silent": (None, None, "QUOTA_USED", None, None, None),
+    "accepted": (None, None, "QUOTA_USED", "PORT_BLOCKED", "PORT_REFUSED", "LOGIN_SILENT", None),
+    "default_ro": ("UPSTASH_TOKEN_KIND",) * 2 + ("QUOTA_USED",) + ("UPSTASH_TOKEN_KIND",) * 4,
+    "quota": ("QUOTA_USED",) * 7,
+    "unauthorized": (None, "UPSTASH_TOKEN_WRONG", "QUOTA_USED", "PORT_BLOCKED", "PORT_REFUSED", "LOGIN_SILENT", None),
+    "failing": (None, "PROVIDER_FAILING", "QUOTA_USED") + ("PROVIDER_FAILING",) * 4,
+    "silent": (None, None, "QUOTA_USED", None, None, None, None),
 }
 CASES = [(rest, tcp, verdict) for rest, row in TABLE.items() for tcp, verdict in zip(TCP, row, strict=True)]
+
+# Those that wait for a timeout are met with real sockets once, below.
+QUICK = [case for case in CASES if case[1] not in {"TCP_TIMEOUT", "READ_TIMEOUT"}]
 
 RESTS: dict[str, dict[str, Any]] = {
     "accepted": {},
@@ -54,8 +60,8 @@ def database(rest: str, tcp: str, *, token: str = TOKEN, auth: Reply = "+OK") ->
     with ExitStack() as stack:
         behind = stack.enter_context(FakeRedis({"AUTH": answers.get(tcp, auth)}))
         front = stack.enter_context(TlsFront(behind.port, "self_signed" if tcp == "TLS_SELF" else "good"))
-        port = free_port() if tcp == "TCP_REFUSED" else front.port
-        url = f"http://localhost:{free_port()}"
+        port = closed_port() if tcp == "TCP_REFUSED" else front.port
+        url = f"http://localhost:{closed_port()}"
         if rest != "silent":
             url = stack.enter_context(FakeRest(**RESTS[rest])).url
         yield {
@@ -87,7 +93,7 @@ def test_the_table(rest: str, tcp: str, verdict: str | None) -> None:
     assert (found.id if found else None) == verdict
 
 
-@pytest.mark.parametrize(("rest", "tcp", "verdict"), [case for case in CASES if case[1] != "TCP_TIMEOUT"])
+@pytest.mark.parametrize(("rest", "tcp", "verdict"), QUICK)
 async def test_the_table_with_real_sockets(rest: str, tcp: str, verdict: str | None) -> None:
     with database(rest, tcp) as environ:
         seen = await reached(environ)
@@ -99,7 +105,7 @@ async def test_the_table_with_real_sockets(rest: str, tcp: str, verdict: str | N
         assert seen.diagnosis.exit_code == 69
 
 
-@pytest.mark.parametrize(("rest", "tcp", "verdict"), [case for case in CASES if case[1] != "TCP_TIMEOUT"])
+@pytest.mark.parametrize(("rest", "tcp", "verdict"), QUICK)
 async def test_the_table_in_russian(rest: str, tcp: str, verdict: str | None) -> None:
     """The same verdicts, every sentence of them in the operator's language, and no token in any (see `examined`)."""
     with database(rest, tcp) as environ, speaking("ru"):
@@ -109,11 +115,50 @@ async def test_the_table_in_russian(rest: str, tcp: str, verdict: str | None) ->
     assert list(not_russian(seen.as_json)) == []
 
 
+async def test_a_login_that_is_never_answered_is_no_blocked_port() -> None:
+    """TCP, TLS and REST are fine: whoever looks for a firewall then loses the night."""
+    never = threading.Event()
+    with database("accepted", "silent login", auth=lambda _: str(never.wait(20))) as environ:
+        seen = await reached({**environ, "OXCART_REDIS_CONNECT_TIMEOUT_SECONDS": "0.5"})
+        never.set()
+
+    assert (seen["tcp"].finding.state, seen["tls"].finding.state) == (State.OK, State.OK)
+    assert seen.verdict == "LOGIN_SILENT"
+    assert "status.upstash.com" in seen.action
+    assert seen.as_json["verdict"]["retryable"] is True
+    assert "another network" in seen.as_json["verdict"]["doubt"]
+    assert "Not certain" in seen.text
+
+
+async def test_what_auth_itself_says_counts_before_a_later_noauth() -> None:
+    """At a used-up plan Upstash answers AUTH with the limit, and whatever follows with NOAUTH."""
+    replies: dict[str, Reply] = {"AUTH": f"-{QUOTA}", "PING": "-NOAUTH Authentication required."}
+    with FakeRedis(replies) as behind, TlsFront(behind.port) as front, FakeRest() as rest:
+        environ = {
+            "UPSTASH_REDIS_REST_URL": rest.url,
+            "UPSTASH_REDIS_REST_TOKEN": TOKEN,
+            "OXCART_REDIS_PORT": str(front.port),
+            "OXCART_REDIS_TLS_CA_FILE": front.ca_file,
+        }
+        seen = await reached(environ)
+
+    assert seen.verdict == "QUOTA_USED"
+
+
+@pytest.mark.parametrize("failure", sorted({row.code for row in FAILURES}))
+@pytest.mark.parametrize("rest", [Rest.ACCEPTED, Rest.UNAUTHORIZED, Rest.SILENT])
+def test_doctor_and_verify_agree_on_whether_it_may_pass(rest: Rest, failure: str) -> None:
+    """Verify knows the failure that the worker names, and the doctor has asked REST as well."""
+    found = diagnose(replace(BASE, rest=rest, tcp=failure_for(failure)))
+
+    assert found is None or found.retryable is may_pass(failure_for(failure).kind)
+
+
 WRONG = failure_for("AUTH_BAD")
 LOST = failure_for("DNS_NX")
 SILENT = failure_for("TCP_TIMEOUT")
-BASE = Evidence(GOOD)
 DAMAGED = replace(GOOD, length_is_off=True)
+HALF = shape_of(TOKEN[:24], needs_stripping=False)
 KEY = replace(GOOD, is_management_key=True)
 
 
@@ -124,6 +169,8 @@ KEY = replace(GOOD, is_management_key=True)
         (replace(BASE, token=DAMAGED, tcp=WRONG, rest=Rest.UNAUTHORIZED), "UPSTASH_TOKEN_DAMAGED"),
         (replace(BASE, token=DAMAGED, tcp=WRONG), "UPSTASH_TOKEN_DAMAGED"),
         (replace(BASE, token=DAMAGED, rest=Rest.ACCEPTED), None),
+        (replace(BASE, token=HALF, tcp=WRONG, rest=Rest.UNAUTHORIZED), "UPSTASH_TOKEN_DAMAGED"),
+        (replace(BASE, token=HALF, rest=Rest.ACCEPTED), None),
         (replace(BASE, tcp=WRONG, rest=Rest.ACCEPTED, read_only_accepted=True), "UPSTASH_TOKEN_KIND"),
         (replace(BASE, token=KEY, tcp=SILENT), "UPSTASH_TOKEN_KIND"),
         (replace(BASE, token=KEY, tcp=WRONG, rest=Rest.UNAUTHORIZED), "UPSTASH_TOKEN_WRONG"),
@@ -169,7 +216,8 @@ def test_the_shape_of_a_token(token: str, off: bool, key: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "pasted", [f'"{TOKEN}"', f"{TOKEN}\n", f" {TOKEN}", f"Bearer {TOKEN}", f"{TOKEN[:9]}\n{TOKEN[9:]}"]
+    "pasted",
+    [f'"{TOKEN}"', f"{TOKEN}\n", f" {TOKEN}", f"Bearer {TOKEN}", f"{TOKEN[:9]}\n{TOKEN[9:]}", f"{TOKEN[:9]}%3D"],
 )
 async def test_a_token_that_needs_stripping_fails_though_it_would_work(pasted: str) -> None:
     """Node takes the variable literally: what works here is broken there."""
@@ -179,6 +227,29 @@ async def test_a_token_that_needs_stripping_fails_though_it_would_work(pasted: s
     assert seen.verdict == "UPSTASH_TOKEN_DAMAGED"
     assert "copy button" in seen.action
     assert seen["auth"].finding.state is State.SKIPPED, "the doctor stops there"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [
+        ("<token>", "placeholder"),
+        ("YOUR_TOKEN_HERE", "placeholder"),
+        ("AYcUASQ…NDI=", "masked"),
+        ("AYcU********NDI=", "masked"),
+        ("AYcUASQ...NDI=", "masked"),
+        ("••••••••", "masked"),
+        ("https://some.upstash.io", "swapped"),
+        ("${{Redis.TOKEN}}", "not filled in"),
+    ],
+)
+async def test_a_token_that_is_none_is_told_before_anyone_is_asked(pasted: str, words: str) -> None:
+    """It was sent, refused, and told as a wrong token: nobody looks at a placeholder then."""
+    with database("accepted", "accepted", token=pasted) as environ:
+        seen = await examined(environ)
+
+    assert seen.ids(State.FAILED)[0] == "redis-url"
+    assert words in seen["redis-url"].finding.evidence
+    assert seen.diagnosis.exit_code == 78
 
 
 async def test_a_token_that_lost_a_character() -> None:

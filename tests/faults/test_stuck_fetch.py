@@ -28,6 +28,7 @@ async def test_a_worker_whose_fetches_are_not_answered_is_not_well(
     async with watched_worker(starts.app(), proxied_url, queue.name) as watched:
         held = await queue.add("held")
         await wait_until(lambda: held.id in starts.at, describe="a job runs, and its lock is renewed")
+        await wait_until(lambda: watched.status.healthy, describe="every queue is fetched")
         wait, marker = queue.keys.wait.encode(), queue.keys.marker.encode()
         proxy.lose_replies(lambda command: wait in command or marker in command, ALWAYS, then="hold")
         await wait_until(lambda: not watched.status.healthy, describe="it is noticed", timeout=NOTICED_WITHIN_SECONDS)

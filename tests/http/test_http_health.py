@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from support.http_site import Running, serving
+from support.http_site import Running, left, serving
 
 from oxcart.errors import Failure, Kind
 from oxcart.names import MAX_NAMES, UnhandledJobs
@@ -58,6 +58,7 @@ def test_a_healthy_worker_answers_200_with_exactly_these_fields() -> None:
                 "unhandledJobs": [],
                 "refusedQueues": [],
             },
+            "problems": [],
             "deadLetterQueue": {"available": True, "count": 2},
         }
 
@@ -72,7 +73,7 @@ def test_a_clock_that_is_off_is_told(worker: Running) -> None:
 
 
 def test_a_lost_redis_is_503_with_the_cause_and_the_cure(worker: Running) -> None:
-    worker.change(healthy=False, dead_letters=None)
+    worker.change(healthy=False, queues=())
     worker.change_redis(connected=False, failure=REFUSED)
 
     answer = worker.get("/health")
@@ -144,7 +145,7 @@ def unhandled(number: int) -> UnhandledJobs:
 def test_jobs_that_wait_without_a_handler_are_named_and_the_worker_goes_on(worker: Running) -> None:
     """The fetch works, so no probe may restart or hold back the worker; and yet nothing is green."""
     lacking = UnhandledJobs("agent-jobs", "crm:x", 40, 1_764_547_200_000, "not possible here", "no DATABASE_URL")
-    worker.change(unhandled=(lacking,))
+    worker.change(queues=left(lacking))
 
     answer, ready = worker.get("/health"), worker.get("/health/ready")
 
@@ -164,7 +165,7 @@ def test_jobs_that_wait_without_a_handler_are_named_and_the_worker_goes_on(worke
 
 
 def test_names_that_others_chose_are_bounded(worker: Running) -> None:
-    worker.change(unhandled=tuple(map(unhandled, range(200))), unknown_jobs=tuple(map(str, range(200))))
+    worker.change(queues=left(*map(unhandled, range(200))), unknown_jobs=tuple(map(str, range(200))))
 
     told = worker.get("/health").content["worker"]
 

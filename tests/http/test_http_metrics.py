@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from support.http_site import Running, serving
+from support.http_site import Running, left, serving
 
 from oxcart.errors import Failure, Kind
 from oxcart.names import MAX_NAMES, UnhandledJobs
@@ -89,6 +89,17 @@ def test_json_has_exactly_these_fields(worker: Running) -> None:
             "queueName": "agent-jobs,oxcart",
             "unhandledJobs": [],
         },
+        "queues": {
+            "agent-jobs": {
+                "counts": {"waiting": 0, "failed": 2},
+                "paused": False,
+                "limit": None,
+                "oldestWaitSeconds": 0.0,
+                "schedulesLate": 0,
+                "seen": "2025-12-01T00:00:00.000Z",
+            }
+        },
+        "problems": [],
         "performance": {"avgProcessingTime": 1020.0, "maxProcessingTime": 3000.0, "minProcessingTime": 20.0},
     }
 
@@ -137,7 +148,7 @@ def test_the_text_has_the_promised_series(worker: Running) -> None:
 def test_jobs_without_a_handler_are_a_series_for_each_of_the_first_names(worker: Running) -> None:
     """A series is for ever, and others choose the names."""
     seen = tuple(UnhandledJobs("crm", f"name-{number}", 2, number) for number in range(100))
-    worker.change(unhandled=seen, refused_queues={"bad": FAILURE})
+    worker.change(queues=left(*seen), refused_queues={"bad": FAILURE})
 
     found = series(worker.get("/metrics/prometheus").body.decode())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 
 import pytest
@@ -17,6 +18,7 @@ from support.waiting import wait_until
 
 from oxcart.http.caller import Patience, peer_of
 from oxcart.http.door import Room, room_for
+from oxcart.http.pace import Pace, Paces, Rates
 from oxcart.http.routes import Auth, Route
 from oxcart.http.site import CanaryResult, Site
 from oxcart.telemetry.events import HttpCrowded
@@ -179,6 +181,56 @@ def test_one_peer_does_not_take_all_of_it() -> None:
         other.sendall(WHOLE)
 
         assert is_answered(other)
+
+
+async def test_a_flood_of_whole_requests_is_slowed_down_and_nobody_else() -> None:
+    rates = Rates(of_peer=10, of_all=1000, of_probes=5, burst_seconds=1)
+    with (
+        serving(rates=rates, patience=LONG) as worker,
+        connected(worker, number=3) as flood,
+        connected(worker, host="::1") as (other,),
+    ):
+        began, received = time.monotonic(), bytearray()
+
+        def answers() -> int:
+            for stranger in flood:
+                with suppress(BlockingIOError):
+                    received.extend(stranger.recv(1 << 20, socket.MSG_DONTWAIT))
+            return received.count(b"HTTP/1.1 200")
+
+        for stranger in flood:
+            stranger.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
+        await wait_until(lambda: answers() >= 10, describe="the first ones are answered")
+        assert ask(worker.port, "/health/live").status == 200, "a probe of the same peer"
+        other.sendall(WHOLE)
+        assert is_answered(other)
+        await wait_until(lambda: answers() >= 14, describe="it goes on, slowly")
+        assert answers() <= 10 + len(flood) + 10 * (time.monotonic() - began)
+
+
+def test_so_many_requests_of_a_peer_are_under_way_at_once() -> None:
+    pace = Pace(rate=1000, burst_seconds=1, most=2)
+    assert not pace.wait_seconds(0.0)
+    pace.begin(0.0)
+    pace.begin(0.0)
+    assert pace.wait_seconds(0.0) > 0
+    pace.end()
+    assert not pace.wait_seconds(0.0)
+
+
+def test_peers_are_forgotten_once_they_are_slow_again() -> None:
+    paces = Paces(Rates(of_peer=10, burst_seconds=1))
+    for peer in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        own, _ = paces.of(peer)
+        own.begin(1.0)
+        own.end()
+    other, _ = paces.of("192.0.2.2")
+
+    paces.forget(1.05, set())
+    assert paces.of("192.0.2.2")[0] is other
+    paces.forget(1.2, {"192.0.2.2"})
+    assert paces.of("192.0.2.2")[0] is other
+    assert paces.of("192.0.2.1")[0].is_forgotten(0.0)
 
 
 async def test_where_all_are_being_answered_a_newcomer_hears_so() -> None:

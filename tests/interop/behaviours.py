@@ -29,6 +29,8 @@ def behaving_app(*names: str) -> Oxcart:
                 await asyncio.sleep(data["ms"] / 1000)
                 return result
             case "fail":
+                for line in data.get("lines", []):
+                    await job.log(line)
                 if job.attempts_made < data["times"]:
                     raise RuntimeError(data.get("message", f"failure {job.attempts_made + 1}"))
                 return result

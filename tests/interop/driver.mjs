@@ -72,6 +72,7 @@ const behaviours = {
     return job.data.value ?? { ran: job.id };
   },
   fail: async (job) => {
+    for (const line of job.data.lines ?? []) await job.log(line);
     if (job.attemptsMade < job.data.times) throw new Error(job.data.message ?? `failure ${job.attemptsMade + 1}`);
     return job.data.value ?? { ran: job.id };
   },

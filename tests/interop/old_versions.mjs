@@ -1,6 +1,6 @@
-// Recurring jobs of versions that tests/interop/driver.mjs does not know: node old_versions.mjs FOLDER PACKAGE CONNECTION STEPS
-// Steps, a JSON array, done in turn: {do: "repeat", queue, name, data, opts}, {do: "schedule", queue, id, repeat, template},
-// {do: "work", queue, jobs}: run so many jobs. The last line of the output is what was run, as [[name, data] ...].
+// Jobs of versions that tests/interop/driver.mjs does not know: node old_versions.mjs FOLDER PACKAGE CONNECTION STEPS
+// Steps, a JSON array, done in turn: {do: "repeat", queue, name, data, opts}: add a job, {do: "schedule", queue, id, repeat,
+// template}, {do: "work", queue, jobs}: run so many jobs; a job whose data have `fail` throws. The last line of the output is what was run, as [[name, data] ...].
 import { createRequire } from "node:module";
 
 const [folder, name, connectionText, stepsText] = process.argv.slice(2);
@@ -14,17 +14,25 @@ function open(queue) {
 }
 
 async function work(queue, jobs) {
+  let worker;
   await new Promise((resolve) => {
     const run = async (job) => {
       ran.push([job.name, job.data]);
+      if (job.data.fail) {
+        setTimeout(() => ran.length >= jobs && resolve(), 100);
+        throw new Error("as asked");
+      }
       if (ran.length >= jobs) setTimeout(resolve, 100);
     };
-    if (isBull) open(queue).process("*", run);
-    else {
+    if (isBull) {
+      worker = open(queue);
+      worker.process("*", run);
+    } else {
       if (library.QueueScheduler) new library.QueueScheduler(queue, { connection });
-      new library.Worker(queue, run, { connection });
+      worker = new library.Worker(queue, run, { connection });
     }
   });
+  await worker.close(true);
 }
 
 for (const step of JSON.parse(stepsText)) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from oxcart import Queue
 from oxcart.testing import running_worker, wait_until
 
 from .behaviours import behaving_app
@@ -79,3 +80,22 @@ async def test_keep_last_if_active_runs_the_newest_once_the_running_one_has_ende
 
 async def _completed(queue: NodeQueue, number: int) -> bool:
     return (await queue.counts())["completed"] == number
+
+
+@pytest.mark.parametrize("by", ["node", "oxcart"])
+async def test_a_deduplicated_job_can_move_the_one_before_it(
+    by: str, node6: NodeDriver, queue_name: str, redis_url: str
+) -> None:
+    """`reschedule`: the delayed job keeps its id and data, and gets the delay of the new one."""
+    async with Queue(queue_name, redis_url) as queue:
+        once = {"id": "once", "reschedule": True}
+        if by == "node":
+            theirs = node6.queue(queue_name)
+            first = await theirs.add("x", {"n": 1}, delay=60_000, deduplication=once)
+            again = await theirs.add("x", {"n": 2}, delay=3_600_000, deduplication=once)
+        else:
+            first = (await queue.add("x", {"n": 1}, delay_seconds=60, deduplication=once)).id
+            again = (await queue.add("x", {"n": 2}, delay_seconds=3600, deduplication=once)).id
+        (job,) = await queue.jobs("delayed")
+
+    assert (first, job.id, job.data, job.delay_ms) == (again, again, {"n": 1}, 3_600_000)

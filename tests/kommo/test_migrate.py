@@ -22,9 +22,11 @@ from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.migrate import migrate, missing
 from oxcart.kommo.store.opening import open_database, reach_database
 from oxcart.kommo.store.platform_tables import METADATA, PLATFORM, crm_connections
+from oxcart.kommo.store.views import SHORT_NAMES, VIEW_NAMES
 from oxcart.secret import Secret
 from oxcart.settings import Platform
 
+VIEWS = {*VIEW_NAMES, *SHORT_NAMES}
 OWN = sorted(name for name, table in METADATA.tables.items() if not table.info.get(PLATFORM))
 
 
@@ -52,7 +54,7 @@ async def test_migrate_touches_nothing_of_the_platform(postgres_url: str) -> Non
 
     after = await catalog(postgres_url)
     added = {line for line in after if after[line] != before.get(line)}
-    strangers = [line for line in added if not re.search(rf"\b({'|'.join(OWN)})\b", line)]
+    strangers = [line for line in added if not re.search(rf"\b({'|'.join((*OWN, *VIEW_NAMES))})\b", line)]
     assert {line: after.get(line) for line in before} == before
     assert strangers == []
     assert sorted(additions.tables) == OWN
@@ -95,7 +97,9 @@ async def test_what_would_be_added_can_be_read_without_adding_it(postgres_url: s
 
     assert await catalog(postgres_url) == before
     assert sorted(additions.tables) == OWN
-    assert not [line for line in additions.statements if re.match(r"\s*(DROP|ALTER TABLE \S+ (ALTER|DROP))", line)]
+    assert not [
+        line for line in additions.statements if re.match(r"\s*(DROP TABLE|ALTER TABLE \S+ (ALTER|DROP))", line)
+    ]
 
 
 async def test_the_statements_run_as_they_are_shown(postgres_url: str) -> None:
@@ -129,13 +133,15 @@ async def test_every_table_that_we_make_is_closed_to_the_browser(postgres_url: s
                 rights = "SELECT has_table_privilege($1, $2, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES')"
                 assert await connection.fetchval(rights, role, name) is False, (role, name)
         assert await connection.fetchval("SELECT has_table_privilege('service_role', 'crm_leads', 'SELECT')")
+        for name in VIEW_NAMES:
+            assert await connection.fetchval("SELECT has_table_privilege('anon', $1, 'SELECT')", name) is False, name
 
 
 async def test_an_empty_database_gets_the_platforms_tables_too(postgres_url: str) -> None:
     async with reached(postgres_url) as database:
         additions = await migrate(database)
 
-    assert set(additions.tables) == set(METADATA.tables)
+    assert (set(additions.tables), set(additions.views)) == (set(METADATA.tables), VIEWS)
     async with asked(postgres_url) as connection:
         open_tables = await connection.fetch(
             "SELECT relname FROM pg_class WHERE relname LIKE 'crm%' AND relkind = 'r' AND NOT relrowsecurity"

@@ -13,20 +13,16 @@ from sqlalchemy import select
 
 from kommo.platform_schema import ORG, make_platform
 from kommo.stored import add_account
+from oxcart.kommo.account import Account
+from oxcart.kommo.client import Client
 from oxcart.kommo.entities import ENTITIES
-from oxcart.kommo.store.carrying import (
-    local_ids,
-    write_custom_fields,
-    write_pipelines,
-    write_task_tombstones,
-    write_tasks,
-)
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
+from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.migrate import migrate
 from oxcart.kommo.store.opening import open_database, reach_database
 from oxcart.kommo.store.platform_tables import crm_custom_fields, crm_pipeline_stages, crm_pipelines, crm_tasks
-from oxcart.kommo.store.residents import PIPELINES, STAGES
+from oxcart.kommo.sync.apply import apply_deleted, apply_rows
 from oxcart.secret import Secret
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -58,8 +54,25 @@ def pipeline(number: int, *stages: dict[str, Any], **values: Any) -> dict[str, A
 
 async def sync(database: Database, connection_id: str, pipelines: list[dict[str, Any]], seconds: int) -> frozenset[str]:
     at = START + timedelta(seconds=seconds)
+    return await apply(database, connection_id, "pipelines", pipelines, at=at)
+
+
+async def apply(
+    database: Database, connection_id: str, name: str, raws: list[dict[str, Any]], *, at: datetime = START
+) -> frozenset[str]:
     async with database.writing("Syncing") as connection:
-        return await write_pipelines(connection, connection_id, pipelines, fetched_at=at, at=at)
+        return await apply_rows(connection, account(database, connection_id), ENTITIES[name], raws, fetched_at=at)
+
+
+def account(database: Database, connection_id: str) -> Account:
+    return Account(connection_id, ORG, "ann.kommo.com", database, Never(), lambda _: None)
+
+
+class Never(Client):
+    """Nothing here asks Kommo."""
+
+    def __init__(self) -> None:
+        pass
 
 
 async def rows_of(database: Database, table: Any) -> list[dict[str, Any]]:
@@ -114,57 +127,55 @@ async def test_rows_that_the_platform_made_keep_their_ids(platform: Database, po
     assert (row["id"], row["name"], row["metadata"]) == (str(theirs), "Pipeline 1", {"color": "red"})
 
 
-async def test_won_and_lost_are_stages_of_every_pipeline(database: Database) -> None:
-    connection_id = await add_account(database)
+async def test_won_and_lost_are_stages_of_every_pipeline(platform: Database) -> None:
+    connection_id = await add_account(platform, org_id=ORG)
 
-    await sync(database, connection_id, [pipeline(1), pipeline(2)], 0)
+    await sync(platform, connection_id, [pipeline(1), pipeline(2)], 0)
 
-    stages = await rows_of(database, crm_pipeline_stages)
+    stages = await rows_of(platform, crm_pipeline_stages)
     assert sorted(row["external_id"] for row in stages) == ["142", "142", "143", "143"]
-    async with database.reading("Asserting") as connection:
-        ids = await local_ids(connection, connection_id, STAGES)
-    assert ids.keys() == {"1:142", "1:143", "2:142", "2:143"}
-    assert set(ids.values()) == {row["id"] for row in stages}
+    ours = await rows_of(platform, ENTITY_TABLES["kommo_stages"])
+    assert {row["external_id"] for row in ours} == {"1:142", "1:143", "2:142", "2:143"}
 
 
-async def test_what_left_the_account_stays_as_deleted_and_can_come_back(database: Database) -> None:
-    connection_id = await add_account(database)
-    await sync(database, connection_id, [pipeline(1, stage(10, "New")), pipeline(2)], 0)
+async def test_what_left_the_account_stays_as_deleted_and_can_come_back(platform: Database) -> None:
+    connection_id = await add_account(platform, org_id=ORG)
+    await sync(platform, connection_id, [pipeline(1, stage(10, "New")), pipeline(2)], 0)
 
-    gone = await sync(database, connection_id, [pipeline(1)], 10)
-    dead = {row["external_id"]: row for row in await rows_of(database, crm_pipelines)}["2"]
-    back = await sync(database, connection_id, [pipeline(1, stage(10, "New")), pipeline(2)], 20)
-    alive = {row["external_id"]: row for row in await rows_of(database, crm_pipelines)}["2"]
+    gone = await sync(platform, connection_id, [pipeline(1)], 10)
+    dead = {row["external_id"]: row for row in await rows_of(platform, crm_pipelines)}["2"]
+    back = await sync(platform, connection_id, [pipeline(1, stage(10, "New")), pipeline(2)], 20)
+    alive = {row["external_id"]: row for row in await rows_of(platform, crm_pipelines)}["2"]
 
     assert gone == back == {"1", "2", "1:10", "2:142", "2:143"}
     assert (dead["is_active"], dead["metadata"]) == (False, {"deleted_at": "2026-11-22T09:00:10+00:00"})
     assert (alive["is_active"], alive["metadata"], alive["id"]) == (True, {}, dead["id"])
 
 
-async def test_an_archived_pipeline_is_not_active(database: Database) -> None:
-    connection_id = await add_account(database)
+async def test_an_archived_pipeline_is_not_active(platform: Database) -> None:
+    connection_id = await add_account(platform, org_id=ORG)
 
-    await sync(database, connection_id, [pipeline(1, is_archive=True)], 0)
+    await sync(platform, connection_id, [pipeline(1, is_archive=True)], 0)
 
-    assert [row["is_active"] for row in await rows_of(database, crm_pipelines)] == [False]
+    assert [row["is_active"] for row in await rows_of(platform, crm_pipelines)] == [False]
 
 
-async def test_an_empty_list_deletes_nothing(database: Database) -> None:
+async def test_an_empty_list_deletes_nothing(platform: Database) -> None:
     """Every account has a pipeline: an empty answer is somebody's mistake."""
-    connection_id = await add_account(database)
-    await sync(database, connection_id, [pipeline(1)], 0)
+    connection_id = await add_account(platform, org_id=ORG)
+    await sync(platform, connection_id, [pipeline(1)], 0)
 
-    assert await sync(database, connection_id, [], 10) == frozenset()
-    assert [row["is_active"] for row in await rows_of(database, crm_pipelines)] == [True]
+    assert await sync(platform, connection_id, [], 10) == frozenset()
+    assert [row["is_active"] for row in await rows_of(platform, crm_pipelines)] == [True]
 
 
-async def test_an_older_list_that_comes_late_changes_nothing(database: Database) -> None:
-    connection_id = await add_account(database)
-    await sync(database, connection_id, [pipeline(1, name="New"), pipeline(2)], 10)
+async def test_an_older_list_that_comes_late_changes_nothing(platform: Database) -> None:
+    connection_id = await add_account(platform, org_id=ORG)
+    await sync(platform, connection_id, [pipeline(1, name="New"), pipeline(2)], 10)
 
-    await sync(database, connection_id, [pipeline(1, name="Old")], 5)
+    await sync(platform, connection_id, [pipeline(1, name="Old")], 5)
 
-    rows = {row["external_id"]: row for row in await rows_of(database, crm_pipelines)}
+    rows = {row["external_id"]: row for row in await rows_of(platform, crm_pipelines)}
     assert (rows["1"]["name"], rows["2"]["is_active"]) == ("New", True)
 
 
@@ -180,9 +191,10 @@ async def test_a_pipeline_that_someone_deleted_here_is_made_again(platform: Data
 
     await sync(platform, connection_id, [pipeline(1)], 1)
 
-    row = (await rows_of(platform, crm_pipelines))[0]
-    async with platform.reading("Asserting") as reading:
-        assert await local_ids(reading, connection_id, PIPELINES) == {"1": row["id"]}
+    stages = await rows_of(platform, crm_pipeline_stages)
+    (row,) = await rows_of(platform, crm_pipelines)
+    assert {stage["pipeline_id"] for stage in stages} == {row["id"]}
+    assert len(stages) == 2
 
 
 def task(number: int, updated: int = 0, **values: Any) -> dict[str, Any]:
@@ -200,13 +212,11 @@ def task(number: int, updated: int = 0, **values: Any) -> dict[str, Any]:
 
 async def test_tasks_lie_where_the_platform_looks_for_them(platform: Database) -> None:
     connection_id = await add_account(platform, org_id=ORG)
+    await apply(platform, connection_id, "tasks", [task(1), task(2, entity_id=0)])
     async with platform.writing("Syncing") as connection:
-        await write_tasks(connection, connection_id, ORG, [task(1), task(2, entity_id=0)], fetched_at=START, at=START)
-    async with platform.writing("Syncing") as connection:
-        dead = {"1": START + timedelta(seconds=9)}
-        observed = START + timedelta(seconds=10)
-        times = {"observed_at": observed, "at": observed}
-        died = await write_task_tombstones(connection, connection_id, ORG, dead, **times, source="event")
+        dead, observed = {"1": START + timedelta(seconds=9)}, START + timedelta(seconds=10)
+        how: dict[str, Any] = {"observed_at": observed, "source": "event"}
+        died = await apply_deleted(connection, account(platform, connection_id), ENTITIES["tasks"], dead, **how)
 
     rows = {row["task_id"]: row for row in await rows_of(platform, crm_tasks)}
     assert died == {"1"}
@@ -223,9 +233,9 @@ async def test_tasks_lie_where_the_platform_looks_for_them(platform: Database) -
 async def test_a_number_too_large_for_the_platforms_column_costs_no_row(platform: Database) -> None:
     connection_id = await add_account(platform, org_id=ORG)
 
-    async with platform.writing("Syncing") as connection:
-        raws = [task(1, responsible_user_id=2**40, complete_till=10**18, text="a\x00b")]
-        await write_tasks(connection, connection_id, ORG, raws, fetched_at=START, at=START)
+    await apply(
+        platform, connection_id, "tasks", [task(1, responsible_user_id=2**40, complete_till=10**18, text="a\x00b")]
+    )
 
     row = (await rows_of(platform, crm_tasks))[0]
     assert (row["responsible_user_id"], row["complete_till"], row["task_text"]) == (None, None, "a\ufffdb")
@@ -235,9 +245,7 @@ async def test_fields_have_the_platforms_words_for_their_entity(platform: Databa
     connection_id = await add_account(platform, org_id=ORG)
     raw = {"id": 7, "name": "Type", "type": "select", "sort": 5, "code": None, "enums": [{"id": 1, "value": "New"}]}
     for of in ("leads", "contacts"):
-        async with platform.writing("Syncing") as connection:
-            entity = ENTITIES[f"{of}_custom_fields"]
-            await write_custom_fields(connection, connection_id, entity, [raw], fetched_at=START, at=START)
+        await apply(platform, connection_id, f"{of}_custom_fields", [raw])
 
     rows = sorted(await rows_of(platform, crm_custom_fields), key=lambda row: str(row["entity_type"]))
     assert [(row["entity_type"], row["external_id"], row["enums"]) for row in rows] == [

@@ -14,11 +14,11 @@ from oxcart.kommo.client import Kommo
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.held_tokens import NeedsReauth
 from oxcart.kommo.limiter import Caller, Pace
-from oxcart.kommo.sandbox import SandboxClock, World, serving
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
 from oxcart.kommo.tokens import TokenKeeper
 from oxcart.secret import Secret
+from oxcart_sandbox import SandboxClock, World, serving
 
 RING = Keyring(Secret("00" * 32))
 DAY = 86_400

@@ -78,6 +78,19 @@ def test_a_wheel_has_the_scripts_their_licence_and_their_sums(source_tree: Path,
     wheel = built(source_tree, tmp_path / "out", "--wheel")
 
     assert_wheel_has_scripts(wheel, source_tree)
+    assert {name.partition("/")[0] for name in names_in(wheel) if not name.startswith("oxcart-")} == {"oxcart"}
+
+
+def test_the_local_kommo_is_a_wheel_of_its_own(tmp_path: Path) -> None:
+    names = names_in(built(ROOT / "sandbox", tmp_path / "out", "--wheel"))
+
+    assert "oxcart_sandbox/world.py" in names
+    assert not [name for name in names if name.startswith("oxcart/")]
+
+
+def names_in(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
 
 
 def test_a_source_package_has_no_scripts_but_a_wheel_made_from_it_does(source_tree: Path, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ UNUSED = {
     "asyncpg",
     "bullmq",
     "cryptography.hazmat",
-    "croniter",
     "jinja2",
     "pebble",
     "prometheus_client",

@@ -220,7 +220,9 @@ async def test_a_long_suspect_holds_up_the_others_of_its_process_for_half_a_minu
     worker = fleet.start_several(1)
     await wait_until(lambda: fleet.count("started") == 1, describe="it runs", timeout=40)
     began = time.monotonic()
+    await wait_until(lambda: worker.events("http.started"), describe="health can be asked for")
     port = int(worker.events("http.started")[0]["port"])
+    await wait_until(lambda: ask(port, "/health").status == 200, describe="its first report is here")
 
     added = await queue.add("quick")
     health = []

@@ -138,8 +138,8 @@ _values: st.SearchStrategy[Any] = st.recursive(
 _traces = st.dictionaries(_strings, _strings, max_size=2).map(lambda trace: json.dumps(trace, separators=(",", ":")))
 _members = (
     st.tuples(_names, _values)
-    | st.tuples(st.just("jobId"), _strings)
-    | st.tuples(st.just("tm"), _traces | st.integers(0, 9).map(_trace))
+    | st.tuples(st.just("jobId"), _strings | st.just("@"))
+    | st.tuples(st.just("tm"), _traces | st.integers(0, 9).map(_trace) | st.just('{"traceparent":"00-#-01"}'))
 )
 
 
@@ -151,18 +151,33 @@ def _opts_texts(draw: st.DrawFn) -> bytes:
     text = "{" + ",".join(f"{writer.encode(name)}:{writer.encode(value)}" for name, value in members) + "}"
     if draw(st.booleans()):
         text = text.replace("/", "\\/")
-    if draw(st.integers(0, 2)) == 0:
-        at = draw(st.integers(0, len(text)))
-        text = (
-            text[:at] + draw(st.sampled_from(["", "", '"', "\\", "{", "}", ",", "\x01", "\x7f", " "])) + text[at + 1 :]
-        )
-    raw = text.encode("utf-8", "surrogatepass")
+    raw = _with_a_slip(draw, text).encode("utf-8", "surrogatepass")
     return raw if draw(st.integers(0, 9)) else raw.replace(b"x", b"\xff")
+
+
+def _with_a_slip(draw: st.DrawFn, text: str) -> str:
+    if draw(st.integers(0, 2)):
+        return text
+    at = draw(st.integers(0, len(text)))
+    return text[:at] + draw(st.sampled_from(["", "", '"', "\\", "{", "}", ",", "\x01", "\x7f", " "])) + text[at + 1 :]
+
+
+@st.composite
+def _rows_of_texts(draw: st.DrawFn) -> list[bytes]:
+    """As a producer has them: mostly those before with the next job's id (@) and another trace (#), or nearly so."""
+    row: list[bytes] = []
+    for number in range(draw(st.integers(1, 12))):
+        if not row or draw(st.integers(0, 3)) == 0:
+            before = draw(_opts_texts())
+        inserted = draw(st.sampled_from(["0", "a-b", '","delay":5,"x":"', '\\"', "é", "}", "\x01"]) | _strings)
+        text = _with_a_slip(draw, before.decode("utf-8", "surrogateescape").replace("#", inserted))
+        row.append(text.encode("utf-8", "surrogateescape").replace(b"@", b"j%d" % number))
+    return row
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(texts=[b'{"a":"b,"jobId":"x",c"}', b'{"jobId":"\xff","attempts":3}', b'{"tm":"{\\q}","attempts":3}'])
-@given(texts=st.lists(_opts_texts(), min_size=1, max_size=12))
+@given(texts=_rows_of_texts())
 def test_options_say_the_same_without_id_and_trace(queue: OurQueue, texts: list[bytes]) -> None:
     for number, text in enumerate(texts):
         queue.add(f"j{number}", opts=text)

@@ -133,6 +133,15 @@ def test_what_happens_to_a_running_job_is_seen_at_its_end(
     compare(databases, [Add({}), Add({}), Add({}), DoExchange((), 3), *flow, change, end], run_exchange)
 
 
+@pytest.mark.parametrize("kind", ["c", "f"])
+def test_a_child_is_pushed_out_in_the_exchange_that_ended_it(databases: TwoDatabases, kind: str) -> None:
+    """Its parent waits for it no longer: BullMQ's script says so, and ours must see that there is a parent."""
+    flow = (Add({}, has_children=True), Add({}, parent=-1), Add({}, parent=-1), Add({}))
+    policies = (Policy(-1), Policy(-1), Policy(1))
+    ends = tuple(Verdict(0, Finish(NOBODY, kind, policy=policy)) for policy in policies)
+    compare(databases, [*flow, DoExchange((), 3), DoExchange(ends, 0)], run_exchange)
+
+
 @pytest.mark.parametrize("is_listed_twice", [False, True], ids=["once", "twice"])
 @pytest.mark.parametrize("order", ["0123", "3210", "013", "12", "43562", "6543210", "23456", "5634", "06152"])
 def test_jobs_leave_active_one_by_one_or_together(databases: TwoDatabases, order: str, is_listed_twice: bool) -> None:

@@ -13,9 +13,10 @@ from redis.exceptions import ResponseError
 from oxcart.protocol.renew import renew_command
 from oxcart.protocol.scripts import Argument, Command, Script, ScriptCall, carefully, ours
 from oxcart.queue.adding import many_call, prepare, upstream_call
-from oxcart.queue.repair import script_keys as repair_keys
+from oxcart.queue.advance_schedules import advance_call
+from oxcart.queue.repair_search import script_keys as repair_keys
 from oxcart.queue.repeats import Repeat
-from oxcart.queue.schedules import advance_call, template_of, upsert_call
+from oxcart.queue.schedules import template_of, upsert_call
 
 from .faulty import FAULTS, Fault, faulty, was_hit
 from .queue_of_ours import NOW_MS

@@ -258,6 +258,18 @@ def test_urgent_jobs_are_found_in_every_class(queue: OurQueue) -> None:
     assert queue.server.zrange(queue.keys.prioritized, 0, -1, withscores=True) == before
 
 
+def test_thousands_of_foreign_classes_are_passed_in_one_step(queue: OurQueue) -> None:
+    """One class after the other, an urgent job behind 20 000 of them started seconds late."""
+    for n in range(3000):
+        queue.add(f"f{n}", name="foreign", priority=n + 1)
+    looker = Looker(queue)
+    assert looker.look_until_done() == []
+
+    queue.add("last", priority=2990)
+    queue.add("first", priority=5)
+    assert looker.look() == ["first", "last"]
+
+
 def test_urgent_jobs_are_found_when_the_counter_has_started_anew(queue: OurQueue) -> None:
     add_foreign(queue, 5, priority=1)
     looker = Looker(queue)

@@ -7,8 +7,9 @@ from typing import Any
 import bullmq
 import pytest
 from bullmq import FlowProducer
+from redis.asyncio import Redis
 
-from oxcart.errors import InvalidInput
+from oxcart.errors import InvalidInput, ServerRefused
 from oxcart.queue.producer import Queue
 
 NOW = 1_790_000_000_000
@@ -104,3 +105,17 @@ async def test_a_flow_that_cannot_work_is_refused_before_anything_is_sent(
         await queue.add_flow(tree)
 
     assert sum((await queue.counts()).values()) == 0
+
+
+async def test_of_a_flow_with_a_refused_job_nothing_stays(queue: Queue, redis: Redis) -> None:
+    """Its parent would wait for ever for a child that is not there."""
+    broken = f"{queue.name}-broken"
+    await redis.set(f"bull:{broken}:wait", "of a wrong type")
+    children = [{"name": "good", "children": [{"name": "leaf"}]}, {"name": "bad", "queue": broken}]
+
+    with pytest.raises(ServerRefused):
+        await queue.add_flow({"name": "root", "children": children})
+
+    counts = await queue.counts()
+    assert {state: number for state, number in counts.items() if number} == {}
+    await redis.delete(f"bull:{broken}:wait")

@@ -15,7 +15,8 @@ from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.errors import PayloadTooLarge, ServerRefused, Unavailable
 from oxcart.protocol.scripts import ours
-from oxcart.queue.producer import AddedJob, Queue
+from oxcart.queue.added_job import AddedJob
+from oxcart.queue.producer import Queue
 from oxcart.testing import wait_until
 
 ROUND_TRIP_SECONDS = 0.04

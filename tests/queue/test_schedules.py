@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from oxcart.errors import InvalidInput, JobNotFound
+from oxcart.queue.advance_schedules import advance_schedule
 from oxcart.queue.producer import Queue
 from oxcart.queue.repeats import Repeat
-from oxcart.queue.schedules import advance_schedule
 
 TIMES = {"timestamp", "delay", "prevMillis", "next"}
 

@@ -1,4 +1,4 @@
-"""How does a test run the real command? In a process of its own, in a folder of its own."""
+"""How does a test run the real command? In a process of its own (forked: starter.py), in a folder of its own."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from support import starter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 COMMAND = (sys.executable, "-m", "oxcart")
 LIMIT_SECONDS = 60
+
+# The interpreter reads these before a line of ours runs, so a command that has them is not forked.
+READ_BEFORE_WE_ARE = {"PYTHONPATH", "PYTHONWARNINGS", "PYTHONHASHSEED", "PYTHONIOENCODING", "PYTHONUTF8"}
+
+Process = asyncio.subprocess.Process | starter.Forked
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class Oxcart:
             process.kill()
             out, err = await process.communicate()
             raise AssertionError(f"oxcart {arguments} did not end. Stdout: {out!r}. Stderr: {err!r}") from None
+        finally:
+            await _close(process)
         assert process.returncode is not None
         return Done(process.returncode, out.decode(), err.decode())
 
@@ -68,19 +77,28 @@ class Oxcart:
                 process.kill()
                 await process.wait()
             await asyncio.wait(readers)
+            await _close(process)
 
-    async def _start(self, arguments: tuple[str, ...], environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    async def _start(self, arguments: tuple[str, ...], environ: Mapping[str, str]) -> Process:
         pipe = asyncio.subprocess.PIPE
         given = {**os.environ, **self.environ, **environ}
+        if self.command is COMMAND and not given.keys() & READ_BEFORE_WE_ARE:
+            with suppress(starter.MessageTooLong):
+                return await starter.start("oxcart", arguments, self.folder, given)
         return await asyncio.create_subprocess_exec(
             *self.command, *arguments, cwd=self.folder, env=given, stdin=pipe, stdout=pipe, stderr=pipe
         )
 
 
+async def _close(process: Process) -> None:
+    if isinstance(process, starter.Forked):
+        await process.close()
+
+
 class Running:
     """`out` and `err` are what it has written so far."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
         self.out = ""
         self.err = ""

@@ -41,11 +41,16 @@ class Examined:
 
 
 async def examined(
-    environ: Mapping[str, str], *, only: Sequence[str] = (), checks: Sequence[Check[Visit]] = CHECKS, **options: Any
+    environ: Mapping[str, str],
+    *,
+    only: Sequence[str] = (),
+    checks: Sequence[Check[Visit]] = CHECKS,
+    wanted: frozenset[str] = frozenset(),
+    **options: Any,
 ) -> Examined:
     """Examine this environment alone, as the command does."""
     make_visit = visitor(environ, **{"known_names": frozenset({"test-job"}), **options})
-    diagnosis = await examine(make_visit, checks=choose(checks, only))
+    diagnosis = await examine(make_visit, checks=choose(checks, only), wanted=wanted)
     content = to_json(diagnosis)
     hide = redactor(make_visit(), diagnosis)
     forms = [json.dumps(content), *map(hide, to_paste(diagnosis, [("provider", "x")]))]

@@ -10,11 +10,14 @@ from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from oxcart.conditions import QueueFacts
 from oxcart.http.caller import Patience
 from oxcart.http.door import Room
+from oxcart.http.pace import Rates
 from oxcart.http.routes import Route
 from oxcart.http.server import HttpServer
 from oxcart.http.site import CanaryResult, Site
+from oxcart.names import UnhandledJobs
 from oxcart.telemetry.events import Event
 from oxcart.telemetry.metrics import Metrics
 from oxcart.worker.status import RedisStatus, WorkerStatus
@@ -26,7 +29,6 @@ WELL = WorkerStatus(
     concurrency=25,
     jobs_processing=3,
     unknown_jobs=("agent:run",),
-    dead_letters=2,
     uptime_seconds=61.23456,
     loop_lag_seconds=0.001,
     redis=RedisStatus(
@@ -40,7 +42,19 @@ WELL = WorkerStatus(
     ),
     exchanges=17,
     outbox_verdicts=1,
+    queues=(QueueFacts("agent-jobs", 1_764_547_200_000, {"waiting": 0, "failed": 2}),),
 )
+
+
+def left(*unhandled: UnhandledJobs) -> tuple[QueueFacts, ...]:
+    """Queues in which nothing is wrong but that these wait."""
+    queues = dict.fromkeys(jobs.queue for jobs in unhandled)
+    return tuple(
+        QueueFacts(
+            name, 1_764_547_300_000, {"failed": 2}, unhandled=tuple(jobs for jobs in unhandled if jobs.queue == name)
+        )
+        for name in queues
+    )
 
 
 @dataclass
@@ -111,6 +125,7 @@ def serving(
     beside: AbstractAsyncContextManager[object] | None = None,
     room: Room | None = None,
     patience: Patience | None = None,
+    rates: Rates | None = None,
     **site_changes: Any,
 ) -> Iterator[Running]:
     running = Running()
@@ -123,6 +138,7 @@ def serving(
         beside=beside,
         room=room,
         patience=patience,
+        rates=rates,
     )
     running.port = server.start()
     try:

@@ -13,13 +13,15 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.client import LongLivedToken
 from oxcart.kommo.entities import ENTITIES, PIPELINES
 from oxcart.kommo.pages import rows_of
-from oxcart.kommo.sandbox.scenario import change_scenario
 from oxcart.kommo.store.database import Database
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors, crm_dirty
-from oxcart.kommo.sync.apply import apply_rows, is_custom_fields, table_of
+from oxcart.kommo.sync.apply import apply_rows
 from oxcart.kommo.sync.by_ids import moment_of
+from oxcart.kommo.sync.lists import whole_list
 from oxcart.kommo.sync.marks import Mark, backlog, mark_dirty
 from oxcart.secret import Secret
+from oxcart_sandbox.scenario import change_scenario
 from support.sandbox import Sandbox
 
 
@@ -52,7 +54,7 @@ class Mirror:
                 answer = await self.account.client.get(entity.path)
                 await self._apply(name, rows_of(answer.body, entity.key), answer.server_time)
                 continue
-            async for page in self.account.client.pages(entity.path, entity.key, entity.query, limit=entity.limit):
+            async for page in whole_list(self.account.client.get, self.account, entity, entity.query):
                 await self._apply(name, page.rows, page.server_time)
         self.later()
 
@@ -81,14 +83,11 @@ class Mirror:
 
     async def rows(self, name: str) -> dict[str, dict[str, Any]]:
         """Living and dead, by id."""
-        entity = ENTITIES[name]
-        table, scope = table_of(entity, self.account.connection_id)
+        table, scope = table_of(ENTITIES[name], self.account.connection_id)
         mine = [table.c[column] == value for column, value in scope.keys.items()]
         async with self.database.reading("Asserting") as connection:
             found = await connection.execute(select(table).where(*mine))
-            rows = {row["external_id"]: dict(row) for row in found.mappings()}
-        prefix = f"{entity.of}:" if is_custom_fields(entity) else ""
-        return {row_id: row for row_id, row in rows.items() if row_id.startswith(prefix)}
+            return {row["external_id"]: dict(row) for row in found.mappings()}
 
     async def living(self, name: str) -> dict[str, int]:
         """What is there, with its updated_at."""

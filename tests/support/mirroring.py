@@ -9,15 +9,17 @@ from typing import Any
 from sqlalchemy import select
 
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.parsing import parse_json
-from oxcart.kommo.sandbox import World
-from oxcart.kommo.sandbox.api import as_json
-from oxcart.kommo.sandbox.rendering import render
 from oxcart.kommo.store.columns import storable
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_cursors, crm_dirty, crm_links
-from oxcart.kommo.sync.apply import table_of
+from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.run import Outcome, sync_account
+from oxcart_sandbox import World
+from oxcart_sandbox.api import as_json
+from oxcart_sandbox.rendering import render
 
 TABLES = ("companies", "contacts", "leads", "tasks", "leads_notes", "contacts_notes", "companies_notes")
 
@@ -79,13 +81,14 @@ class Mirror:
         return found
 
     def truth(self, entity: Entity) -> dict[str, Any]:
-        """As the API writes it."""
+        """As the API writes it, without what says nothing."""
         demo = self.world.accounts[0]
         with_ = tuple(dict(entity.query).get("with", "").split(","))
         php_empty = self.world.scenario.php_empty
         rows = demo.truth(entity.name)
         found = {str(row["id"]): render(demo, entity.name, row, with_, php_empty=php_empty) for row in rows}
-        return dict(storable(parse_json(as_json(found))))
+        told = storable(parse_json(as_json(found)))
+        return {key: row_of(entity, row).raw for key, row in told.items()}
 
     async def _all(self, query: Any) -> list[dict[str, Any]]:
         async with self.account.database.reading("Asserting") as connection:

@@ -65,6 +65,18 @@ class PostgresCluster:
         await self._execute(f"CREATE DATABASE {name}")
         return name
 
+    async def is_empty(self, name: str) -> bool:
+        connection = await asyncpg.connect(self.url(name))
+        try:
+            return not await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        finally:
+            await connection.close()
+
+    async def copy_database(self, source: str, name: str) -> None:
+        """In place of the one that has this name. Nobody may be connected to either."""
+        await self.drop_database(name)
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {source}")
+
     async def drop_database(self, name: str) -> None:
         await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
+
+from support.starter import LoggedProcess
 
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -26,15 +26,8 @@ class WorkerProcess:
 
     def __init__(self, folder: Path, number: int, environ: dict[str, str], arguments: Sequence[str] = ALONE) -> None:
         self.log = folder / f"worker-{number}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                cwd=TESTS,
-                env={**os.environ, **environ},
-            )
+        module, *others = arguments
+        self.process = LoggedProcess(module, others, self.log, TESTS, {**os.environ, **environ})
 
     @property
     def output(self) -> str:

@@ -13,8 +13,8 @@ from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
 from oxcart.kommo.client import RETRY_SECONDS, Client, Kommo, LongLivedToken
 from oxcart.kommo.limiter import Caller, Limiter, Pace
-from oxcart.kommo.sandbox import Account, World
 from oxcart.secret import Secret
+from oxcart_sandbox import Account, World
 
 DEMO = "demo.kommo.com"
 
@@ -96,8 +96,11 @@ async def open_kommo(
         await server.close()
 
 
-def client_of(kommo: Kommo, world: World, *, patience_seconds: float = 60.0, interactive: bool = False) -> Client:
-    """For the account demo, with its long-lived token."""
-    token = Secret(world.token_of(world.accounts[0]))
+def client_of(
+    kommo: Kommo, world: World, *, patience_seconds: float = 60.0, interactive: bool = False, admin: bool = True
+) -> Client:
+    """For the account demo, with a long-lived token of its administrator or of another user."""
+    demo = world.accounts[0]
+    token = Secret(world.token_of(demo) if admin else world.authority.long_lived(demo, admin=False))
     caller = Caller("demo", interactive=interactive, patience_seconds=patience_seconds)
     return kommo.client(DEMO, LongLivedToken(token), caller)

@@ -94,7 +94,7 @@ def test_failed_jobs_are_an_alert_from_the_limit_on_within_the_window(rules: Ale
     (raised,) = rules.see(finished("failed", 1), 299.0)
 
     assert told([raised]) == ["jobs.failing raised"]
-    assert "oxcart jobs list --queue crm" in raised.advice
+    assert "oxcart jobs reasons --queue crm" in raised.advice
     assert rules.see(finished("failed", 50), 299.5) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tracemalloc
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
+from oxcart.protocol import js_values
 from oxcart.protocol.job_options import (
     Deduplication,
     JobOptions,
@@ -90,7 +92,13 @@ def test_short_and_long_names_are_read(names: str) -> None:
         ({"age": 3600}, KeepJobs(age_seconds=3600)),
         ({"age": 3600, "count": 5, "limit": 9}, KeepJobs(5, 3600, 9)),
         ({"count": -1}, KeepJobs()),
-        ("many", None),
+        ("many", KeepJobs(count=0)),
+        ("100", KeepJobs(count=0)),
+        ("", KeepJobs()),
+        (1.5, KeepJobs(count=1)),
+        ({"age": "60", "count": "5"}, KeepJobs(5, 60)),
+        (None, None),
+        ([1], None),
     ],
 )
 def test_every_way_to_keep_finished_jobs_is_read(written: Any, kept: KeepJobs | None) -> None:
@@ -117,7 +125,7 @@ def test_what_is_kept_is_ready_for_an_exchange(written: Any, policy: tuple[int, 
 
 @pytest.mark.parametrize(
     "text",
-    ['{"attempts":"three","delay":-5,"backoff":[],"de":{},"parent":7,"priority":null,"lifo":"yes"}', "{}", "", None],
+    ['{"attempts":"three","delay":-5,"backoff":[],"de":{},"parent":7,"priority":null,"lifo":0}', "{}", "", None],
 )
 def test_values_that_make_no_sense_count_as_not_given(text: str | None) -> None:
     assert parse_options(text) == JobOptions()
@@ -135,12 +143,42 @@ def test_a_worker_reads_options_that_are_no_object_as_none_at_all(text: bytes) -
     assert read_options(text) == JobOptions()
 
 
-@pytest.mark.parametrize("attempts", ["1e400", "-3", "0.5", "true", "[3]", "3.9", "99999999999999999999999"])
-def test_a_number_that_makes_no_sense_does_not_reach_a_worker(attempts: str) -> None:
-    read = read_options(f'{{"attempts":{attempts},"timeout":5}}'.encode())
+@pytest.mark.parametrize(
+    ("attempts", "read_as"),
+    [
+        *[('"3"', 3), ('" 3 "', 3), ('"0x3"', 3), ("2.5", 3), ("[3]", 3), ("true", 1), ('"many"', None), ("{}", None)],
+        *[("-3", None), ("0.5", None), ('""', None), ("null", None), ("1e400", 2**53 - 1), ("9" * 30, 2**53 - 1)],
+    ],
+)
+def test_attempts_are_those_that_node_makes(attempts: str, read_as: int | None) -> None:
+    """It compares as JavaScript does: attempts made < attempts. Infinity is as many as a number can tell."""
+    read = read_options(f'{{"attempts":{attempts},"timeout":"5"}}'.encode())
 
-    assert read.attempts in {None, 3}
+    assert read.attempts == read_as
     assert read.timeout_ms == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("3", 3),
+        ("-1.5e1", -15),
+        (".5", 0.5),
+        ("5.", 5),
+        ("0b11", 3),
+        ("Infinity", math.inf),
+        ([], 0),
+        (["7"], 7),
+        (None, 0),
+    ],
+)
+def test_numbers_are_read_as_javascript_reads_them(value: Any, number: float) -> None:
+    assert js_values.number(value) == number
+
+
+@pytest.mark.parametrize("value", ["many", "1_000", "١", "1 2", "0x", "-0x3", [1, 2], {}, "nan", "inf"])
+def test_what_is_no_number_in_javascript_is_none_here(value: Any) -> None:
+    assert math.isnan(js_values.number(value))
 
 
 @pytest.mark.parametrize(

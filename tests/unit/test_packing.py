@@ -13,15 +13,16 @@ from support.hostile import ERRORS
 
 from oxcart.errors import InvalidInput
 from oxcart.handlers import describe
-from oxcart.protocol.exchange import KEEP_ALL, ClaimedRun, exchange_command
+from oxcart.protocol.exchange import ClaimedRun, exchange_command
 from oxcart.protocol.keys import QueueKeys
+from oxcart.settings import WorkerSettings
 from oxcart.verdicts import Completed, Failed, Snoozed
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.backoff import LONGEST_MS, asked_ms
 from oxcart.worker.claim import read_claims
 from oxcart.worker.error_text import LONGEST_REASON, LONGEST_TRACE, account_of, message_of, trace_of
 from oxcart.worker.failing import failed, failed_for_good
-from oxcart.worker.items import Policies, fail_unpackable, item_of
+from oxcart.worker.items import Policies, items_of
 
 NAMES = ("attempts", "backoff", "removeOnFail", "removeOnComplete", "stackTraceLimit", "timeout", "lifo", "kl", "x")
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.just(10**400)
@@ -66,12 +67,10 @@ def test_whatever_was_claimed_can_be_handed_in(run: ClaimedRun, answer: Any, has
         Completed(b"5"),
         Snoozed(LONGEST_MS),
     )
-    policies = Policies(KEEP_ALL, KEEP_ALL)
-    items = []
-    for verdict in verdicts:
-        attempt = Attempt(claim, spec, cast("Any", None), 0.0)
+    policies = Policies(WorkerSettings())
+    attempts = [Attempt(claim, spec, cast("Any", None), 0.0) for _ in verdicts]
+    for attempt, verdict in zip(attempts, verdicts, strict=True):
         attempt.verdict = verdict
-        items.append(item_of(attempt, policies))
 
     command = exchange_command(
         QueueKeys("q", "bull"),
@@ -79,11 +78,12 @@ def test_whatever_was_claimed_can_be_handed_in(run: ClaimedRun, answer: Any, has
         token="token:2",
         lock_ms=30_000,
         room=1,
-        items=items,
+        items=items_of(attempts, policies),
         policies=policies.in_order,
     )
 
     assert all(isinstance(part, bytes | str | int | float) for part in command)
+    assert [attempt.verdict for attempt in attempts] == [*verdicts]
 
 
 def test_a_verdict_that_cannot_be_packed_fails_its_job_alone() -> None:
@@ -91,12 +91,13 @@ def test_a_verdict_that_cannot_be_packed_fails_its_job_alone() -> None:
     attempts = [Attempt(claim, None, cast("Any", None), 0.0) for claim in read_claims(run, "token:1", 0)]
     attempts[0].verdict, attempts[1].verdict = Snoozed(10**400), Snoozed(5)
 
-    fail_unpackable(attempts, Policies(KEEP_ALL, KEEP_ALL))
+    items = items_of(attempts, Policies(WorkerSettings()))
 
     guilty, innocent = (attempt.verdict for attempt in attempts)
     assert isinstance(guilty, Failed)
     assert "could not be packed: OverflowError" in guilty.reason
     assert innocent == Snoozed(5)
+    assert [item.head.kind for item in items] == ["f", "d"]
 
 
 @given(asked=numbers | st.just(math.inf) | st.just(-math.inf) | st.booleans())

@@ -11,7 +11,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from oxcart.worker import phases
-from oxcart.worker.phases import IDLE, PLENTY, READY, Answer, Asking, Block, Closed, Exchange, Idle, Ready, Rest, View
+from oxcart.worker.phases import (
+    IDLE,
+    NO_ANSWER,
+    PLENTY,
+    READY,
+    Answer,
+    Asking,
+    Block,
+    Closed,
+    Exchange,
+    Idle,
+    Ready,
+    Rest,
+    Sent,
+    View,
+)
 
 SLOTS = 4
 MARGIN = 0.001
@@ -74,7 +89,7 @@ class OneQueue(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------ the worker
     @property
     def room(self) -> int:
-        return max(0, SLOTS - self.running - phases.slots_promised(self.phase))
+        return max(0, SLOTS - self.running - phases.sent(self.phase).slots)
 
     def plan(self) -> float | None:
         """Both loops and the waiter plan until they rest; returns until when the exchanger rests."""
@@ -90,14 +105,16 @@ class OneQueue(RuleBasedStateMachine):
             self.is_blocked = True
             if self.claims_ahead and self.phase == IDLE:
                 room = self.room
-                self.phase = phases.claim_sent(self.phase, room, behind_marker=True)
+                self.phase = phases.claim_sent(self.phase, room, behind=True)
                 self.behind = Claim(room, behind_marker=True)
         return step.until
 
     def deliver(self, claim: Claim) -> None:
         assert claim.answer is not None
-        self.phase = phases.claim_answered(self.phase, claim.room, claim.answer)
+        self.phase = phases.claim_answered(self.phase, claim.room, claim.answer, behind=claim.behind_marker)
         self.running += claim.jobs
+        if self.running > SLOTS:  # it came from behind a marker when others had taken the slots: back to the head
+            self.redis.wait, self.running, self.redis.marker = self.redis.wait + self.running - SLOTS, SLOTS, True
 
     def pop(self) -> None:
         """The blocked pop ends with a marker: what is behind it is executed, and both are answered."""
@@ -168,7 +185,7 @@ class OneQueue(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way and self.under_way[0].answer is None)
     @rule()
     def a_request_is_lost(self) -> None:
-        self.phase = phases.claim_unanswered(self.phase, self.under_way.popleft().room)
+        self.phase = phases.claim_answered(self.phase, self.under_way.popleft().room, NO_ANSWER)
 
     @precondition(lambda self: self.is_blocked and self.redis.marker)
     @rule()
@@ -200,9 +217,9 @@ class OneQueue(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------ what must hold
     @invariant()
     def promises_are_those_under_way(self) -> None:
-        claims = [*self.under_way, *([self.behind] if self.behind else [])]
-        assert phases.slots_promised(self.phase) == sum(claim.room for claim in claims)
-        assert len(claims) <= phases.CLAIMS_AT_ONCE
+        rooms = [claim.room for claim in self.under_way]
+        assert phases.sent(self.phase) == Sent(len(rooms), sum(rooms), self.behind is not None)
+        assert len(rooms) <= phases.CLAIMS_AT_ONCE
         assert self.running <= SLOTS
 
     def teardown(self) -> None:
@@ -221,6 +238,8 @@ class OneQueue(RuleBasedStateMachine):
                 self.the_blocked_pop_gets_the_marker_of_a_delay()
             elif self.running:
                 self.running -= 1
+            elif self.behind is not None and self.redis.delayed:  # it lies there for a moment only
+                self.pop_times_out()
             elif until is not None:
                 self.now = max(self.now, until)
             else:
@@ -249,11 +268,15 @@ def test_the_second_claim_goes_while_there_is_plenty() -> None:
     assert phases.plan_exchange([View(phases.claim_sent(asking, 2), 2)], 0, 1.0) == Rest(None)
 
 
-def test_a_claim_behind_a_marker_is_the_only_one() -> None:
-    behind = phases.claim_sent(IDLE, 4, behind_marker=True)
+def test_a_hint_is_acted_on_beside_a_claim_behind_a_marker() -> None:
+    """That one may lie there for a while; if the hint is the marker itself, it does not."""
+    behind = phases.claim_sent(IDLE, 4, behind=True)
 
-    assert phases.plan_exchange([View(phases.hinted(behind), 4)], 0, 1.0) == Rest(None)
-    assert phases.claims_under_way(behind) == 0
+    assert phases.plan_exchange([View(phases.marked(behind), 4)], 0, 1.0) == Rest(None)
+    assert phases.plan_exchange([View(phases.hinted(behind), 4)], 0, 1.0) == Exchange(0, claims=True)
+    asking = phases.claim_sent(phases.hinted(behind), 4)
+    assert asking.sent == Sent(1, 4, behind=True)
+    assert phases.claim_answered(asking, 4, Answer()) == behind
 
 
 def test_a_closed_queue_is_no_neighbours_business() -> None:
@@ -281,7 +304,7 @@ def test_a_due_time_ends_the_rest_without_a_marker() -> None:
 
 
 def test_a_refusal_is_not_shortened_by_a_limit() -> None:
-    refused = phases.closed(Asking(1, 4), 9.0, "refused")
+    refused = phases.closed(Asking(Sent(1, 4)), 9.0, "refused")
 
     answered = phases.claim_answered(refused, 4, Answer(closed=Closed(3.0, "limited")))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import pytest
 
@@ -46,10 +47,35 @@ def test_clock_changes_are_passed_as_node_passes_them(pattern: str, start: str, 
     """Madrid, where 02:30 is left out on March 29 and comes twice on October 25. Times are cron-parser 5's, in UTC."""
     found, at = [], ms(start)
     for _ in times:
-        at = next_millis({"pattern": pattern, "tz": "Europe/Madrid"}, at)
+        at = next_millis({"pattern": pattern, "tz": "Europe/Madrid"}, at) or 0
         found.append(dt.datetime.fromtimestamp(at / 1000, dt.UTC).strftime("%d %H:%M"))
 
     assert found == times
+
+
+def test_a_pattern_ends_at_its_end_date_as_in_node() -> None:
+    repeat = {"pattern": "0 9 * * *", "endDate": "2026-03-02T08:00:00Z"}
+
+    assert next_millis(repeat, ms("2026-03-01T08:00:00+00:00")) == ms("2026-03-01T09:00:00+00:00")
+    assert next_millis(repeat, ms("2026-03-01T09:00:00+00:00")) is None
+
+
+def test_hashed_numbers_are_those_that_node_draws_from_the_seed() -> None:
+    """cron-parser 5.10 reads `H H * * *` with hashSeed "mine" so."""
+    repeat = {"pattern": "H H * * *", "hashSeed": "mine"}
+
+    assert next_millis(repeat, ms("2026-03-01T00:00:00+00:00")) == ms("2026-03-01T04:00:00+00:00")
+
+
+def test_a_strategy_of_the_app_is_asked_instead() -> None:
+    asked: list[tuple[int, object, str]] = []
+
+    def weekly(now: int, repeat: Mapping[str, object], name: str) -> int:
+        asked.append((now, repeat["pattern"], name))
+        return now + 5
+
+    assert next_millis({"pattern": "RRULE:FREQ=DAILY"}, 1000, strategy=weekly, name="report") == 1005
+    assert asked == [(1000, "RRULE:FREQ=DAILY", "report")]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +84,8 @@ def test_clock_changes_are_passed_as_node_passes_them(pattern: str, start: str, 
         (5, 5),
         ("1767225600000", 1_767_225_600_000),
         ("2026-01-01T00:00:00.000Z", 1_767_225_600_000),
+        ("2026-01-01", 1_767_225_600_000),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", 1_767_225_600_000),
         ("soon", None),
         (None, None),
         (True, None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.http_site import WELL
+from support.http_site import WELL, left
 
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
@@ -121,8 +121,8 @@ def test_health_is_that_of_the_worst() -> None:
 
 def test_what_waits_without_a_handler_is_told_once_however_many_processes_see_it() -> None:
     """They look at the same queues; one may have looked later."""
-    early = replace(WELL, unhandled=(UnhandledJobs("crm", "x", 3, 1000), UnhandledJobs("crm", "y", 1, 500)))
-    late = replace(WELL, unhandled=(UnhandledJobs("crm", "x", 5, 1000),), refused_queues={"bad": REFUSED})
+    early = replace(WELL, queues=left(UnhandledJobs("crm", "x", 3, 1000), UnhandledJobs("crm", "y", 1, 500)))
+    late = replace(WELL, queues=left(UnhandledJobs("crm", "x", 5, 1000)), refused_queues={"bad": REFUSED})
 
     whole = both(report(status=early), report(status=late)).status()
 

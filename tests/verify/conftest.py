@@ -29,6 +29,7 @@ HEALTH: dict[str, Any] = {
         "host": "eu1-host.upstash.io",
         "lastFetchAgeSeconds": 1.5,
     },
+    "problems": [],
     "worker": {"queueName": "agent-jobs,oxcart", "jobsProcessing": 0, "state": "running", "unknownJobs": []},
 }
 METRICS: dict[str, Any] = {

@@ -43,7 +43,7 @@ async def test_a_running_worker_is_proved(oxcart: Oxcart, port: int) -> None:
 
     assert done.code == 0, done.out + done.err
     assert "a job goes through" in done.out
-    assert "All is well: 9 checks ok." in done.out
+    assert "All is well: 10 checks ok." in done.out
     assert TOKEN not in done.out + done.err
 
 

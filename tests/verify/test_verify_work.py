@@ -82,19 +82,18 @@ async def test_jobs_that_nobody_handles_are_a_warning(answers: WorkerAnswers) ->
     with fake_site(answers.by_path()) as site:
         diagnosis = await verified(f"http://127.0.0.1:{site.port}")
 
-    assert states(diagnosis)["verify-health"] == "warning"
+    assert states(diagnosis)["verify-problems"] == "warning"
     assert diagnosis.verdict is None
 
 
-async def test_jobs_that_have_waited_long_without_a_handler_are_a_warning(answers: WorkerAnswers) -> None:
-    answers.health["worker"]["unhandledJobs"] = [{"queue": "agent-jobs", "name": "crm:x", "waiting": 40}]
+async def test_a_problem_that_this_version_does_not_know_is_told_as_the_worker_says_it(answers: WorkerAnswers) -> None:
+    answers.health["problems"] = [{"code": "NEW_ONE", "queue": "crm", "summary": "It is odd.", "advice": "Mend it."}]
     with fake_site(answers.by_path()) as site:
         diagnosis = await verified(f"http://127.0.0.1:{site.port}")
 
-    (seen,) = [check for check in to_json(diagnosis)["checks"] if check["id"] == "verify-health"]
-    assert seen["state"] == "warning"
-    assert seen["docs"].endswith("#verify_unhandled_jobs")
-    assert "crm:x (40)" in seen["evidence"]
+    (seen,) = [check for check in to_json(diagnosis)["checks"] if check["id"] == "verify-problems"]
+    assert (seen["state"], seen["hint"]) == ("warning", "Mend it.")
+    assert "It is odd." in seen["evidence"]
 
 
 async def test_a_refused_queue_fails_with_its_code(answers: WorkerAnswers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from support.watched import running_worker
 from oxcart import Queue
 from oxcart.testing import wait_until
 
-STARTS_WITHIN_SECONDS = 0.3  # promised are 50 ms in 99 of 100
+STARTS_WITHIN_SECONDS = 1.0  # promised are 50 ms in 99 of 100 (bench/foreign); a missed wake costs 2 s
 ADDS = 50
 
 
@@ -134,3 +135,32 @@ async def test_two_workers_of_different_names_each_run_their_own(fresh_server: P
             assert starts.at[added.id] - asked_at < STARTS_WITHIN_SECONDS
         counts = await queue.counts()
         assert (counts["delayed"], counts["failed"]) == (0, 0)
+
+
+async def test_names_are_claimed_as_soon_as_they_can_be(redis_url: str, queue_name: str) -> None:
+    """What a handler lacked has come, or is gone: neither waits for the next job, nor for the end of a wait."""
+    starts, lacks = Starts(), ["no database"]
+    app = starts.app()
+    quick = app.handlers.get("quick")
+    assert quick is not None
+    app.handlers.add(replace(quick, name="crm", why_not=lambda: lacks[0] if lacks else None))
+    async with Queue(queue_name, redis_url) as queue, running_worker(app, url=redis_url, queue=queue_name):
+        left, ours = await queue.add("crm"), await queue.add("quick")
+        await wait_until(lambda: ours.id in starts.at, describe="ours has started", timeout=5)
+        assert left.id not in starts.at
+
+        lacks.clear()
+        await wait_until(lambda: left.id in starts.at, describe="it can be done now", timeout=3)
+
+        lacks.append("no database")
+        left, ours = await queue.add("crm"), await queue.add("quick")
+        await wait_until(lambda: ours.id in starts.at, describe="ours has started", timeout=5)
+        await wait_until(partial(is_waiting, queue, left.id), describe="the other one is left")
+        assert left.id not in starts.at
+
+        lacks.clear()
+        await wait_until(lambda: left.id in starts.at, describe="it can be done again", timeout=3)
+
+
+async def is_waiting(queue: Queue, job_id: str) -> bool:
+    return await queue.state(job_id) == "waiting"

@@ -17,7 +17,7 @@ from support.hostile import AWAITABLES, ERRORS, VALUES, BadText, spite
 from support.watched import Watched, watched_worker
 
 from oxcart import Discard, Job, JobFailed, Oxcart, Queue
-from oxcart.queue.producer import AddedJob
+from oxcart.queue.added_job import AddedJob
 from oxcart.testing import wait_until
 
 CONCURRENCY = 5

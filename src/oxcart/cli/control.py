@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from oxcart.cli.exits import Refused
+from oxcart.cli.filters import filter_options, progress
 from oxcart.cli.options import confirm, json_option, queue_option, yes_option
-from oxcart.cli.output import duration, say, say_json
+from oxcart.cli.output import duration, say, say_json, say_pairs
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.queue.producer import Queue
+    from oxcart.queue.search import Filter
 
 Answer = TypeVar("Answer")
 
@@ -45,13 +49,14 @@ async def _switch(queue_name: str | None, as_json: bool, *, paused: bool) -> Non
 
     async with open_queue(queue_name) as queue:
         await (queue.pause() if paused else queue.resume())
+        await audit_of(queue, "pause" if paused else "resume", "", 0)
     if as_json:
         say_json({"queue": queue.name, "paused": paused})
     else:
         say(
-            f"Queue {queue.name} is paused. Running jobs go on; new ones wait."
+            tr("Queue {queue} is paused. Running jobs go on; new ones wait.", queue=queue.name)
             if paused
-            else f"Queue {queue.name} runs."
+            else tr("Queue {queue} runs.", queue=queue.name)
         )
 
 
@@ -74,14 +79,16 @@ async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool
     async with open_queue(queue_name) as queue:
         before = await queue.counts()
         waiting = sum(before[state] for state in states)
-        confirm(f"Remove {waiting} {'waiting and delayed' if delayed else 'waiting'} jobs of {queue.name}?", yes=yes)
+        which = tr("waiting and delayed") if delayed else tr("waiting")
+        confirm(tr("Remove {count} {which} jobs of {queue}?", count=waiting, which=which, queue=queue.name), yes=yes)
         await queue.drain(delayed=delayed)
         after = await queue.counts()
-    removed = max(0, waiting - sum(after[state] for state in states))
+        removed = max(0, waiting - sum(after[state] for state in states))
+        await audit_of(queue, "drain", "--delayed" if delayed else "", removed)
     if as_json:
         say_json({"queue": queue.name, "removed": removed, "counts": after})
     else:
-        say(f"Removed {removed} jobs of {queue.name}.")
+        say(tr("Removed {count} jobs of {queue}.", count=removed, queue=queue.name))
 
 
 @click.command()
@@ -91,26 +98,79 @@ async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool
 )
 @click.option("--older-than", metavar="AGE", default="0s", help="Keep younger ones: 90s, 30m, 24h, 7d.")
 @click.option("--limit", metavar="N", type=click.IntRange(0), default=0, help="Remove at most so many; 0 is all.")
+@filter_options
+@click.option("--dry-run", is_flag=True, help="Only say how many are meant; change nothing.")
 @yes_option
 @json_option
-def clean(*, queue: str | None, state: str, older_than: str, limit: int, yes: bool, as_json: bool) -> None:
-    """Remove jobs of one state."""
+def clean(
+    *,
+    queue: str | None,
+    state: str,
+    older_than: str,
+    limit: int,
+    wanted: Filter,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Remove jobs of one state: all, those that are old, or those that are so."""
     from oxcart.cli.session import run_async
     from oxcart.handlers import parse_duration_ms
     from oxcart.queue.inspect import check_state
 
-    grace_seconds = parse_duration_ms(older_than) / 1000
-    which = f"{check_state(state)} jobs" + (f" older than {older_than}" if grace_seconds else "")
+    meant = Cleaning(check_state(state), parse_duration_ms(older_than) / 1000, limit, wanted)
+    which = tr("{state} jobs", state=state)
+    which += " " + tr("older than {age}", age=older_than) if meant.older_than_seconds else ""
 
-    async def remove(open_queue: Queue) -> list[str]:
-        confirm(f"Remove {f'up to {limit}' if limit else 'all'} {which} of {open_queue.name}?", yes=yes)
-        return await open_queue.clean(state, grace_seconds=grace_seconds, limit=limit)
+    async def remove(on: Queue) -> list[str]:
+        if dry_run:
+            return await meant.find(on)
+        how_many = tr("up to {limit}", limit=limit) if limit else tr("all")
+        confirm(tr("Remove {how_many} {which} of {queue}?", how_many=how_many, which=which, queue=on.name), yes=yes)
+        removed = await meant.remove(on)
+        await audit_of(on, "clean", f"--state {state} --older-than {older_than} {wanted}".strip(), len(removed))
+        return removed
 
-    removed, name = run_async(_on_queue(queue, remove))
+    ids, name = run_async(_on_queue(queue, remove))
     if as_json:
-        say_json({"queue": name, "state": state, "removed": removed})
+        say_json({"queue": name, "state": state, **({"dryRun": True, "jobs": ids} if dry_run else {"removed": ids})})
+    elif dry_run:
+        say(tr("{count} jobs of {queue} are meant; nothing was changed.", count=len(ids), queue=name))
     else:
-        say(f"Removed {len(removed)} {which} of {name}.")
+        say(tr("Removed {count} {which} of {queue}.", count=len(ids), which=which, queue=name))
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """What `clean` is to remove; `limit` 0: all."""
+
+    state: str
+    older_than_seconds: float
+    limit: int
+    wanted: Filter
+
+    async def remove(self, queue: Queue) -> list[str]:
+        """By BullMQ's script, which is fast, where it knows what is meant; else one by one."""
+        from oxcart.queue.search import change_each
+
+        if self.wanted.is_empty:
+            return await queue.clean(self.state, grace_seconds=self.older_than_seconds, limit=self.limit)
+        return (await change_each(await self.find(queue), queue.remove, progress=progress())).done
+
+    async def find(self, queue: Queue) -> list[str]:
+        from oxcart.queue.search import search
+
+        before = queue.channel.server.clock.now_ms() - self.older_than_seconds * 1000
+        ids: list[str] = []
+        async for found in search(queue.channel, self.state, self.wanted, oldest_first=True, progress=progress()):
+            ids += [job.id for job in found if not self.older_than_seconds or (job.at_ms or before + 1) <= before]
+        return ids[: self.limit or None]
+
+
+async def audit_of(queue: Queue, action: str, which: str, jobs: int) -> None:
+    from oxcart.queue.search import audit
+
+    await audit(queue.channel, action, which, jobs)
 
 
 async def _on_queue(queue_name: str | None, work: Callable[[Queue], Awaitable[Answer]]) -> tuple[Answer, str]:
@@ -146,13 +206,13 @@ def limit(queue: str | None, concurrency: str | None, rate: str | None, as_json:
         shown = None if limits["max"] is None else {"max": limits["max"], "durationMs": limits["duration"]}
         say_json({"queue": name, "concurrency": limits["concurrency"], "rate": shown})
         return
-    at_once = f"{limits['concurrency']} jobs at once" if limits["concurrency"] is not None else "no limit"
-    per_time = "no limit"
+    at_once, per_time = tr("no limit"), tr("no limit")
+    if limits["concurrency"] is not None:
+        at_once = tr("{count} jobs at once", count=limits["concurrency"])
     if limits["max"] is not None:
-        per_time = f"{limits['max']} jobs per {duration(limits['duration'] or 0)}"
-    say(f"Queue {name}, all workers together")
-    say(f"concurrency  {at_once}")
-    say(f"rate         {per_time}")
+        per_time = tr("{count} jobs per {span}", count=limits["max"], span=duration(limits["duration"] or 0))
+    say(tr("Queue {queue}, all workers together", queue=name))
+    say_pairs([(tr("concurrency"), at_once), (tr("rate"), per_time)])
 
 
 def _parse_concurrency(text: str | None) -> int | None:
@@ -160,7 +220,7 @@ def _parse_concurrency(text: str | None) -> int | None:
     if text is None or text == _NO_LIMIT:
         return None
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise Refused(f'--concurrency "{text}": give a whole number from 1 on, or none.')
+        raise Refused(tr('--concurrency "{text}": give a whole number from 1 on, or none.', text=text))
     return int(text)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import FAILED, Interrupted
-from oxcart.cli.output import say
+from oxcart.cli.output import program, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +38,10 @@ _DATABASE = Path(".oxcart", "demo.db")
 @click.option("--once", is_flag=True, help="End when all was seen: 0 if it went as expected, else 1.")
 def demo(once: bool) -> None:
     """See a worker at work, on a private server and a local Kommo. Needs no settings and no network."""
+    from oxcart.cli.sandbox import require_sandbox
     from oxcart.cli.session import run_async
 
+    require_sandbox()
     try:
         code = run_async(_demo(once))
     except Interrupted:
@@ -56,10 +58,10 @@ async def _demo(once: bool) -> int:
     from oxcart.cli.demo_crm import connected, steps
     from oxcart.cli.demo_jobs import Facts, demo_app
     from oxcart.cli.demo_view import choose_view, tell_finished
-    from oxcart.kommo.sandbox import World, serving
     from oxcart.queue.producer import Queue
     from oxcart.serving import Service
     from oxcart.telemetry.bus import Bus
+    from oxcart_sandbox import World, serving
 
     logging.getLogger().addHandler(logging.NullHandler())
     facts, bus, world = Facts(), Bus(), World(contacts=_CONTACTS, leads=_LEADS)
@@ -159,7 +161,7 @@ def _sum_up(shown: Sequence[Shown], exhibits: list[Exhibit]) -> bool:
     dead_letter = next((exhibit.job_id for exhibit in exhibits if exhibit.state == "failed"), "ID")
     say("\nWhat next")
     for command, purpose in _next_commands(dead_letter):
-        say(f"  {command}\n      {purpose}")
+        say(f"  {command.replace('oxcart', program(), 1)}\n      {purpose}")
     return good == len(shown)
 
 
@@ -177,7 +179,7 @@ def _next_commands(dead_letter: str) -> list[tuple[str, str]]:
             (f"oxcart jobs list --queue {QUEUE}", "the dead letters, and why they failed"),
             (f"oxcart jobs show {dead_letter} --queue {QUEUE}", "everything about one of them"),
             account,
-            ("oxcart run", "a worker for the queue agent-jobs; app.py's app: oxcart run app:app"),
+            ("oxcart run", "a worker for the queue agent-jobs; with app.py's app: run app:app"),
         ]
     return [
         ("oxcart env", "the Redis that is configured, and where that comes from"),

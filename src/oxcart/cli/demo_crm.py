@@ -19,7 +19,6 @@ from oxcart.kommo.connect import connect_by_token
 from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.disconnect import let_go
 from oxcart.kommo.rights import learn_rights
-from oxcart.kommo.sandbox import World
 from oxcart.kommo.schedules import POLL_SECONDS
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.sync.compare import compare_account
@@ -27,10 +26,11 @@ from oxcart.kommo.upkeep import look_after
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.secret import Secret
+from oxcart_sandbox import World
 
 if TYPE_CHECKING:
-    from oxcart.kommo.sandbox import Account as SandboxAccount
     from oxcart.kommo.store.connections import StoredConnection
+    from oxcart_sandbox import Account as SandboxAccount
 
 WON = 142  # in every pipeline
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ from oxcart.language import ENGLISH, speaking, tr
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from oxcart.cli.telling import Teller
     from oxcart.doctor.run import Diagnosis
@@ -57,11 +58,11 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
     from oxcart.cli.kommo_checks import all_checks
     from oxcart.cli.session import run_async
     from oxcart.cli.telling import Teller, exit_code_of
-    from oxcart.doctor.examine import visitor
+    from oxcart.doctor.examine import examine, visitor
     from oxcart.doctor.run import choose, named
 
     checks = all_checks()
-    chosen = choose(checks, _names(only))
+    chosen, wanted = choose(checks, _names(only)), frozenset(named(checks, _names(only)))
     left_out = frozenset(named(checks, _names(skip)))
     if list_checks:
         _list(chosen, as_json)
@@ -77,7 +78,9 @@ def doctor(  # noqa: PLR0917 - click hands them over by name
         control_host=control_host,
     )
     teller = Teller(quiet=as_json or report, verbose=verbose)
-    diagnosis = run_async(_examine(make_visit, chosen, left_out, patience, teller))
+    diagnosis = run_async(
+        _examine(partial(examine, make_visit, checks=chosen, wanted=wanted, left_out=left_out), patience, teller)
+    )
     if as_json:
         from oxcart.doctor.report import to_json
 
@@ -141,17 +144,13 @@ def _list(checks: Iterable[Any], as_json: bool) -> None:
 
 
 async def _examine(
-    make_visit: Callable[[], Visit], checks: Any, left_out: frozenset[str], patience_seconds: float, teller: Teller
+    look: Callable[..., Coroutine[Any, Any, Diagnosis]], patience_seconds: float, teller: Teller
 ) -> Diagnosis:
     """Once, or again and again until all is well or the time is up; what is told is the last look."""
-    from oxcart.doctor.examine import examine
-
     until = time.monotonic() + patience_seconds
     while True:
         is_last = patience_seconds == 0
-        diagnosis = await examine(
-            make_visit, checks=checks, left_out=left_out, on_result=teller.tell if is_last else lambda _: None
-        )
+        diagnosis = await look(on_result=teller.tell if is_last else lambda _: None)
         left = until - time.monotonic()
         if is_last or left <= 0 or not _may_pass(diagnosis):
             if not is_last:

@@ -10,7 +10,8 @@ import click
 
 from oxcart.cli.exits import BAD_SETTINGS
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json, say_pairs
+from oxcart.cli.output import say, say_json, say_pairs, shorten
+from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def env(as_json: bool) -> None:
         say_json({"redis": redis, "ignored": ignored, "problems": problems, "warnings": warnings, "settings": values})
     else:
         _say_redis(report)
-        _say_list("Problems", problems)
-        _say_list("Warnings", warnings)
+        _say_list(tr("Problems"), problems)
+        _say_list(tr("Warnings"), warnings)
         _say_settings(values)
     if problems:
         raise click.exceptions.Exit(BAD_SETTINGS)
@@ -58,22 +59,25 @@ def _redis_as_json(target: RedisTarget, report: TargetReport) -> dict[str, Any]:
 def _say_redis(report: TargetReport) -> None:
     target = report.target
     if target is not None:
-        certificate = "certificate verified" if target.tls_verify else "certificate NOT verified"
+        certificate = tr("certificate verified") if target.tls_verify else tr("certificate NOT verified")
         say("Redis")
         say_pairs(
             [
                 ("  url", target.masked_url),
-                ("  from", " and ".join(report.sources)),
-                ("  tls", f"yes, {certificate}" if target.tls else "no"),
+                (f"  {tr('from')}", tr(" and ").join(report.sources)),
+                ("  tls", f"{tr('yes')}, {certificate}" if target.tls else tr("no")),
             ]
         )
     elif report.problems:
-        say("Redis: none, see the problems below.")
+        say(tr("Redis: none, see the problems below."))
     else:
-        say("Redis: none is set, so the embedded server is used.")
+        say(tr("Redis: none is set, so the embedded server is used."))
     for name in report.ignored:
-        winners = " and ".join(report.sources) or "another one"
-        say(f"  {name} is ignored: {winners} {'win' if ' and ' in winners else 'wins'}.")
+        if len(report.sources) > 1:
+            say("  " + tr("{name} is ignored: {winners} win.", name=name, winners=tr(" and ").join(report.sources)))
+        else:
+            winner = report.sources[0] if report.sources else tr("another one")
+            say("  " + tr("{name} is ignored: {winner} wins.", name=name, winner=winner))
 
 
 def _say_list(heading: str, sentences: list[str]) -> None:
@@ -87,8 +91,8 @@ def _say_settings(values: dict[str, Any]) -> None:
     from oxcart.settings import Reader
 
     given = Reader(os.environ)
-    say("\nSettings (* set in the environment, else the default)")
-    shown = {name: "" if value is None else _text(value) for name, value in values.items()}
+    say("\n" + tr("Settings (* set in the environment, else the default)"))
+    shown = {name: "" if value is None else shorten(_text(value), 200) for name, value in values.items()}
     width = max(map(len, shown))
     for name, text in shown.items():
         say(f"{'*' if _is_given(given, name) else ' '} {name:<{width}}  {harmless(text)}".rstrip())

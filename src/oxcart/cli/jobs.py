@@ -1,24 +1,26 @@
-"""How does an operator look at single jobs and change them? jobs list, show, retry, remove, promote, logs."""
+"""How does an operator look at single jobs? jobs list, show, logs, reasons, audit; jobs_change.py changes them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from oxcart.cli.exits import FAILED, Refused
-from oxcart.cli.options import Group, confirm, json_option, queue_option, yes_option
-from oxcart.cli.output import complain, say, say_json
+from oxcart.cli.filters import complete_state, filter_options, progress, whole_ids
+from oxcart.cli.options import Group, json_option, queue_option
+from oxcart.cli.output import ago, local_time, say, say_json, say_table, shorten, utc_time
+from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from oxcart.queue.producer import Queue
+    from oxcart.queue.search import Filter
 
 jobs = Group(name="jobs", help="Look at single jobs, and change them.")
 
 _id_argument = click.argument("job_id", metavar="ID")
-_ids_argument = click.argument("job_ids", metavar="ID…", nargs=-1, required=True)
+_REASON_CHARACTERS = 200
 
 
 @jobs.command("list")
@@ -26,16 +28,20 @@ _ids_argument = click.argument("job_ids", metavar="ID…", nargs=-1, required=Tr
     "--state",
     metavar="STATE",
     default="failed",
+    show_default=True,
+    shell_complete=complete_state,
     help="waiting, active, delayed, prioritized, waiting-children, completed, failed or paused.",
 )
-@click.option("--limit", metavar="N", type=click.IntRange(1), default=20, help="Show at most so many.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
+@filter_options
 @queue_option
 @json_option
-def list_jobs(state: str, limit: int, queue: str | None, as_json: bool) -> None:
+def list_jobs(*, state: str, limit: int, wanted: Filter, queue: str | None, as_json: bool) -> None:
     """Show jobs of one state. Finished ones come newest first, others in the order of their turn."""
     from oxcart.cli.session import run_async
+    from oxcart.queue.inspect import check_state
 
-    run_async(_list(state, limit, queue, as_json))
+    run_async(_list(check_state(state), limit, wanted, queue, as_json=as_json))
 
 
 @jobs.command("show")
@@ -60,93 +66,60 @@ def show_logs(job_id: str, queue: str | None, as_json: bool) -> None:
     run_async(_logs(job_id, queue, as_json))
 
 
-@jobs.command("retry")
-@click.argument("job_ids", metavar="[ID…]", nargs=-1)
-@click.option("--all", "all_failed", is_flag=True, help="Every failed job.")
-@click.option("--reason", metavar="TEXT", help="Failed jobs whose reason contains this.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most so many, the oldest first.")
-@click.option("--reset-attempts", is_flag=True, help="Give them all attempts again.")
+@jobs.command("reasons")
+@filter_options
 @queue_option
 @json_option
-def retry_jobs(
-    job_ids: tuple[str, ...],
-    *,
-    all_failed: bool,
-    reason: str | None,
-    limit: int | None,
-    reset_attempts: bool,
-    queue: str | None,
-    as_json: bool,
-) -> None:
-    """Put failed jobs back to be run again."""
+def list_reasons(*, wanted: Filter, queue: str | None, as_json: bool) -> None:
+    """Show why jobs failed, most frequent first. Reasons that differ only in numbers and ids are one."""
     from oxcart.cli.session import run_async
 
-    by_choice = all_failed or reason is not None
-    if bool(job_ids) == by_choice:
-        raise Refused("Name the jobs to retry: either ids, or --all, or --reason TEXT.")
-    if job_ids and limit is not None:
-        raise Refused("--limit goes with --all or --reason; the ids given are the limit themselves.")
-    if job_ids:
-        run_async(_each(job_ids, "retried", lambda q, i: q.retry(i, reset_attempts=reset_attempts), queue, as_json))
-    else:
-        run_async(_retry_failed(reason, limit, reset_attempts, queue, as_json))
+    run_async(_reasons(wanted, queue, as_json))
 
 
-@jobs.command("remove")
-@_ids_argument
-@queue_option
-@yes_option
-@json_option
-def remove_jobs(job_ids: tuple[str, ...], queue: str | None, yes: bool, as_json: bool) -> None:
-    """Remove jobs, with the children that wait below them."""
-    from oxcart.cli.session import run_async
-
-    if len(job_ids) > 1:
-        confirm(f"Remove {len(job_ids)} jobs?", yes=yes)
-    run_async(_each(job_ids, "removed", lambda q, i: q.remove(i), queue, as_json))
-
-
-@jobs.command("promote")
-@_ids_argument
+@jobs.command("audit")
+@click.option("--limit", metavar="N", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
 @queue_option
 @json_option
-def promote_jobs(job_ids: tuple[str, ...], queue: str | None, as_json: bool) -> None:
-    """Let delayed jobs run now."""
+def show_audit(limit: int, queue: str | None, as_json: bool) -> None:
+    """Show what was done to many jobs at once: who, what, which jobs, how many."""
     from oxcart.cli.session import run_async
 
-    run_async(_each(job_ids, "promoted", lambda q, i: q.promote(i), queue, as_json))
+    run_async(_audit(limit, queue, as_json))
 
 
-@jobs.command("cancel")
-@_ids_argument
-@queue_option
-@json_option
-def cancel_jobs(job_ids: tuple[str, ...], queue: str | None, as_json: bool) -> None:
-    """Stop running jobs: each ends as failed when its worker next renews its lock, within seconds."""
-    from oxcart.cli.session import run_async
-
-    run_async(_each(job_ids, "asked to cancel", lambda q, i: q.cancel(i), queue, as_json))
-
-
-async def _list(state: str, limit: int, queue_name: str | None, as_json: bool) -> None:
-    from oxcart.cli.job_view import job_summary, say_jobs
+async def _list(state: str, limit: int, wanted: Filter, queue_name: str | None, *, as_json: bool) -> None:
+    from oxcart.cli.job_view import Listed, job_summary, say_jobs
     from oxcart.cli.session import open_queue
-    from oxcart.queue.inspect import check_state
+    from oxcart.queue.search import Found, search
 
-    check_state(state)
+    found: list[Found] = []
     async with open_queue(queue_name) as queue:
-        found = await queue.jobs(state, 0, limit - 1)
+        async for run in search(queue.channel, state, wanted, progress=progress()):
+            found += run
+            if len(found) > limit:
+                break
+        stored = [(each, await queue.get(each.id)) for each in found[:limit]]
         numbers = await queue.counts()
+    shown = [Listed(job, each.at_ms) for each, job in stored if job is not None]
     if as_json:
-        say_json([job_summary(job, state) for job in found])
+        say_json([job_summary(listed, state) for listed in shown])
+        return
+    if shown:
+        say_jobs(shown, state)
+        if wanted.is_empty and numbers[state] > len(shown):
+            told = tr(
+                "{shown} of {all} {state} jobs; --limit shows more.", shown=len(shown), all=numbers[state], state=state
+            )
+            say(f"\n{told}")
+        elif len(found) > limit:
+            say("\n" + tr("There are more; --limit shows them."))
         return
     others = ", ".join(f"{number} {name}" for name, number in numbers.items() if number and name != state)
-    if found:
-        say_jobs(found, state)
-        if numbers[state] > len(found):
-            say(f"\n{len(found)} of {numbers[state]} {state} jobs; --limit shows more.")
-    else:
-        say(f"No {state} jobs in {queue.name}." + (f" There are {others}: see --state." if others else ""))
+    none = tr("No {state} jobs in {queue}.", state=state, queue=queue.name)
+    if not wanted.is_empty:
+        none = tr("No {state} jobs in {queue} that are so.", state=state, queue=queue.name)
+    say(none + (" " + tr("There are {others}: see --state.", others=others) if others else ""))
 
 
 async def _show(job_id: str, queue_name: str | None, as_json: bool) -> None:
@@ -155,6 +128,7 @@ async def _show(job_id: str, queue_name: str | None, as_json: bool) -> None:
     from oxcart.errors import JobNotFound
 
     async with open_queue(queue_name) as queue:
+        [job_id] = await whole_ids(queue.channel, (job_id,))
         job = await queue.get(job_id)
         if job is None:
             raise _unknown(job_id, queue)
@@ -173,6 +147,7 @@ async def _logs(job_id: str, queue_name: str | None, as_json: bool) -> None:
     from oxcart.cli.session import open_queue
 
     async with open_queue(queue_name) as queue:
+        [job_id] = await whole_ids(queue.channel, (job_id,))
         lines = await queue.logs(job_id)
         if not lines and await queue.get(job_id) is None:
             raise _unknown(job_id, queue)
@@ -183,54 +158,57 @@ async def _logs(job_id: str, queue_name: str | None, as_json: bool) -> None:
         say(harmless(line))
 
 
-async def _each(
-    job_ids: Sequence[str],
-    done_word: str,
-    change: Callable[[Queue, str], Awaitable[None]],
-    queue_name: str | None,
-    as_json: bool,
-) -> None:
-    """Change each job; one that cannot be is complained about and does not stop the others."""
+async def _reasons(wanted: Filter, queue_name: str | None, as_json: bool) -> None:
     from oxcart.cli.session import open_queue
-    from oxcart.errors import JobNotFound, StateConflict
-
-    done: list[str] = []
-    problems: list[str] = []
-    async with open_queue(queue_name) as queue:
-        for job_id in dict.fromkeys(job_ids):
-            try:
-                await change(queue, job_id)
-            except (JobNotFound, StateConflict) as error:
-                problems.append(harmless(str(error)))
-                complain(problems[-1])
-            else:
-                done.append(job_id)
-    if as_json:
-        say_json({"queue": queue.name, done_word: done, "problems": problems})
-    else:
-        for job_id in done:
-            say(f"{done_word} {job_id}")
-    if problems:
-        raise click.exceptions.Exit(FAILED)
-
-
-async def _retry_failed(
-    reason: str | None, limit: int | None, reset_attempts: bool, queue_name: str | None, as_json: bool
-) -> None:
-    from oxcart.cli.session import open_queue
+    from oxcart.queue.search import reason_groups
 
     async with open_queue(queue_name) as queue:
-        retried = await queue.retry_failed(reason=reason, limit=limit, reset_attempts=reset_attempts)
+        groups = await reason_groups(queue.channel, wanted, progress=progress())
     if as_json:
-        say_json({"queue": queue.name, "retried": retried, "problems": []})
+        say_json([{"reason": group.reason, "jobs": group.jobs, "example": group.example} for group in groups])
+    elif groups:
+        rows = [(str(group.jobs), group.example, shorten(group.reason, _REASON_CHARACTERS)) for group in groups]
+        say_table((tr("JOBS"), tr("ONE OF THEM"), tr("FAILED WITH")), rows)
     else:
-        which = "" if reason is None else f' whose reason contains "{harmless(reason)}"'
-        say(f"Retried {len(retried)} failed jobs of {queue.name}{which}.")
+        say(tr("No {state} jobs in {queue}.", state="failed", queue=queue.name))
+
+
+async def _audit(limit: int, queue_name: str | None, as_json: bool) -> None:
+    from oxcart.cli.output import is_terminal
+    from oxcart.cli.session import open_queue
+    from oxcart.queue.search import audit_lines
+
+    async with open_queue(queue_name) as queue:
+        lines = await audit_lines(queue.channel, limit)
+    if as_json:
+        say_json(
+            [
+                {
+                    "at": utc_time(line.at_ms),
+                    "who": line.who,
+                    "what": line.what,
+                    "filter": line.filter,
+                    "jobs": line.jobs,
+                }
+                for line in lines
+            ]
+        )
+        return
+    if not lines:
+        say(tr("Nothing was done to many jobs of {queue} at once.", queue=queue.name))
+        return
+    shown = ago if is_terminal() else local_time
+    rows = [(shown(line.at_ms), line.who, line.what, str(line.jobs), line.filter) for line in lines]
+    say_table((tr("WHEN"), tr("WHO"), tr("WHAT"), tr("JOBS"), tr("WHICH")), rows)
 
 
 def _unknown(job_id: str, queue: Queue) -> Refused:
     return Refused(
-        f"There is no job {harmless(job_id)[:80]} in queue {queue.name}: look at its id and --queue; it may have "
-        "finished and been removed.",
+        tr(
+            "There is no job {job} in queue {queue}: look at its id and --queue; it may have finished and been "
+            "removed.",
+            job=harmless(job_id)[:80],
+            queue=queue.name,
+        ),
         FAILED,
     )

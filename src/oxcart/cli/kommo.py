@@ -10,18 +10,34 @@ from oxcart.cli.exits import Interrupted
 from oxcart.cli.kommo_connect import connect, disconnect, rotate_secret
 from oxcart.cli.kommo_data import encrypt, migrate
 from oxcart.cli.kommo_erase import erase
+from oxcart.cli.kommo_push import note, task
+from oxcart.cli.kommo_report import report
 from oxcart.cli.kommo_status import status
 from oxcart.cli.kommo_sync import diff, sweep, sync
 from oxcart.cli.options import Group, json_option
 from oxcart.cli.output import say, say_json, say_pairs
 
 if TYPE_CHECKING:
-    from oxcart.kommo.sandbox import World
+    from oxcart_sandbox import World
 
 DEFAULT_PORT = 8321
 
 kommo = Group(name="kommo", help="The CRM: Kommo, formerly amoCRM.")
-for _command in (connect, status, sync, sweep, diff, rotate_secret, erase, disconnect, migrate, encrypt):
+for _command in (
+    connect,
+    status,
+    sync,
+    sweep,
+    diff,
+    report,
+    note,
+    task,
+    rotate_secret,
+    erase,
+    disconnect,
+    migrate,
+    encrypt,
+):
     kommo.add_command(_command)
 
 
@@ -37,8 +53,11 @@ def sandbox(*, port: int, contacts: int, leads: int, seed: int, scenario: str, a
 
     Prints how to reach it, with a token for each account. docs/kommo-sandbox.md has its switches and its control API.
     """
+    from oxcart.cli.sandbox import require_sandbox
     from oxcart.cli.session import run_async
-    from oxcart.kommo.sandbox import World, find_scenario
+
+    require_sandbox()
+    from oxcart_sandbox import World, find_scenario
 
     world = World(contacts=contacts, leads=leads, seed=seed, scenario=find_scenario(scenario))
     try:
@@ -50,7 +69,7 @@ def sandbox(*, port: int, contacts: int, leads: int, seed: int, scenario: str, a
 async def _serve(world: World, port: int, as_json: bool) -> None:
     import asyncio
 
-    from oxcart.kommo.sandbox import serving
+    from oxcart_sandbox import serving
 
     async with serving(world, port=port) as url:
         accounts = [{"domain": account.domain, "token": world.token_of(account)} for account in world.accounts]

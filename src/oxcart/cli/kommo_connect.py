@@ -25,6 +25,18 @@ DEFAULT_REDIRECT = "http://127.0.0.1:3001/kommo/callback"
 domain_argument = click.argument("domain", metavar="DOMAIN")
 
 
+def which_account(command: Any) -> Any:
+    """DOMAIN, or --connection with the id that `status` has; one of them."""
+    named = click.option("--domain", "--connection", "chosen", metavar="DOMAIN|ID", help="The same, as an option.")
+    return click.argument("domain", metavar="DOMAIN|ID", required=False)(named(command))
+
+
+def _one_of(domain: str | None, chosen: str | None) -> str:
+    if (domain is None) == (chosen is None):
+        raise Refused("Say which account: its domain, or --connection with its id. See: oxcart kommo status")
+    return domain or chosen or ""
+
+
 @click.command("connect")
 @domain_argument
 @click.option("--token", metavar="TOKEN", help="A private integration's long-lived token; better: KOMMO_TOKEN.")
@@ -60,27 +72,28 @@ def connect(
 
 
 @click.command("disconnect")
-@domain_argument
+@which_account
 @click.option("--purge", is_flag=True, help="Also delete what was read of it: every row of the mirror.")
 @yes_option
 @json_option
-def disconnect(domain: str, *, purge: bool, yes: bool, as_json: bool) -> None:
+def disconnect(domain: str | None, *, chosen: str | None, purge: bool, yes: bool, as_json: bool) -> None:
     """Let an account go: its tokens are deleted, its schedules and webhook removed. With --purge its data, too."""
     from oxcart.cli.session import run_async
 
     what = "Delete its tokens and everything that was read of it" if purge else "Delete its tokens"
-    confirm(f"Disconnect {domain}? {what}.", yes=yes)
-    run_async(_disconnect(domain, purge=purge, as_json=as_json))
+    which = _one_of(domain, chosen)
+    confirm(f"Disconnect {which}? {what}.", yes=yes)
+    run_async(_disconnect(which, purge=purge, as_json=as_json))
 
 
 @click.command("rotate-secret")
-@domain_argument
+@which_account
 @json_option
-def rotate_secret(domain: str, *, as_json: bool) -> None:
+def rotate_secret(domain: str | None, *, chosen: str | None, as_json: bool) -> None:
     """Give the webhook's address another secret. The old one is accepted for 24 hours more."""
     from oxcart.cli.session import run_async
 
-    run_async(_rotate(domain, as_json=as_json))
+    run_async(_rotate(_one_of(domain, chosen), as_json=as_json))
 
 
 async def _connect(
@@ -140,7 +153,7 @@ def _say_connected(answer: dict[str, Any]) -> None:
     if not answer["isAdmin"]:
         say(
             "A user who is no administrator may not see every row: what such a token does not see is not counted as "
-            "deleted, so sweeps are off. Connect with an administrator's token to have them."
+            "deleted. Rows that vanish without a word stay here until an administrator's token is connected."
         )
     if answer["syncJobId"]:
         say(f"The first sync is job {answer['syncJobId']}; a worker (oxcart run) does it. See: oxcart kommo status")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 @click.option("--sql", "as_sql", is_flag=True, help="Print the statements, and change nothing.")
 @json_option
 def migrate(*, as_sql: bool, as_json: bool) -> None:
-    """Add the tables and columns that the database lacks. Nothing that is there is altered or dropped.
+    """Add the tables, columns and views that the database lacks. Nothing of anybody else's is altered or dropped.
 
-    SQLite needs no such command. On PostgreSQL every table that is made has row level security on and no policy, and
+    What an earlier version of Oxcart kept elsewhere is moved: stop its workers first. SQLite needs no such command. On
+    PostgreSQL every table that is made has row level security on and no policy, and everything that is made
     is closed to Supabase's roles anon and authenticated.
     """
     from oxcart.cli.session import run_async
@@ -32,7 +33,12 @@ def migrate(*, as_sql: bool, as_json: bool) -> None:
     shown = database_of(settings).shown
     additions = run_async(_additions(settings, is_dry=as_sql))
     if as_json:
-        found = {"database": shown, "tables": list(additions.tables), "columns": list(additions.columns)}
+        found: dict[str, Any] = {
+            "database": shown,
+            "tables": list(additions.tables),
+            "columns": list(additions.columns),
+        }
+        found |= {"views": list(additions.views), "rowsTold": additions.told}
         say_json(found | ({"statements": list(additions.statements)} if as_sql else {}))
     elif as_sql:
         _say_statements(additions)
@@ -105,6 +111,7 @@ def _sentence(additions: Additions, shown: str) -> str:
         parts.append(f"{len(additions.tables)} tables ({', '.join(sorted(additions.tables))})")
     if additions.columns:
         parts.append(f"{len(additions.columns)} columns ({', '.join(additions.columns)})")
-    if not parts:
-        parts.append("indexes")
-    return f"Added {' and '.join(parts)} to {shown}."
+    if additions.views:
+        parts.append(f"{len(additions.views)} views")
+    told = f" {additions.told} rows of an earlier version got new columns." if additions.told else ""
+    return f"Added {' and '.join(parts) or 'indexes'} to {shown}.{told}"

@@ -105,7 +105,7 @@ def _limiter(state: LimiterState) -> dict[str, Any]:
 def _say_connection(one: dict[str, Any]) -> None:
     state = one["state"] if one["reason"] is None else f"must be connected again: {one['reason']}"
     token = "" if one["tokenEndsAt"] is None else f"ends {_shown(one['tokenEndsAt'])}"
-    rights = {True: "administrator", False: "no administrator: sweeps are off"}.get(one["isAdmin"], "")
+    rights = {True: "administrator", False: "no administrator: what is not seen is not buried"}.get(one["isAdmin"], "")
     say_pairs(
         [
             ("domain", one["domain"]),

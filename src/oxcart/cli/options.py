@@ -11,9 +11,23 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.output import complain, say
-from oxcart.language import LANGUAGES, language_of, speaking
+from oxcart.language import LANGUAGES, language_of, speaking, tr
 
-queue_option = click.option("--queue", "-q", metavar="NAME", help="The queue; else the first of JOB_QUEUE_NAME.")
+
+def complete_queue(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """The queues of the configured Redis, if it answers within a second; an embedded server is not started for this."""
+    from oxcart.cli.completing import queue_names
+
+    return [name for name in queue_names() if name.startswith(begun)]
+
+
+queue_option = click.option(
+    "--queue",
+    "-q",
+    metavar="NAME",
+    shell_complete=complete_queue,
+    help="The queue; else the first of JOB_QUEUE_NAME.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask; needed where no terminal can answer.")
 
@@ -38,17 +52,24 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise Refused(f"{question} There is no terminal to answer at; repeat the command with --yes.")
+        raise Refused(f"{question} {tr('There is no terminal to answer at; repeat the command with --yes.')}")
     complain(f"{question} [y/N] ", end="")
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise Refused("Nothing was changed.", FAILED)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes", "д", "да"}:
+        raise Refused(tr("Nothing was changed."), FAILED)
 
 
 class Group(click.Group):
     """Commands below a common name. Alone it shows its help; for a command it does not have it guesses."""
 
     def __init__(self, **attributes: Any) -> None:
-        super().__init__(invoke_without_command=True, callback=_show_help, **attributes)
+        settings = {"show_default": True, "max_content_width": 100}
+        super().__init__(invoke_without_command=True, callback=_show_help, context_settings=settings, **attributes)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click has it
+        """The first sentence of each, whole: click would cut it."""
+        rows = [(name, _first_sentence(command)) for name, command in self.commands.items() if not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - in the order of their use, not of the alphabet
         return list(self.commands)
@@ -59,9 +80,19 @@ class Group(click.Group):
         wanted = args[0]
         if not wanted.startswith("-") and self.get_command(ctx, wanted) is None:
             guesses = difflib.get_close_matches(wanted, self.commands, n=1)
-            guess = f" Did you mean {guesses[0]}?" if guesses else f" There are {', '.join(self.commands)}."
-            raise click.UsageError(f'There is no command "{wanted}".{guess}', ctx)
+            guess = (
+                tr(" Did you mean {guess}?", guess=guesses[0])
+                if guesses
+                else " " + tr("There are {commands}.", commands=", ".join(self.commands))
+            )
+            raise click.UsageError(tr('There is no command "{wanted}".{guess}', wanted=wanted, guess=guess), ctx)
         return super().resolve_command(ctx, args)
+
+
+def _first_sentence(command: click.Command) -> str:
+    paragraph = " ".join((command.help or "").split("\n\n")[0].split())
+    sentence, end, _ = paragraph.partition(". ")
+    return f"{sentence}." if end else paragraph
 
 
 def _show_help() -> None:

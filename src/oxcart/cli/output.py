@@ -6,29 +6,43 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from oxcart import clock
+from oxcart.conditions import span
+from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 _NUMBER = re.compile(r"-?[\d.]+")
 _WIDTH_WITHOUT_TERMINAL = 1_000_000  # whoever reads a pipe cuts lines as they like
 _GAP, _INDENT = "  ", "    "
-_LEAST_ROOM = 30  # in which a last column can be read
+_LEAST_ROOM = 24  # in which a last column can be read
+_NO_BREAK = "\xa0"
+_WORD = r"(?:'[^']*'|[^\s.,;()-][^\s,;()]*)"
+_SHELL_COMMAND = re.compile(
+    rf"oxcart(?: [a-z][a-z-]*){{1,2}}(?: (?:--?[a-z][a-z-]*(?: {_WORD})?|'[^']*'|[A-Z\d…][\w…-]*))*"
+)
 
 
 class ReaderGone(Exception):  # noqa: N818 - `| head` has seen enough
     """Whoever read our stdout has closed it."""
 
 
-def say(text: str = "", *, end: str = "\n", sgr: str = "") -> None:
-    """Write to stdout, at once; at a terminal nothing but letters, in the colours of `sgr`. Raises ReaderGone."""
+def say(text: str = "", *, end: str = "\n", sgr: str = "", raw: bool = False) -> None:
+    """Write to stdout, at once; at a terminal nothing but letters, in the colours of `sgr`. Raises ReaderGone.
+
+    `raw`: our own control characters, such as those that clear a screen.
+    """
     if sys.stdout is None:
         return
-    if is_terminal():
+    if is_terminal() and not raw:
         text = f"\x1b[{sgr}m{harmless(text)}\x1b[0m" if sgr else harmless(text)
     try:
         sys.stdout.write(text + end)
@@ -58,6 +72,18 @@ def complain(text: str, *, end: str = "\n") -> None:
             sys.stderr.flush()
 
 
+def program() -> str:
+    """What to type for `oxcart` here: in a clone that was only set up it is on no PATH."""
+    if shutil.which("oxcart") is not None:
+        return "oxcart"
+    beside = Path(sys.executable).with_name("oxcart")
+    if not beside.exists():
+        return f"{shlex.quote(sys.executable)} -m oxcart"
+    with contextlib.suppress(ValueError):
+        return shlex.quote(str(beside.relative_to(Path.cwd())))
+    return shlex.quote(str(beside))
+
+
 def detach_stdout() -> None:
     """Let the interpreter's own last flush fail on nobody."""
     with contextlib.suppress(OSError, ValueError):
@@ -66,6 +92,10 @@ def detach_stdout() -> None:
 
 def is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+def terminal_width() -> int:
+    return shutil.get_terminal_size().columns
 
 
 def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -79,10 +109,10 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [list(headings), *([one_line(cell) for cell in row] for row in rows)]
     *widths, last_width = (max(map(cell_len, column)) for column in zip(*lines, strict=True))
     *are_numbers, _ = (all(map(_NUMBER.fullmatch, column[1:])) for column in zip(*lines, strict=True))
-    terminal_width = shutil.get_terminal_size().columns if is_terminal() else _WIDTH_WITHOUT_TERMINAL
-    left = terminal_width - sum(widths) - len(_GAP) * len(widths)
+    whole_width = terminal_width() if is_terminal() else _WIDTH_WITHOUT_TERMINAL
+    left = whole_width - sum(widths) - len(_GAP) * len(widths)
     has_own_line = left < min(last_width, _LEAST_ROOM)
-    room = min(last_width, terminal_width - len(_INDENT) if has_own_line else left)
+    room = min(last_width, whole_width - len(_INDENT) if has_own_line else left)
 
     for number, (*cells, last) in enumerate(lines):
         padded = [
@@ -99,7 +129,27 @@ def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, value in pairs if value), default=0)
     for name, value in pairs:
         if value:
-            say(f"{name:<{width}}  {one_line(value)}")
+            say_wrapped(f"{name:<{width}}  {one_line(value)}", hang=width + len(_GAP))
+
+
+def say_wrapped(text: str, *, hang: int = 0, sgr: str = "") -> None:
+    """At a terminal a sentence goes on below itself, `hang` columns in; in a pipe it is one line."""
+    for line in wrapped(one_line(text), terminal_width(), hang) if is_terminal() else [one_line(text)]:
+        say(line, sgr=sgr)
+
+
+def wrapped(text: str, width: int, hang: int) -> list[str]:
+    """Never in the middle of a command: what is copied must run."""
+    held = _SHELL_COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    lines = textwrap.wrap(
+        held,
+        width,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+    return [line.replace(_NO_BREAK, " ") for line in lines]
 
 
 def one_line(text: str) -> str:
@@ -124,6 +174,16 @@ def utc_time(epoch_ms: int | None) -> str | None:
     """ISO 8601 in UTC, for JSON."""
     moment = _moment(epoch_ms)
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ago(epoch_ms: int | None, now_ms: int | None = None) -> str:
+    """How far a moment is from now, in one unit: "3 min ago", "in 2 h"; empty for none."""
+    if epoch_ms is None:
+        return ""
+    seconds = ((clock.now_ms() if now_ms is None else now_ms) - epoch_ms) / 1000
+    if abs(seconds) < 1:
+        return tr("now")
+    return tr("{span} ago", span=span(seconds)) if seconds > 0 else tr("in {span}", span=span(-seconds))
 
 
 def _moment(epoch_ms: int | None) -> datetime | None:

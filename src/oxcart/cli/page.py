@@ -31,6 +31,18 @@ Nothing asks a question where stdin is no terminal: a command that removes many 
 | 78 | the settings have problems; all of them are listed |
 | 130 | Ctrl-C |
 
+Long ids may be given by their ends, as tables on a terminal of less than 100 columns show them. With
+`LANG=ru_RU.UTF-8`, or `oxcart --lang ru …`, the answers are in Russian.
+
+Completion of commands, options, states, queues and job names, in `~/.bashrc`, `~/.zshrc` or
+`~/.config/fish/completions/oxcart.fish`:
+
+```sh
+eval "$(_OXCART_COMPLETE=bash_source oxcart)"
+eval "$(_OXCART_COMPLETE=zsh_source oxcart)"
+_OXCART_COMPLETE=fish_source oxcart | source
+```
+
 `OXCART_DEBUG=1` shows where a bug is when a command meets one.
 """
 
@@ -56,6 +68,8 @@ def _section(path: str, command: Any) -> str:
     for paragraph in _paragraphs(command.help)[1:]:
         lines += [" ".join(paragraph.split()), ""]
     lines += ["```", usage, "```", ""]
+    if command.epilog:
+        lines += ["Example:", "", "```sh", command.epilog.splitlines()[-1].strip(), "```", ""]
     if options:
         lines += [
             "| option | default | |",

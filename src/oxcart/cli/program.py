@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import click
 
+from oxcart.cli import jobs_change  # noqa: F401 - declares its commands below `jobs`
 from oxcart.cli.bench import bench
 from oxcart.cli.control import clean, drain, limit, pause, resume
 from oxcart.cli.counts import counts
@@ -17,20 +18,27 @@ from oxcart.cli.demo import demo
 from oxcart.cli.doctor import doctor, explain
 from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
+from oxcart.cli.examples import EXAMPLES
+from oxcart.cli.flow import flow
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
-from oxcart.cli.options import Group
+from oxcart.cli.log import log
+from oxcart.cli.options import Group, language_option
 from oxcart.cli.repair import repair
 from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
+from oxcart.cli.status import queues, status
 from oxcart.cli.verify import verify
 
 COMMANDS = (
     run,
     demo,
+    status,
     enqueue,
+    flow,
     counts,
+    queues,
     jobs,
     schedules,
     pause,
@@ -42,6 +50,7 @@ COMMANDS = (
     env,
     doctor,
     explain,
+    log,
     verify,
     init,
     kommo,
@@ -54,4 +63,14 @@ def build_command() -> Group:
     root = Group(name="oxcart", help="A background-job worker for BullMQ queues on managed Redis.")
     for command in COMMANDS:
         root.add_command(command)
+    _show_examples(root, "")
+    root = language_option(root)
     return click.version_option(version("oxcart"), prog_name="oxcart", message="%(prog)s %(version)s")(root)
+
+
+def _show_examples(group: click.Group, path: str) -> None:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            _show_examples(command, f"{path}{name} ")
+        elif f"{path}{name}" in EXAMPLES:
+            command.epilog = f"\b\nExample:\n  {EXAMPLES[f'{path}{name}']}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import FAILED, Refused
-from oxcart.cli.output import complain
+from oxcart.cli.output import complain, is_terminal
 
 if TYPE_CHECKING:
     import asyncio
@@ -152,14 +152,18 @@ def _serve_supervised(app_name: str | None, planned: Plan, text: str) -> int:
 def _log(planned: Plan, *, process: int | None = None, turns: int | None = None) -> Iterator[EventLog]:
     from oxcart.cli.session import secrets_of
     from oxcart.errors import OxcartError
-    from oxcart.telemetry.logs import configure_logging
+    from oxcart.telemetry.logs import Printed, configure_logging
 
     wanted = planned.settings.log
     log = configure_logging(
         level=wanted.level, format=wanted.format, secrets=secrets_of(planned), process=process, turns=turns
     )
+    printed = (
+        contextlib.nullcontext() if is_terminal() else contextlib.redirect_stdout(Printed(log))
+    )  # a handler may print
     try:
-        yield log
+        with printed:
+            yield log
     except OxcartError:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""How does an operator look at recurring jobs? schedules list, remove, run-now, migrate."""
+"""How does an operator look at recurring jobs? schedules list, add, remove, run-now, migrate."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from oxcart.queue.producer import Queue
+    from oxcart.queue.repeats import Repeat
     from oxcart.queue.schedules import Schedule
 
 schedules = Group(name="schedules", help="Look at recurring jobs, and change them.")
@@ -30,6 +31,40 @@ def list_schedules(queue: str | None, as_json: bool) -> None:
     from oxcart.cli.session import run_async
 
     run_async(_list(queue, as_json))
+
+
+@schedules.command("add")
+@_id_argument
+@click.option("--cron", metavar="PATTERN", help="Five fields, or six with seconds first; @hourly and its like.")
+@click.option("--every", metavar="SECONDS", type=click.FloatRange(0, min_open=True), help="Or so often.")
+@click.option("--tz", metavar="ZONE", help="The time zone of --cron; else UTC.")
+@click.option("--name", metavar="NAME", help="The name of its jobs; else the id.")
+@click.option("--data", metavar="JSON|@FILE|-", help="The data of its jobs; - reads stdin. Else {}.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="How many jobs it makes.")
+@click.option("--attempts", metavar="N", type=click.IntRange(1), help="How often to try each.")
+@queue_option
+@json_option
+def add_schedule(
+    schedule_id: str,
+    *,
+    cron: str | None,
+    every: float | None,
+    tz: str | None,
+    name: str | None,
+    data: str | None,
+    limit: int | None,
+    attempts: int | None,
+    queue: str | None,
+    as_json: bool,
+) -> None:
+    """Create a recurring job, or replace the one of this id. The last line of stdout is the id of its next job."""
+    from oxcart.cli.json_input import read_json
+    from oxcart.cli.session import run_async
+    from oxcart.queue.repeats import Repeat
+
+    repeat = Repeat(cron=cron, every_seconds=every, tz=tz, limit=limit)
+    value = {} if data is None else read_json("--data", data)
+    run_async(_add(schedule_id, repeat, {"name": name, "data": value, "attempts": attempts}, queue, as_json))
 
 
 @schedules.command("remove")
@@ -92,10 +127,26 @@ async def _list(queue_name: str | None, as_json: bool) -> None:
         say("There are no schedules.")
     else:
         rows = [
-            (schedule.id, name, schedule.name, _when(schedule), local_time(schedule.next_ms), str(schedule.iterations))
+            (schedule.id, name, schedule.name, _when(schedule), _next(schedule), str(schedule.iterations))
             for name, schedule in found
         ]
         say_table(("ID", "QUEUE", "JOB", "WHEN", "NEXT", "RUNS"), rows)
+
+
+async def _add(
+    schedule_id: str, repeat: Repeat, template: dict[str, Any], queue_name: str | None, as_json: bool
+) -> None:
+    from oxcart.cli.session import open_queue
+
+    async with open_queue(queue_name) as queue:
+        job_id = await queue.upsert_schedule(schedule_id, repeat, **template)
+        schedule = await queue.schedule(schedule_id)
+    if as_json:
+        say_json(
+            {"queue": queue.name, "id": schedule_id, "nextId": job_id, "next": schedule and utc_time(schedule.next_ms)}
+        )
+    else:
+        say(str(job_id))
 
 
 async def _remove(schedule_id: str, queue_name: str | None, as_json: bool) -> None:
@@ -156,6 +207,10 @@ def _when(schedule: Schedule) -> str:
     return f"every {duration(schedule.every_ms)}" if schedule.every_ms else ""
 
 
+def _next(schedule: Schedule) -> str:
+    return "never: its next job is gone" if schedule.is_dead else local_time(schedule.next_ms)
+
+
 def _as_json(queue_name: str, schedule: Schedule) -> dict[str, Any]:
     return {
         "id": schedule.id,
@@ -172,6 +227,7 @@ def _as_json(queue_name: str, schedule: Schedule) -> dict[str, Any]:
         "data": _json_or_text(schedule.data),
         "legacy": schedule.legacy,
         "template": schedule.has_template,
+        "dead": schedule.is_dead,
     }
 
 

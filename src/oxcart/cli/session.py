@@ -11,9 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from oxcart.cli.exits import Interrupted
+from oxcart.cli.exits import FAILED, Interrupted, Refused
 from oxcart.cli.output import note
 from oxcart.connection.server import Server
+from oxcart.language import tr
+from oxcart.protocol.keys import QueueKeys
+from oxcart.queue.overview import find_queues, meant
 from oxcart.queue.producer import Queue
 from oxcart.secret import Secret
 from oxcart.serving import Plan, open_target, plan
@@ -21,6 +24,7 @@ from oxcart.settings import LogSettings
 from oxcart.telemetry.events import Event, RedisFailureChanged, RedisLost, WarningRaised
 from oxcart.telemetry.lines import RULES
 from oxcart.telemetry.logs import EventLog, configure_logging
+from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
     from oxcart.kommo.crm import ServedCrm
@@ -61,12 +65,28 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 @asynccontextmanager
-async def open_queue(name: str | None) -> AsyncIterator[Queue]:
-    """The queue of this name, or the first of JOB_QUEUE_NAME. Raises SettingsError, InvalidInput, Unavailable."""
+async def open_queue(name: str | None, *, may_be_new: bool = False) -> AsyncIterator[Queue]:
+    """The queue of this name, or the first of JOB_QUEUE_NAME.
+
+    Raises SettingsError, InvalidInput, Unavailable; Refused for a name that no queue has and that is much like one
+    that a queue has: zeros would look like good news.
+    """
     async with open_server() as (planned, server):
         worker = planned.settings.worker
+        if name is not None and not may_be_new:
+            await refuse_misspelt(server, QueueKeys(name, worker.prefix))
         async with Queue(name or worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
             yield queue
+
+
+async def refuse_misspelt(server: Server, keys: QueueKeys) -> None:
+    link = server.link("commands")
+    if await link.request("EXISTS", keys.meta, keys.wait, keys.failed, keys.repeat):
+        return
+    guess = meant(keys.name, await find_queues(link, keys.prefix))
+    if guess is not None:
+        told = tr('There is no queue "{name}". Did you mean {guess}?', name=harmless(keys.name), guess=harmless(guess))
+        raise Refused(f"{told} {tr('oxcart queues lists them all.')}", FAILED)
 
 
 @asynccontextmanager

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable
 
 from oxcart.checks import State
 from oxcart.cli.exits import FAILED
-from oxcart.cli.output import is_terminal, say
+from oxcart.cli.output import is_terminal, say, wrapped
 from oxcart.doctor.report import Line, Lines, conclusion
 from oxcart.doctor.run import Diagnosis, Result
 from oxcart.telemetry.terminal import harmless
@@ -49,9 +48,5 @@ def _say_line(line: Line) -> None:
         say(harmless(line.text))
         return
     width = max(shutil.get_terminal_size().columns, _LEAST_WIDTH)
-    hang = " " * min(line.hang, width // 2)
-    pieces = textwrap.wrap(
-        harmless(line.text), width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
-    )
-    whole = "\n".join(pieces)
+    whole = "\n".join(wrapped(harmless(line.text), width, min(line.hang, width // 2)))
     say(whole, sgr=line.sgr if whole and not os.environ.get("NO_COLOR") else "")

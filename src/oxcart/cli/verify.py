@@ -145,7 +145,7 @@ def _canary_by_redis() -> Callable[[str], Awaitable[str]] | None:
     async def enqueue(queue_name: str) -> str:
         from oxcart.cli.session import open_queue
 
-        async with open_queue(queue_name or None) as queue:
+        async with open_queue(queue_name or None, may_be_new=True) as queue:
             added = await queue.add("test-job", {"canary": True})
             result = await added.result(timeout_seconds=_CANARY_SECONDS)
         version = result.get("version") if isinstance(result, dict) else None

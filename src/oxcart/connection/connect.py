@@ -92,7 +92,8 @@ class RespConnection(asyncio.Protocol):
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """Send and wait, without a deadline, before there is an owner.
 
-        What redis-py calls a ConnectionError (LOADING, NOAUTH) is raised.
+        What redis-py calls a ConnectionError (LOADING, NOAUTH) is raised; in its place the error before it, which is
+        its cause: a refused AUTH says why, and whatever follows it NOAUTH.
         """
         ask = Ask(commands, float("inf"), self._loop)
         closed: Exception | None = None
@@ -107,9 +108,9 @@ class RespConnection(asyncio.Protocol):
             await ask.future
         except (RedisError, OSError) as error:
             closed = error
-        for reply in ask.replies:
-            if isinstance(reply, RedisConnectionError):
-                raise reply
+        errors = [reply for reply in ask.replies if isinstance(reply, Exception)]
+        if any(isinstance(error, RedisConnectionError) for error in errors):
+            raise errors[0]
         if closed is not None:
             raise closed
         return ask.replies

@@ -53,10 +53,12 @@ class PlainTextServer(ssl.SSLError):
 
 
 def tls_context(target: RedisTarget) -> ssl.SSLContext | None:
-    """None without TLS. A CA file replaces the system's authorities: only what it holds is trusted."""
+    """None without TLS. A CA file, or its text, replaces the system's authorities: only what it holds is trusted."""
     if not target.tls:
         return None
-    context = ssl.create_default_context(cafile=target.tls_ca_file)
+    trusted = target.tls_ca_file
+    is_text = trusted is not None and trusted.startswith("-----BEGIN ")
+    context = ssl.create_default_context(cadata=trusted) if is_text else ssl.create_default_context(cafile=trusted)
     if not target.tls_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from oxcart.connection.redis_url import Notes, host_problem, read_redis_url, split_address, unwrap
 from oxcart.language import tr
@@ -12,6 +13,10 @@ URL_NAME = "UPSTASH_REDIS_REST_URL"
 TOKEN_NAME = "UPSTASH_REDIS_REST_TOKEN"  # noqa: S105 - the name of a variable
 
 FORM = "it has the form https://NAME.upstash.io, as the database page of the Upstash console shows it"
+_PLACEHOLDER = re.compile(
+    r"<.*>|\[.*\]|\{.*\}|(your|my|paste|insert|replace)[-_ ].*|change[-_ ]?me|todo|x{3,}", re.IGNORECASE | re.DOTALL
+)
+_MASKED = re.compile(r"^[*•….\s]*$|[•…]|\*{2,}|\.{3}")  # as a console shows it: AYcUASQ…NDI=
 _TOKEN_LENGTH = 30  # tokens are longer, and host names without a dot are shorter
 
 
@@ -90,7 +95,12 @@ def read_token(text: str, notes: Notes) -> str | None:
         problem = tr(
             "{name} holds a reference (${{…}}) that was not filled in; correct the name in it.", name=TOKEN_NAME
         )
-    elif not token.strip("*•…. "):
+    elif _PLACEHOLDER.fullmatch(token):
+        problem = tr(
+            "{name} holds a placeholder of some instructions, not a token; copy the token from the Upstash console.",
+            name=TOKEN_NAME,
+        )
+    elif _MASKED.search(token):
         problem = tr(
             "{name} is masked or empty; use the copy button in the Upstash console, it copies the token.",
             name=TOKEN_NAME,
@@ -115,6 +125,11 @@ def _strip_token(token: str, notes: Notes) -> str | None:
             tr("{name} holds a whole Redis URL; the password in it is used. Copy the token alone.", name=TOKEN_NAME)
         )
         return parts.password
+    if "%" in token and re.fullmatch(r"(?i)([a-z0-9_-]|%(3d|2f|2b))+", token):
+        notes.warnings.append(
+            tr("{name} is percent-encoded, as in a URL (%3D is =); it was decoded, paste it plain.", name=TOKEN_NAME)
+        )
+        token = unquote(token)
     bare = re.sub(r"(?i)^(authorization:\s*)?bearer\s+", "", token)
     if bare != token:
         notes.warnings.append(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oxcart.checks import Check
+from oxcart.conditions import CONDITIONS
 from oxcart.connection import redis_url
 from oxcart.connection.failure_table import ROWS
 from oxcart.connection.upstash import FORM
@@ -22,10 +23,12 @@ def declared_texts() -> Iterator[str]:
     checks: tuple[Check[Any], ...] = (*CHECKS, *verify.CHECKS)
     for check in checks:
         yield from (check.group, check.title, check.matters)
+    for condition in CONDITIONS:
+        yield from (condition.summary, condition.cure)
     for failure in ROWS:
         yield from (failure.summary, failure.advice, *failure.by_provider.values())
     for row in upstash.ROWS:
-        yield from (row.summary, row.action)
+        yield from (row.summary, row.action, *filter(None, [row.doubt]))
     yield from (word.value for kind in (upstash.Rest, upstash.Alphabet) for word in kind)
     yield from environment.CURES.values()
     yield from (*server.NOEVICTION.values(), server.SET_NOEVICTION)

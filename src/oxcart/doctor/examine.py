@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from oxcart.checks import Check
 from oxcart.doctor import run
-from oxcart.doctor.checks import cost, elsewhere, environment, login, network, platform, queue, server, tls
+from oxcart.doctor.checks import broken, cost, elsewhere, environment, login, network, platform, queue, server, tls
 from oxcart.doctor.run import Diagnosis, Result
 from oxcart.doctor.visit import Visit, begin_visit
 
@@ -21,6 +21,7 @@ CHECKS: tuple[Check[Visit], ...] = (
     _UPSTASH,
     *server.CHECKS,
     *queue.CHECKS,
+    *broken.CHECKS,
     *platform.CHECKS,
     *cost.CHECKS,
     _WORKER,
@@ -34,10 +35,13 @@ async def examine(
     make_visit: Callable[[], Visit],
     *,
     checks: Sequence[Check[Visit]] = CHECKS,
+    wanted: frozenset[str] = frozenset(),
     left_out: frozenset[str] = frozenset(),
     on_result: Callable[[Result], None] = lambda _: None,
 ) -> Diagnosis:
-    """Run the checks once; nothing stays open or stored afterwards."""
+    """Run the checks once; nothing stays open or stored afterwards. `wanted` are those that someone named: the others
+    are only what they need.
+    """
     visit = make_visit()
     try:
         results = await run.run_checks(
@@ -49,7 +53,7 @@ async def examine(
     first = next((result for result in results if result.is_bad), None)
     if first is not None and first.check.id in _ON_THE_WAY and visit.verdict is not None:
         return Diagnosis(results, visit.verdict)
-    return Diagnosis(results, run.first_cause(results))
+    return Diagnosis(results, run.first_cause(results) or run.nothing_checked(results, wanted))
 
 
 def visitor(

@@ -94,6 +94,7 @@ def _section(name: str) -> str:
     row = next((row for row in upstash.ROWS if row.code == name), None)
     if row is not None:
         told += [tr(row.summary), "", f"**{tr('What to do')}:** {tr(row.action)}", ""]
+        told += [f"**{tr('Not certain')}:** {tr(row.doubt)}", ""] if row.doubt else []
     told += [_sections(spoken())[name], ""]
     return "\n".join(told)
 

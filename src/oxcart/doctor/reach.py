@@ -21,6 +21,7 @@ from oxcart.connection.target import RedisTarget
 
 _PLAIN_ANSWER_SECONDS = 1.0
 _ALERT_SECONDS = 0.5
+_LEAST_ALERT_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def shake_hands(target: RedisTarget, address: Address, seconds: float) -> Handsh
             with context.wrap_socket(plain, server_hostname=target.host) as secured:
                 milliseconds = (time.perf_counter() - began) * 1000
                 seen = Handshake(secured.version() or "TLS", _certificate(secured.getpeercert() or {}), milliseconds)
-                _hear_late_alert(secured)
+                _hear_late_alert(secured, 2 * milliseconds / 1000)
                 return seen
         except TimeoutError as error:
             if answers_plain_text(address):
@@ -98,9 +99,15 @@ def shake_hands(target: RedisTarget, address: Address, seconds: float) -> Handsh
             raise
 
 
-def _hear_late_alert(secured: ssl.SSLSocket) -> None:
-    secured.settimeout(_ALERT_SECONDS)
+def _hear_late_alert(secured: ssl.SSLSocket, seconds: float) -> None:
+    """Listen first, for as long as an alert takes to come: what is sent to a server that has closed resets the
+    connection, and an alert that was not read is lost with it.
+    """
     try:
+        secured.settimeout(min(_ALERT_SECONDS, max(_LEAST_ALERT_SECONDS, seconds)))
+        with contextlib.suppress(TimeoutError):
+            secured.recv(64)
+        secured.settimeout(_ALERT_SECONDS)
         secured.sendall(b"PING\r\n")
         secured.recv(64)
     except ssl.SSLEOFError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from oxcart.checks import State, Verdict, anchor
@@ -14,7 +14,7 @@ SCHEMA = 1
 SYMBOLS = {State.OK: "✓", State.WARNING: "!", State.FAILED: "✗", State.SKIPPED: "-", State.CRASHED: "☠"}
 PLAIN_SYMBOLS = {State.OK: "ok", State.WARNING: "!!", State.FAILED: "NO", State.SKIPPED: "--", State.CRASHED: "??"}
 _GREEN, _YELLOW, _RED, _BOLD, _DIM = "32", "33", "31", "1", "2"
-_BOLD_RED, _BOLD_GREEN, _BOLD_MAGENTA = "1;31", "1;32", "1;35"
+_BOLD_RED, _BOLD_GREEN, _BOLD_YELLOW, _BOLD_MAGENTA = "1;31", "1;32", "1;33", "1;35"
 _STYLES = {
     State.OK: _GREEN,
     State.WARNING: _YELLOW,
@@ -47,7 +47,8 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    return {"id": verdict.id, "summary": verdict.summary, "action": verdict.action, "retryable": verdict.retryable}
+    again = {"retryable": verdict.retryable, "doubt": verdict.doubt or None}
+    return {"id": verdict.id, "summary": verdict.summary, "action": verdict.action, **again}
 
 
 def _as_json(result: Result) -> dict[str, Any]:
@@ -124,13 +125,7 @@ def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
     verdict = diagnosis.verdict
     yield _BLANK
     if verdict is None:
-        warnings = counts[State.WARNING]
-        said = tr("All is well: {count} checks ok.", count=counts[State.OK])
-        if warnings == 1:
-            said = tr("All is well: {count} checks ok, 1 warning.", count=counts[State.OK])
-        elif warnings:
-            said = tr("All is well: {count} checks ok, {warnings} warnings.", count=counts[State.OK], warnings=warnings)
-        yield Line(said, _BOLD_GREEN)
+        yield from _no_failure(diagnosis, counts)
         return
     cause = next((result for result in diagnosis.results if result.is_bad), None)
     yield Line(f"{verdict.id}: {verdict.summary}", _BOLD_RED, 2)
@@ -143,8 +138,20 @@ def conclusion(diagnosis: Diagnosis) -> Iterator[Line]:
         else tr("does not help, change it first")
     )
     yield _labelled(tr("Trying again"), again)
+    if verdict.doubt:
+        yield _labelled(tr("Not certain"), verdict.doubt)
     yield _labelled(tr("More"), f"oxcart explain {verdict.id}")
     yield from _others(diagnosis, verdict, cause)
+
+
+def _no_failure(diagnosis: Diagnosis, counts: Mapping[State, int]) -> Iterator[Line]:
+    """Only what has no warning either is well."""
+    codes = dict.fromkeys(r.finding.code for r in diagnosis.results if r.finding.state is State.WARNING)
+    if codes:
+        told = tr("No check failed, but see the warnings: {codes}.", codes=", ".join(codes))
+        yield Line(told, _BOLD_YELLOW, 2)
+    else:
+        yield Line(tr("All is well: {count} checks ok.", count=counts[State.OK]), _BOLD_GREEN)
 
 
 def _others(diagnosis: Diagnosis, verdict: Verdict, cause: Result | None) -> Iterator[Line]:

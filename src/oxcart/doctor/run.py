@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from oxcart.checks import Check, Finding, NotApplicable, State, Unanswerable, Verdict, failed_by
+from oxcart.checks import FAILS, Check, Finding, NotApplicable, State, Unanswerable, Verdict, failed_by
 from oxcart.connection.failures import classify, failure_for, scrub
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import InvalidInput, OxcartError, ServerRefused, SettingsError, Unavailable
@@ -50,7 +50,8 @@ class Diagnosis:
     @property
     def exit_code(self) -> int:
         """That of the first check that failed: it is nearest to the cause."""
-        return next((result.check.exit_code for result in self.results if result.is_bad), 0)
+        otherwise = 0 if self.verdict is None else FAILS
+        return next((result.check.exit_code for result in self.results if result.is_bad), otherwise)
 
     def has(self, state: State) -> bool:
         return any(result.finding.state is state for result in self.results)
@@ -181,6 +182,17 @@ def raw_text(error: BaseException, target: RedisTarget | None) -> str:
             parts.append(text)
         link = link.__cause__ or link.__context__
     return " <- ".join(" ".join(part.split())[:300] for part in parts)
+
+
+def nothing_checked(results: Sequence[Result], wanted: Collection[str]) -> Verdict | None:
+    """Of these checks, or of all, none had anything to look at: that is no good news. None: some had."""
+    asked = [result for result in results if not wanted or result.check.id in wanted]
+    if any(result.finding.state is not State.SKIPPED for result in asked):
+        return None
+    reasons = dict.fromkeys(result.finding.evidence for result in asked)
+    summary = tr("Nothing was looked at: {reasons}.", reasons="; ".join(reasons))
+    cure = tr("Set up what these checks are about, or run oxcart doctor without --only and --skip.")
+    return Verdict("NOTHING_CHECKED", summary, cure, retryable=False)
 
 
 def first_cause(results: Sequence[Result]) -> Verdict | None:

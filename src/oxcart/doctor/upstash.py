@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oxcart.checks import Verdict
+from oxcart.checks import Verdict, may_pass
 from oxcart.errors import Failure
 from oxcart.language import tr
 
-# Upstash's tokens have 40 characters and more; of a shorter text nobody knows whether it was ever base64.
-_SHORT_TOKEN = 24
+# Upstash's tokens have 40 characters and more; of a text below 24 nobody knows whether it was ever base64.
+_LEAST_TOKEN, _SHORT_TOKEN = 40, 24
 
 _CONSOLE = "on the database page of the Upstash console (Connect, REST)"
 
@@ -47,6 +47,7 @@ class TokenShape:
     needs_stripping: bool
     length_is_off: bool
     is_management_key: bool
+    is_short: bool = False
 
     def __str__(self) -> str:
         ending = tr(", ends in …{ending}", ending=self.ending) if self.ending else ""
@@ -93,6 +94,7 @@ def shape_of(token: str, *, needs_stripping: bool) -> TokenShape:
         ending=token[-4:] if len(token) >= 16 else "",
         needs_stripping=needs_stripping,
         length_is_off=is_base64 and not is_key and len(token) >= _SHORT_TOKEN and len(token) % 4 != 0,
+        is_short=len(token) < _LEAST_TOKEN and not is_key,
         is_management_key=is_key or re.match(r"[^@\s:]+@[^@\s:]+:", token) is not None,
     )
 
@@ -113,7 +115,9 @@ def _wrong_password(seen: Evidence) -> bool:
 
 
 def _token_damaged(seen: Evidence) -> bool:
-    return seen.token.needs_stripping or (_is_refused(seen) and seen.token.length_is_off)
+    """Half of a token has a length that 4 divides more often than not."""
+    is_cut = seen.token.length_is_off or seen.token.is_short
+    return seen.token.needs_stripping or (_is_refused(seen) and is_cut)
 
 
 def _token_wrong(seen: Evidence) -> bool:
@@ -130,9 +134,14 @@ def _provider_failing(seen: Evidence) -> bool:
     return seen.rest is Rest.FAILING and seen.tcp is not None
 
 
-def _port_blocked(seen: Evidence) -> bool:
-    answers = seen.rest not in {Rest.SILENT, Rest.UNTRIED}
-    return answers and seen.tcp is not None and seen.tcp.code in {"TCP_TIMEOUT", "TCP_REFUSED"}
+def _only_rest(code: str) -> Callable[[Evidence], bool]:
+    """REST answers, and TCP fails in this way."""
+
+    def fits(seen: Evidence) -> bool:
+        answers = seen.rest not in {Rest.SILENT, Rest.UNTRIED}
+        return answers and seen.tcp is not None and seen.tcp.code == code
+
+    return fits
 
 
 def _deleted(seen: Evidence) -> bool:
@@ -146,13 +155,16 @@ def _network_down(seen: Evidence) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `fits` decides; the first that fits is the verdict."""
+    """One line of the table. `fits` decides; the first that fits is the verdict. `retryable`: None, as the failure of
+    TCP is; where it stands, REST has told more than that. `doubt`: see Verdict.
+    """
 
     code: str
     fits: Callable[[Evidence], bool]
     summary: str
     action: str
-    retryable: bool = False
+    retryable: bool | None = None
+    doubt: str = ""
 
 
 # The order is the meaning: what is more special stands first. A test has the same table as its specification.
@@ -179,6 +191,8 @@ ROWS: tuple[Row, ...] = (
         "Both sides of the database refuse the token: it is wrong, was changed, or belongs to another database.",
         "Copy URL and token again, both from the database page of the Upstash console (Connect, REST), into the "
         "variables of this service, then redeploy it.",
+        doubt="A token that was changed looks like that of another database. Compare its last four characters, above, "
+        "with the console's: if they are the same there, the URL is another database's.",
     ),
     Row(
         "UPSTASH_TOKEN_KIND",
@@ -197,10 +211,30 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "PORT_BLOCKED",
-        _port_blocked,
+        _only_rest("TCP_TIMEOUT"),
         "The database answers over HTTPS, but its Redis port cannot be reached from here.",
         "Allow outgoing TCP to the port of Redis (6379) in the firewall of this network; if the port was changed with "
         "OXCART_REDIS_PORT, remove that. With an IP allowlist, add this machine's IPv4 address.",
+        doubt="An outage of the database's TCP side looks the same. Ask from another network: if the port answers "
+        "there, it is this one; else see status.upstash.com.",
+    ),
+    Row(
+        "PORT_REFUSED",
+        _only_rest("TCP_REFUSED"),
+        "The database answers over HTTPS, but its Redis port refuses connections.",
+        "See status.upstash.com: waiting may help, as the worker goes on trying. If the port was changed with "
+        "OXCART_REDIS_PORT, remove that.",
+        doubt="A firewall that rejects looks the same. Ask from another network: if the port answers there, it is this "
+        "one.",
+    ),
+    Row(
+        "LOGIN_SILENT",
+        _only_rest("READ_TIMEOUT"),
+        "The database answers over HTTPS and accepts connections, but never answers the login on its Redis port.",
+        "See status.upstash.com: waiting may help, as the worker goes on trying. No token and no port needs to be "
+        "changed for this.",
+        doubt="A proxy or firewall on the way that accepts connections and passes nothing on looks the same. Ask from "
+        "another network: if the login is answered there, it is this one.",
     ),
     Row(
         "UPSTASH_DELETED",
@@ -208,6 +242,8 @@ ROWS: tuple[Row, ...] = (
         "The name of the database does not exist, though names are resolved here: it was deleted, or archived after 30 "
         "days without use, or the URL is mistyped.",
         "Find the database in the Upstash console: restore it there or make a new one, and copy URL and token again.",
+        doubt="A mistyped name looks like a deleted database. Compare it with the console letter by letter: if it is "
+        "the same there, the database is gone.",
     ),
     Row(
         "NETWORK_DOWN",
@@ -222,4 +258,7 @@ ROWS: tuple[Row, ...] = (
 def diagnose(seen: Evidence) -> Verdict | None:
     """None if no row fits: then the code of the failure itself is the verdict."""
     row = next((row for row in ROWS if row.fits(seen)), None)
-    return None if row is None else Verdict(row.code, tr(row.summary), tr(row.action), row.retryable)
+    if row is None:
+        return None
+    again = may_pass(seen.tcp.kind) if row.retryable is None and seen.tcp is not None else bool(row.retryable)
+    return Verdict(row.code, tr(row.summary), tr(row.action), again, tr(row.doubt) if row.doubt else "")

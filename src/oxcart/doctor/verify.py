@@ -7,7 +7,7 @@ from dataclasses import replace
 from oxcart.checks import UNREACHABLE, Check
 from oxcart.doctor.deployment import ANSWER_SECONDS, CANARY_SECONDS, Deployment
 from oxcart.doctor.verify_deployment import reach, release, tls, worker
-from oxcart.doctor.verify_work import canary, counters, fetching, health, metrics
+from oxcart.doctor.verify_work import canary, counters, fetching, health, metrics, problems
 
 _DEPLOY = "deployment"
 _WORK = "work"
@@ -63,6 +63,14 @@ CHECKS: tuple[Check[Deployment], ...] = (
         "Without Redis no job is fetched; they wait in the queue.",
         ("verify-worker", "verify-release"),
         deadline_seconds=ANSWER_SECONDS + 5,
+    ),
+    Check(
+        "verify-problems",
+        _WORK,
+        "nothing keeps jobs from ending",
+        problems,
+        "A worker that is connected and well runs no job that waits for a handler, a setting or a person.",
+        ("verify-health",),
     ),
     Check(
         "verify-fetch",

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from oxcart.checks import Finding, State, Unanswerable, failed, ok, warning
+from oxcart.checks import Finding, State, Unanswerable, failed, may_pass, ok, warning
+from oxcart.conditions import problem_from
 from oxcart.connection.failures import BY_CODE, failure_for
 from oxcart.connection.target import RedisTarget
 from oxcart.doctor.deployment import Deployment, is_this_machine, not_reached
@@ -19,7 +20,7 @@ _FRESH_SECONDS = 30.0
 """An idle worker blocks for 20 s at most; with 5 s for the answer and 5 s of reserve."""
 
 _YOUNG_SECONDS = 600.0
-LOOK_AT_QUEUE = "Look at the queue (oxcart counts) and at the worker's log."
+LOOK_AT_QUEUE = "Look at the queue (oxcart status) and at the worker's log."
 
 
 async def health(deployment: Deployment) -> Finding:
@@ -33,9 +34,6 @@ async def health(deployment: Deployment) -> Finding:
 def _judge_health(deployment: Deployment) -> Finding:
     redis, work = deployment.part("redis"), deployment.part("worker")
     if deployment.status == 200 and redis.get("connected") is True and not redis.get("errorCode"):
-        told = _without_handler(work)
-        if told is not None:
-            return told
         return ok(
             tr(
                 "200, Redis {host} connected, {jobs} jobs running",
@@ -54,25 +52,28 @@ def _judge_health(deployment: Deployment) -> Finding:
         summary,
         hint,
         evidence=tr("/health answers {status}: {summary}", status=deployment.status, summary=summary),
-        retryable=True,
+        retryable=may_pass(BY_CODE[code].kind) if code in BY_CODE else True,
     )
 
 
-def _without_handler(work: Mapping[str, Any]) -> Finding | None:
-    unhandled, unknown = work.get("unhandledJobs"), work.get("unknownJobs")
-    if isinstance(unhandled, list) and unhandled:
-        names = ", ".join(f"{jobs.get('name')} ({jobs.get('waiting')})" for jobs in unhandled if isinstance(jobs, dict))
-        hint = tr(
-            "Deploy a handler for them, give the worker what it lacks (/health says what), or start the worker that "
-            "has one."
-        )
-        summary = tr("Jobs have waited for more than a minute without a handler: {names}.", names=names)
-        return warning("VERIFY_UNHANDLED_JOBS", summary, hint)
+async def problems(deployment: Deployment) -> Finding:
+    """The list that the worker's own /health shows, said in the language that is spoken here."""
+    shown = deployment.health.get("problems")
+    if not isinstance(shown, list):
+        raise Unanswerable(tr("this version of the worker does not tell"))
+    found = [problem for content in shown if (problem := problem_from(content)) is not None]
+    if found:
+        return warning(found[0].code, " ".join(problem.summary() for problem in found), found[0].cure())
+    if shown:
+        content = shown[0] if isinstance(shown[0], dict) else {}
+        code, words = str(content.get("code") or "VERIFY_UNHEALTHY"), str(content.get("summary") or "")
+        return warning(code, tr('The worker says: "{words}"', words=words), str(content.get("advice") or ""))
+    unknown = deployment.part("worker").get("unknownJobs")
     if isinstance(unknown, list) and unknown:
         names = ", ".join(map(str, unknown[:5]))
         hint = tr("Deploy a handler for them, or leave them to the worker that has one: they stay as they are.")
         return warning("VERIFY_UNKNOWN_JOBS", tr("Jobs without a handler here: {names}.", names=names), hint)
-    return None
+    return ok(tr("none"))
 
 
 def _told_by_worker(redis: Mapping[str, Any]) -> tuple[str, str]:
@@ -221,7 +222,7 @@ async def counters(deployment: Deployment) -> Finding:
             completed=grown["completed"],
             since=since,
         )
-        hint = tr("See why with oxcart jobs list; roll back if it began with this deploy.")
+        hint = tr("See why: oxcart jobs reasons --since 1h. Roll back if it began with this deploy.")
         return failed("VERIFY_FAILED_JOBS", summary, hint)
     return ok(tr("{failed:.0f} failed, none stalled {since}", failed=grown["failed"], since=since))
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from oxcart.checks import Unanswerable, Verdict
+from oxcart.conditions import QueueFacts
 from oxcart.connection.link import Link
 from oxcart.connection.providers import Provider, provider_of
 from oxcart.connection.server import Server
@@ -19,6 +20,7 @@ from oxcart.errors import Failure, OxcartError
 from oxcart.language import tr
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command
+from oxcart.queue.facts import whole_facts
 from oxcart.queue.inspect import text
 from oxcart.queue.producer import Queue
 from oxcart.settings import Settings, SettingsReport, inspect
@@ -53,6 +55,7 @@ class Visit:
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _info: dict[str, str] | None = None
     _queues: dict[str, Queue] = field(default_factory=dict)
+    _facts: dict[str, QueueFacts] = field(default_factory=dict)
 
     @property
     def is_embedded(self) -> bool:
@@ -178,6 +181,12 @@ class Visit:
             opened = Queue(name, prefix=self.settings.worker.prefix, server=self.known_server)
             self._queues[name] = await self.stack.enter_async_context(opened)
         return self._queues[name]
+
+    async def facts(self, name: str) -> QueueFacts:
+        """What is so in a queue, read once. Where the server does not list its clients, nobody knows of workers."""
+        if name not in self._facts:
+            self._facts[name] = await whole_facts(self.known_link, self.keys(name), self.known_server.clock.now_ms())
+        return self._facts[name]
 
     async def close(self) -> None:
         """Close every connection, within 3 s: a server that has vanished must not hold up the answer."""

@@ -1,4 +1,4 @@
-"""How long may a connection wait for its peer? uvicorn's protocol, which limits only the time between two requests."""
+"""How long may a connection wait for its peer, and how soon come again? uvicorn's protocol limits neither."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import h11
@@ -15,6 +15,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from oxcart.http.pace import Pace, Paces
+
+_PROBE = b"GET /health/live "
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
@@ -45,12 +48,17 @@ class Caller(H11Protocol):
         *,
         peer: str,
         patience: Patience,
+        paces: Paces,
         on_turn: Callable[[Caller], None],
         on_end: Callable[[Caller], None],
     ) -> None:
         super().__init__(config, state, {})
         self.peer = peer
         self._patience = patience
+        self._paces = paces
+        self._begun: Sequence[Pace] = ()  # those that the request under way counts for
+        self._is_held = False
+        self._is_probe = False
         self._on_turn = on_turn
         self._on_end = on_end
         self._since = self.loop.time()  # when the peer's present task began
@@ -93,9 +101,9 @@ class Caller(H11Protocol):
 
     def _owed_seconds(self) -> float | None:
         """How much time the peer has for what it owes; None if that is nothing."""
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_between:
             return self._patience.head
-        return self._patience.body if self.cycle.more_body else None
+        return self._patience.body if self.cycle is not None and self.cycle.more_body else None
 
     # ------------------------------------------------------------------------------------------ what asyncio calls
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,18 +114,57 @@ class Caller(H11Protocol):
             self.hang_up()
 
     def data_received(self, data: bytes) -> None:
+        self._is_probe = self._is_between and data.startswith(_PROBE)
         super().data_received(data)
-        is_under_way = self.cycle is not None and not self.cycle.response_complete
-        if is_under_way and not self._is_under_way:
+        if not self._is_between and not self._is_under_way:
             self._is_under_way = True
             self._begin_turn()
 
     def handle_events(self) -> None:
         """What breaks HTTP's rules after an answer has begun cannot be answered, and is no line in anybody's log."""
+        if self._is_held or (self._is_between and self._has_to_wait()):
+            return
+        before = self.cycle
         try:
             super().handle_events()
         except h11.LocalProtocolError:
             self.hang_up()
+        if self.cycle is not before and not self._begun:
+            self._begun = self._counts_for()
+            for pace in self._begun:
+                pace.begin(self.loop.time())
+
+    # ------------------------------------------------------------------------------------------ not too fast
+    @property
+    def _is_between(self) -> bool:
+        """No request is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _counts_for(self) -> Sequence[Pace]:
+        if self._is_probe and not self._paces.probes.wait_seconds(self.loop.time()):
+            return (self._paces.probes,)
+        return self._paces.of(self.peer)
+
+    def _has_to_wait(self) -> bool:
+        """Until then nothing more of it is read."""
+        now = self.loop.time()
+        seconds = max(pace.wait_seconds(now) for pace in self._counts_for())
+        if seconds > 0:
+            self._is_held = True
+            self.flow.pause_reading()
+            self.loop.call_later(seconds, self._go_on)
+        return seconds > 0
+
+    def _go_on(self) -> None:
+        self._is_held = False
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.handle_events()
+
+    def _request_ended(self) -> None:
+        for pace in self._begun:
+            pace.end()
+        self._begun = ()
 
     def send_400_response(self, msg: str) -> None:
         """The request whose body turned out to be none gets no other answer."""
@@ -125,7 +172,8 @@ class Caller(H11Protocol):
         self._give_up_request()
 
     def on_response_complete(self) -> None:
-        self._is_under_way = False
+        self._is_under_way = self._is_probe = False
+        self._request_ended()
         self._begin_turn()
         super().on_response_complete()
 
@@ -140,6 +188,7 @@ class Caller(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._request_ended()
         self._on_end(self)
 
 

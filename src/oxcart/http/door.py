@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from oxcart.http.caller import Caller, Patience, peer_of
+from oxcart.http.pace import Paces, Rates
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import HttpCrowded
 
@@ -79,6 +80,7 @@ class Door:
         *,
         room: Room,
         patience: Patience,
+        rates: Rates,
     ) -> None:
         self._listeners = listeners
         self._config = config
@@ -86,6 +88,7 @@ class Door:
         self._emit = emit
         self._room = room
         self._patience = patience
+        self._paces = Paces(rates)
         self._callers: dict[Caller, None] = {}  # whose turn began first is first
         self._of_peer: Counter[str] = Counter()
         self._entering: set[asyncio.Task[object]] = set()
@@ -149,6 +152,7 @@ class Door:
             self._state,
             peer=peer,
             patience=self._patience,
+            paces=self._paces,
             on_turn=self._goes_to_the_end,
             on_end=self._ended,
         )
@@ -207,6 +211,7 @@ class Door:
         for caller in [caller for caller in self._callers if caller.is_overdue(now)]:
             self._ended(caller)
             caller.hang_up()
+        self._paces.forget(now, set(self._of_peer))
         self._later(self, _LOOK_SECONDS, self._look)
 
     def _pause(self, listener: socket.socket, seconds: float) -> None:

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oxcart import clock
+from oxcart.checks import anchor
 from oxcart.clock import SKEW_TOLD_FROM_SECONDS
+from oxcart.conditions import Problem
 from oxcart.connection.server import skew_sentence
 from oxcart.errors import Failure
 from oxcart.http.answers import bounded, json_answer
@@ -51,6 +53,7 @@ async def health(site: Site, _: Request) -> Response:
             "unhandledJobs": unhandled_json(status),
             "refusedQueues": [{"queue": name, **_told(failure)} for name, failure in status.refused_queues.items()],
         },
+        "problems": [problem_json(problem) for problem in status.problems],
         "deadLetterQueue": {"available": status.dead_letters is not None, "count": status.dead_letters},
     }
     return json_answer(bounded(content), _code(status))
@@ -108,6 +111,19 @@ def _clock_warning(status: WorkerStatus) -> str | None:
 
 def _told(failure: Failure) -> dict[str, Any]:
     return {"error": failure.summary, "errorCode": failure.code, "advice": failure.advice}
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """`values` are what the sentences were filled with: who reads this may say them in another language."""
+    return {
+        "code": problem.code,
+        "queue": problem.queue,
+        "summary": problem.summary(),
+        "advice": problem.cure(),
+        "since": iso_utc(problem.since_ms / 1000) if problem.since_ms is not None else None,
+        "docs": anchor(problem.code),
+        "values": dict(problem.values),
+    }
 
 
 def unhandled_json(status: WorkerStatus) -> list[dict[str, Any]]:

@@ -7,9 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from oxcart.conditions import QueueFacts
 from oxcart.http.answers import bounded, json_answer
 from oxcart.http.health import last_error, unhandled_json
 from oxcart.http.site import Site
+from oxcart.telemetry.log_format import iso_utc
 from oxcart.telemetry.metrics import Counts, JobTally
 from oxcart.worker.status import WorkerStatus
 
@@ -46,7 +48,20 @@ def metrics_json(counts: Counts, status: WorkerStatus) -> dict[str, Any]:
             "queueName": ",".join(status.queue_names),
             "unhandledJobs": unhandled_json(status),
         },
+        "queues": {facts.queue: _queue(facts) for facts in status.queues},
+        "problems": [{"code": problem.code, "queue": problem.queue} for problem in status.problems],
         "performance": _performance(jobs),
+    }
+
+
+def _queue(facts: QueueFacts) -> dict[str, Any]:
+    return {
+        "counts": dict(facts.counts),
+        "paused": facts.is_paused,
+        "limit": facts.limit,
+        "oldestWaitSeconds": round(facts.oldest_wait_seconds, 3),
+        "schedulesLate": facts.late_schedules,
+        "seen": iso_utc(facts.at_ms / 1000),
     }
 
 

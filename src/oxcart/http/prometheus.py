@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from oxcart.conditions import CONDITIONS, QueueFacts
 from oxcart.names import MAX_NAMES
 from oxcart.telemetry.metrics import DURATION_BOUNDS, OTHER_NAMES, Counts
 from oxcart.worker.status import WorkerStatus
@@ -34,6 +35,14 @@ _INCIDENTS = {
 }
 _SERIES_NAMES = {"rate_limited_for": "rate_limited"}
 
+_QUEUE_GAUGES: tuple[tuple[str, str, Callable[[QueueFacts], float]], ...] = (
+    ("worker_queue_oldest_wait_seconds", "How long the next job has waited", lambda facts: facts.oldest_wait_seconds),
+    ("worker_queue_paused", "1 while a queue is paused", lambda facts: facts.is_paused),
+    ("worker_queue_limited", "1 while a limit of the queue is reached", lambda facts: facts.limit is not None),
+    ("worker_queue_schedules_late", "Schedules whose next job is late", lambda facts: facts.late_schedules),
+    ("worker_queue_schedules_stopped", "Schedules without a next job", lambda facts: len(facts.stopped_schedules)),
+)
+
 
 def render(counts: Counts, status: WorkerStatus, accept: str) -> tuple[bytes, str]:
     """The text and its content type; `accept` chooses between Prometheus's formats."""
@@ -52,6 +61,7 @@ class _Snapshot(Collector):
         yield from self._jobs()
         yield from self._redis()
         yield from self._worker()
+        yield from self._queues()
 
     def _jobs(self) -> Iterator[Metric]:
         jobs = self._counts.all_names
@@ -103,6 +113,26 @@ class _Snapshot(Collector):
         yield self._unhandled()
         if status.dead_letters is not None:
             yield _gauge("worker_dead_letters", "Jobs in the failed set, from a cache", status.dead_letters)
+
+    def _queues(self) -> Iterator[Metric]:
+        """As last looked at: a queue in which something waits every minute, an empty one every ten."""
+        every = self._status.queues
+        jobs = GaugeMetricFamily("worker_queue_jobs", "Jobs of a queue by state", labels=["queue", "state"])
+        problem = GaugeMetricFamily(
+            "worker_queue_problem", "1 for each condition that keeps jobs from ending", labels=["queue", "code"]
+        )
+        found = {(problem.queue, problem.code) for problem in self._status.problems}
+        for facts in every:
+            for state, number in facts.counts.items():
+                jobs.add_metric([facts.queue, state], number)
+            for condition in CONDITIONS:
+                problem.add_metric([facts.queue, condition.code], (facts.queue, condition.code) in found)
+        yield from (jobs, problem)
+        for name, meaning, value in _QUEUE_GAUGES:
+            family = GaugeMetricFamily(name, meaning, labels=["queue"])
+            for facts in every:
+                family.add_metric([facts.queue], value(facts))
+            yield family
 
     def _unhandled(self) -> Metric:
         family = GaugeMetricFamily(

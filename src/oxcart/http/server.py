@@ -17,6 +17,7 @@ from oxcart.http.assemble import build_app
 from oxcart.http.caller import Caller, Patience
 from oxcart.http.door import Door, Room, granted_descriptors, room_for
 from oxcart.http.listen import EVERYWHERE, LOOPBACK, open_sockets
+from oxcart.http.pace import Rates
 from oxcart.http.routes import Route
 from oxcart.http.site import Site
 from oxcart.telemetry.bus import Emit
@@ -41,10 +42,11 @@ class HttpServer:
         beside: AbstractAsyncContextManager[object] | None = None,
         room: Room | None = None,
         patience: Patience | None = None,
+        rates: Rates | None = None,
     ) -> None:
         """`beside` is entered on the HTTP thread's loop before the first request, and left after the last.
 
-        `room` and `patience` are the bounds of what strangers may hold.
+        `room`, `patience` and `rates` are the bounds of what strangers may hold, and ask.
         """
         self._app = build_app(site, more_routes)
         self._emit = emit
@@ -54,6 +56,7 @@ class HttpServer:
         self._beside = beside or nullcontext()
         self._room = room or room_for(granted_descriptors())
         self._patience = patience or Patience()
+        self._rates = rates or Rates()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._listening: Sequence[socket.socket] = ()
@@ -66,7 +69,7 @@ class HttpServer:
         hosts = tuple(str(listener.getsockname()[0]) for listener in sockets)
         config = _config(self._app)
         state = ServerState()
-        door = Door(sockets, config, state, self._emit, room=self._room, patience=self._patience)
+        door = Door(sockets, config, state, self._emit, room=self._room, patience=self._patience, rates=self._rates)
         self._server = _Server(config, state, door, self._beside)
         self._thread = threading.Thread(target=self._server.run_on_this_thread, name="http", daemon=True)
         self._thread.start()

@@ -19,3 +19,5 @@ class Account:
     database: Database
     client: Client
     emit: Emit
+    skips: frozenset[str] = frozenset()
+    """Streams that are not read unless by name."""

@@ -12,6 +12,7 @@ from oxcart.errors import InvalidInput
 from oxcart.kommo import database_checks
 from oxcart.kommo.database_checks import GROUP
 from oxcart.kommo.failures import Blocked, Gone, KommoError, NoRights, TooManyRequests, Unauthorized, Unpaid
+from oxcart.kommo.token_claims import read_claims
 from oxcart.kommo.visit import CrmVisit, age_of, of_each
 from oxcart.kommo.webhook_checks import webhook
 from oxcart.language import tr
@@ -70,7 +71,7 @@ async def token(visit: CrmVisit) -> Finding:
     async def look(stored: StoredConnection) -> Finding:
         held = visit.held(stored)
         if held.is_refused:
-            return failed(
+            return _of_another_account(stored, held) or failed(
                 "KOMMO_TOKEN",
                 tr("Kommo refuses the tokens of {domain}; its jobs wait.", domain=stored.domain),
                 _connect_again(stored.domain),
@@ -79,12 +80,27 @@ async def token(visit: CrmVisit) -> Finding:
         try:
             await visit.ask_account(stored)
         except KommoError as error:
-            return _of_error(error, stored, held)
+            other = _of_another_account(stored, held) if isinstance(error, Unauthorized) else None
+            return other or _of_error(error, stored, held)
         except InvalidInput as error:
             return failed("KOMMO_GONE", str(error), _connect_again("DOMAIN"), evidence=tr("no account's address"))
         return _of_end(stored, held)
 
     return await of_each(visit.accounts(), look)
+
+
+def _of_another_account(stored: StoredConnection, held: HeldTokens) -> Finding | None:
+    """A refused token may say itself whose it is: a JWT has the number of its account."""
+    said = read_claims(held.access.secret).account_id
+    if said is None or stored.account_id is None or said == stored.account_id:
+        return None
+    domain = stored.domain
+    return failed(
+        "KOMMO_TOKEN_OTHER",
+        tr("The token of {domain} belongs to another account, number {other}.", domain=domain, other=said),
+        tr("Copy the token from the integration of this account, then: oxcart kommo connect {domain}.", domain=domain),
+        evidence=tr("this account has the number {own}", own=stored.account_id),
+    )
 
 
 def _connect_again(domain: str) -> str:

@@ -34,6 +34,7 @@ class Crm:
         self.keyring = keyring
         self.keeper = TokenKeeper(database, keyring, KommoTokenEndpoint(kommo), emit)
         self.emit = emit
+        self.skips: frozenset[str] = frozenset()
         self._tokens: dict[str, ConnectionTokens] = {}
 
     async def connections(self) -> list[StoredConnection]:
@@ -76,7 +77,7 @@ class Crm:
         tokens = self._tokens.setdefault(stored.id, self.keeper.of(stored.id))
         caller = Caller(stored.id, interactive=interactive, patience_seconds=patience_seconds)
         client = self.kommo.client(read_account_host(stored.domain), tokens, caller)
-        return Account(stored.id, stored.org_id, stored.domain, self.database, client, self.emit)
+        return Account(stored.id, stored.org_id, stored.domain, self.database, client, self.emit, self.skips)
 
 
 class ServedCrm(Crm):
@@ -85,6 +86,7 @@ class ServedCrm(Crm):
     def __init__(self, settings: Settings, server: Server, database: Database, kommo: Kommo, emit: Emit) -> None:
         super().__init__(database, kommo, Keyring(settings.encryption_key, settings.old_encryption_keys), emit)
         self.settings = settings
+        self.skips = frozenset(settings.kommo_skip)
         self.server = server
 
 

@@ -6,97 +6,9 @@ A list without a column here loses nothing: the whole row is kept as JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
 
-
-class Walk(StrEnum):
-    """How a stream is read from end to end."""
-
-    ONCE = "once"  # one answer, no pages
-    PAGES = "pages"  # no filter by time: every page, each time
-    CHANGES = "changes"  # filtered and ordered by the cursor: its last value is how far we are
-    WINDOW = "window"  # filtered by the cursor, in an order of its own: a window counts only when read whole
-
-
-class Form(StrEnum):
-    """How a typed column is stored."""
-
-    TEXT = "text"
-    WHOLE = "whole"
-    NUMBER = "number"  # a price may be a float on Kommo
-    TRUTH = "truth"
-    MOMENT = "moment"  # epoch seconds there, UTC here; 0 and null are none
-    REF = "ref"  # another row's external id, kept as text; 0 and null are none
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """`source` is the path in Kommo's row."""
-
-    name: str
-    source: tuple[str, ...]
-    form: Form
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A list of {id, …} under _embedded that says what a row belongs to. `main` is the flag in it, if there is one."""
-
-    embedded: str
-    to: str
-    main: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """Rows inside a row, as the statuses of a pipeline. `key` makes them unique: 142 and 143 are in every pipeline."""
-
-    embedded: str
-    table: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """The event types that say a row of this entity went, or came back. `kind` is the event's entity_type."""
-
-    kind: str
-    deleted: str
-    restored: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """One stream. `path` is below /api/v4, `key` its list under _embedded, `of` the entity that rows hang on.
-
-    `query` goes with every request. `cursor` is the column that filter[cursor][from|to] works on. `by_id` is whether
-    filter[id][] does. `hook` is the top key of its webhooks, `hook_settings` what to subscribe to.
-    """
-
-    name: str
-    path: str
-    key: str
-    table: str
-    walk: Walk
-    columns: tuple[Column, ...] = ()
-    query: tuple[tuple[str, str], ...] = ()
-    cursor: str | None = None
-    order: str | None = None
-    limit: int = 250
-    by_id: bool = False
-    of: str | None = None
-    links: tuple[Link, ...] = ()
-    nested: tuple[Nested, ...] = ()
-    has_custom_fields: bool = False
-    has_tags: bool = False
-    events: Events | None = None
-    hook: str | None = None
-    hook_settings: tuple[str, ...] = ()
-    is_personal: bool = False
-    needs_admin: bool = False
-    marks_deleted: bool = False
+from oxcart.kommo.entity import Column, Entity, Events, Form, Link, Walk
 
 
 def _columns(form: Form, *names: str) -> tuple[Column, ...]:
@@ -137,17 +49,43 @@ PIPELINES = Entity(
     "pipelines",
     "/leads/pipelines",
     "pipelines",
-    "crm_pipelines",
+    "kommo_pipelines",
     Walk.ONCE,
     columns=(*_NAME, *_columns(Form.WHOLE, "sort"), *_columns(Form.TRUTH, "is_main", "is_archive")),
-    nested=(
-        Nested(
-            "statuses",
-            "crm_pipeline_stages",
-            ("pipeline_id", "id"),
-            (*_NAME, *_columns(Form.WHOLE, "sort", "type"), *_columns(Form.TEXT, "color")),
-        ),
+    names_stay=True,
+)
+
+STAGES = Entity(
+    "stages",
+    "",
+    "statuses",
+    "kommo_stages",
+    Walk.INSIDE,
+    columns=(
+        *_NAME,
+        *_columns(Form.REF, "pipeline_id"),
+        Column("status_id", ("id",), Form.REF),
+        *_columns(Form.WHOLE, "sort", "type"),
+        *_columns(Form.TEXT, "color"),
     ),
+    inside="pipelines",
+    is_composite=True,  # 142 and 143 are in every pipeline
+    names_stay=True,
+)
+
+GROUPS = Entity(
+    "groups", "", "users_groups", "crm_groups", Walk.INSIDE, columns=_NAME, inside="account", names_stay=True
+)
+
+TASK_TYPES = Entity(
+    "task_types",
+    "",
+    "task_types",
+    "crm_task_types",
+    Walk.INSIDE,
+    columns=_columns(Form.TEXT, "name", "code", "color"),
+    inside="account",
+    names_stay=True,
 )
 
 USERS = Entity(
@@ -164,8 +102,8 @@ USERS = Entity(
         Column("role_id", ("rights", "role_id"), Form.REF),
     ),
     query=(("with", "role,group,uuid,amojo_id"),),
-    is_personal=True,
     needs_admin=True,
+    names_stay=True,
 )
 
 CONTACTS = Entity(
@@ -184,7 +122,6 @@ CONTACTS = Entity(
     events=Events("contact", "contact_deleted", "contact_restored"),
     hook="contacts",
     hook_settings=_hooks("contact", "add", "update", "delete", "restore", "responsible", "note"),
-    is_personal=True,
 )
 
 LEADS = Entity(
@@ -193,18 +130,23 @@ LEADS = Entity(
     "leads",
     "crm_leads",
     Walk.CHANGES,
+    quiet=("catalog_elements",),
     columns=(
         *_CARD,
-        *_columns(Form.NUMBER, "price"),
+        *_columns(Form.MONEY, "price"),
         *_columns(Form.REF, "status_id", "pipeline_id", "loss_reason_id", "source_id"),
         *_columns(Form.MOMENT, "closed_at"),
         *_columns(Form.WHOLE, "score", "labor_cost"),
     ),
-    query=(("with", "contacts,loss_reason,source_id"),),
+    query=(("with", "contacts,loss_reason,source_id,catalog_elements"),),
     cursor="updated_at",
     order="updated_at",
     by_id=True,
-    links=(Link("contacts", "contacts", main="is_main"), Link("companies", "companies")),
+    links=(
+        Link("contacts", "contacts", main="is_main"),
+        Link("companies", "companies"),
+        Link("catalog_elements", "catalog_elements", quantity=("metadata", "quantity")),
+    ),
     has_custom_fields=True,
     has_tags=True,
     events=Events("lead", "lead_deleted", "lead_restored"),
@@ -234,12 +176,13 @@ TASKS = Entity(
     "tasks",
     "/tasks",
     "tasks",
-    "crm_tasks",
+    "kommo_tasks",
     Walk.WINDOW,
     columns=(
-        *_columns(Form.TEXT, "text", "entity_type"),
-        *_OWNED,
+        *_columns(Form.TEXT, "text"),
+        *_columns(Form.KIND, "entity_type"),
         *_columns(Form.REF, "entity_id", "task_type_id"),
+        *_OWNED,
         *_columns(Form.TRUTH, "is_completed"),
         *_columns(Form.WHOLE, "duration"),
         *_columns(Form.MOMENT, "complete_till"),
@@ -266,12 +209,16 @@ def _notes(of: str) -> Entity:
             Column("text", ("params", "text"), Form.TEXT),
             *_columns(Form.REF, "entity_id"),
             *_OWNED,
+            *(Column(name, ("params", name), Form.TEXT) for name in ("phone", "link", "source", "uniq", "subject")),
+            *(Column(name, ("params", name), Form.TEXT) for name in ("call_status", "call_result")),
+            Column("duration", ("params", "duration"), Form.WHOLE),  # seconds, of a call
+            Column("mail_from", ("params", "from", "email"), Form.TEXT),
+            Column("mail_to", ("params", "to", "email"), Form.TEXT),
         ),
         cursor="updated_at",
         order="updated_at",
         by_id=True,
         of=of,
-        is_personal=True,
     )
 
 
@@ -281,15 +228,16 @@ def _custom_fields(of: str) -> Entity:
         f"{of}_custom_fields",
         f"/{of}/custom_fields",
         "custom_fields",
-        "crm_custom_fields",
+        "kommo_custom_fields",
         Walk.PAGES,
         columns=(
-            *_columns(Form.TEXT, "name", "type", "code", "entity_type"),
+            *_columns(Form.TEXT, "name", "type", "code"),
             *_columns(Form.WHOLE, "sort"),
             *_columns(Form.REF, "group_id"),
         ),
         limit=50,
         of=of,
+        names_stay=True,
     )
 
 
@@ -302,6 +250,7 @@ def _tags(of: str) -> Entity:
         Walk.PAGES,
         columns=_columns(Form.TEXT, "name", "color"),
         of=of,
+        names_stay=True,
     )
 
 
@@ -313,9 +262,15 @@ EVENTS = Entity(
     "crm_events",
     Walk.WINDOW,
     columns=(
-        *_columns(Form.TEXT, "type", "entity_type"),
+        *_columns(Form.TEXT, "type"),
+        *_columns(Form.KIND, "entity_type"),
         *_columns(Form.REF, "entity_id", "created_by"),
         Column("remote_created_at", ("created_at",), Form.MOMENT),
+        *(  # of a lead that moved to another stage
+            Column(f"{which}_{name}", (value, 0, "lead_status", source), Form.REF)
+            for which, value in (("old", "value_before"), ("new", "value_after"))
+            for name, source in (("pipeline_id", "pipeline_id"), ("status_id", "id"))
+        ),
     ),
     cursor="created_at",
     limit=100,
@@ -334,13 +289,85 @@ DELETED_LEADS = Entity(
     marks_deleted=True,
 )
 
+CUSTOMERS = Entity(
+    "customers",
+    "/customers",
+    "customers",
+    "crm_customers",
+    Walk.CHANGES,
+    columns=(
+        *_CARD,
+        *_columns(Form.MONEY, "next_price", "ltv", "average_check"),
+        *_columns(Form.MOMENT, "next_date"),
+        *_columns(Form.REF, "status_id"),
+        *_columns(Form.WHOLE, "periodicity", "purchases_count"),
+    ),
+    query=(("with", "contacts"),),
+    cursor="updated_at",
+    order="updated_at",
+    by_id=True,
+    links=(Link("contacts", "contacts", main="is_main"), Link("companies", "companies")),
+    needs="customers_mode",
+    has_custom_fields=True,
+    has_tags=True,
+    events=Events("customer", "customer_deleted"),
+)
+
+# What nobody has accepted yet; an id of its own is in `uid`. Who accepts one, or declines it, takes it out of the list.
+UNSORTED = Entity(
+    "unsorted",
+    "/leads/unsorted",
+    "unsorted",
+    "crm_unsorted",
+    Walk.PAGES,
+    columns=(
+        *_columns(Form.TEXT, "category", "source_name", "source_uid"),
+        *_columns(Form.REF, "pipeline_id"),
+        *_CREATED_AND_UPDATED,
+        Column("lead_id", ("_embedded", "leads", 0, "id"), Form.REF),
+        Column("contact_id", ("_embedded", "contacts", 0, "id"), Form.REF),
+    ),
+    needs="is_unsorted_on",
+)
+
+_HOURLY = 3600.0
+
+
+def _seldom(name: str, path: str, *columns: Column, **more: Any) -> Entity:
+    """A list that hardly changes, and that nothing tells of."""
+    found: dict[str, Any] = {"columns": (*_NAME, *columns), "seldom_seconds": _HOURLY, "names_stay": True, **more}
+    return Entity(name, path, path.rpartition("/")[2], f"crm_{name}", Walk.PAGES, **found)
+
+
+LOSS_REASONS = _seldom("loss_reasons", "/leads/loss_reasons", *_columns(Form.WHOLE, "sort"))
+ROLES = _seldom("roles", "/roles", needs_admin=True)
+SOURCES = _seldom("sources", "/sources", *_columns(Form.REF, "pipeline_id"), *_columns(Form.TEXT, "origin_code"))
+CATALOGS = _seldom(
+    "catalogs", "/catalogs", *_columns(Form.TEXT, "type"), *_columns(Form.WHOLE, "sort"), *_CREATED_AND_UPDATED
+)
+CATALOG_ELEMENTS = _seldom(
+    "catalog_elements",
+    "/catalogs/{}/elements",
+    *_columns(Form.REF, "catalog_id"),
+    *_CREATED_AND_UPDATED,
+    each="catalogs",
+    has_custom_fields=True,
+)
+
 _ALL = (
     ACCOUNT,
     PIPELINES,
     USERS,
+    ROLES,
+    LOSS_REASONS,
+    SOURCES,
+    CATALOGS,
+    CATALOG_ELEMENTS,
     COMPANIES,
     CONTACTS,
     LEADS,
+    CUSTOMERS,
+    UNSORTED,
     TASKS,
     *(make(of) for make in (_notes, _custom_fields, _tags) for of in ("leads", "contacts", "companies")),
     EVENTS,
@@ -349,3 +376,11 @@ _ALL = (
 
 ENTITIES: Mapping[str, Entity] = {entity.name: entity for entity in _ALL}
 """Every stream by name, in the order of a first sync: what is pointed at comes before what points."""
+
+INSIDE = (STAGES, GROUPS, TASK_TYPES)
+"""Rows that come with those of a stream."""
+
+SHAPE = 3
+"""The number of this state of the columns above. Rows that were written under a smaller one say more than their
+columns do, and are told anew from their raw; raise it when a column, a link or a reading of one is added.
+"""

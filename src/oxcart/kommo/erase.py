@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart import clock
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict, Unavailable
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import CONTACTS
+from oxcart.kommo.entities import CONTACTS, TASKS
 from oxcart.kommo.failures import KommoError
 from oxcart.kommo.mentions import mentions_contact
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.own_tables import crm_dirty, crm_hooks, crm_links, crm_outbox, crm_quarantine, crm_row_versions
+from oxcart.kommo.store.own_tables import crm_dirty, crm_hooks, crm_links, crm_outbox, crm_quarantine
+from oxcart.kommo.store.parts import delete_parts
 from oxcart.kommo.store.platform_tables import crm_tasks, webhook_events
-from oxcart.kommo.store.residents import TASKS
 from oxcart.kommo.store.rows import empty_rows
 from oxcart.kommo.sync.by_ids import can_be_id, read_alone
 from oxcart.kommo.sync.told import named_in
@@ -85,11 +85,11 @@ async def erase_contact(account: Account, contact_id: str) -> Erased:
 
     async def erase(connection: AsyncConnection) -> Erased:
         mine = _Erasing(connection, account, contact_id)
-        tasks = await mine.tasks()
+        tasks, links = await mine.tasks(), await mine.links()
         return Erased(
             contact_id,
             contacts=await mine.contact(),
-            links=await mine.links(),
+            links=links,
             notes=await mine.notes(),
             tasks=tasks,
             events=await mine.events(),
@@ -124,6 +124,7 @@ class _Erasing:
         where = and_(self._ours(table.c.connection_id), table.c.external_id == self.contact_id)
         dead = {"deleted_at": clock.now_utc(), "deleted_source": "erased", "changed_at": clock.now_utc()}
         await self.connection.execute(update(table).where(where, table.c.deleted_at.is_(None)).values(dead))
+        await delete_parts(self.connection, self.account.connection_id, CONTACTS, [self.contact_id])
         return await empty_rows(self.connection, table, where)
 
     async def links(self) -> int:
@@ -138,20 +139,14 @@ class _Erasing:
         return await self._delete(notes, self._ours(notes.c.connection_id), *mine)
 
     async def tasks(self) -> int:
-        """Ours with the platform's row, and rows that only the platform has."""
-        versions = crm_row_versions
-        ours = (self._ours(versions.c.connection_id), versions.c.entity == TASKS.entity)
-        ids = [
-            external_id
-            async for external_id, raw in self._holding(versions.c.external_id, versions.c.raw, *ours)
-            if isinstance(raw, dict) and _is_of(raw.get("entity_type"), raw.get("entity_id"), self.contact_id)
-        ]
-        for start in range(0, len(ids), _ROWS_AT_ONCE):
-            part = ids[start : start + _ROWS_AT_ONCE]
-            await self._delete(versions, *ours, versions.c.external_id.in_(part))
-            await self._delete(crm_tasks, crm_tasks.c.org_id == self.account.org_id, crm_tasks.c.task_id.in_(part))
-        theirs = (crm_tasks.c.entity_type.in_(_CONTACT_NAMES), crm_tasks.c.entity_id == self.contact_id)
-        return len(ids) + await self._delete(crm_tasks, crm_tasks.c.org_id == self.account.org_id, *theirs)
+        """Ours, and the platform's."""
+        tasks = ENTITY_TABLES[TASKS.table]
+        ours = (tasks.c.entity_type == CONTACTS.name, tasks.c.entity_id == self.contact_id)
+        count = await self._delete(tasks, self._ours(tasks.c.connection_id), *ours)
+        if crm_tasks.name in self.account.database.exports:
+            theirs = (crm_tasks.c.entity_type.in_(_CONTACT_NAMES), crm_tasks.c.entity_id == self.contact_id)
+            await self._delete(crm_tasks, crm_tasks.c.org_id == self.account.org_id, *theirs)
+        return count
 
     async def events(self) -> int:
         events = ENTITY_TABLES["crm_events"]

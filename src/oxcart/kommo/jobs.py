@@ -6,7 +6,8 @@ Names and payloads are the platform's own; builtin.py says which function serves
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oxcart import clock
 from oxcart.errors import Discard, InvalidInput
@@ -28,6 +29,9 @@ from oxcart.kommo.webhooks.platform_hooks import Handled, handle_platform_hook, 
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
 
+if TYPE_CHECKING:
+    from oxcart.kommo.push.drafts import NewNote, NewTask
+
 Result = TypeVar("Result")
 
 
@@ -48,6 +52,7 @@ async def run_sync(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
 async def run_sweep(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     """`kommo:sweep` {connectionId | domain, entities?: […]}: find what vanished without a word, forget what is old."""
     from oxcart.kommo.retention import forget_old
+    from oxcart.kommo.store.retelling import retell
     from oxcart.kommo.sync.sweep import sweep_account
 
     stored = await _found(crm, job)
@@ -55,6 +60,7 @@ async def run_sweep(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
 
     async def work() -> dict[str, Any]:
         swept = await sweep_account(crm.account(stored), names, on_progress=_reporter(job))
+        await retell(crm.database)  # rows of an earlier version, where somebody has migrated by hand
         settings = crm.settings
         await forget_old(
             crm.database,
@@ -113,6 +119,35 @@ async def run_send_message(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     from oxcart.kommo.push.messages import send_message
 
     return await send_message(crm, _object(job), key=_key(job))
+
+
+async def run_note(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
+    """`kommo:note` {connectionId | domain, entityType, entityId, text}: a note on a lead, contact or company, once."""
+    from oxcart.kommo.push.drafts import NewNote
+
+    data = _object(job)
+    return await _pushed(
+        crm, job, NewNote(data.get("entityType", "leads"), _whole(data, "entityId"), data.get("text", ""))
+    )
+
+
+async def run_task(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
+    """`kommo:task`, the same with completeTill (epoch seconds), taskTypeId?, responsibleUserId?."""
+    from oxcart.kommo.push.drafts import NewTask
+
+    data = _object(job)
+    due = datetime.fromtimestamp(_whole(data, "completeTill"), UTC)
+    to = (data.get("entityType", "leads"), _whole(data, "entityId"), data.get("text", ""))
+    responsible = _whole(data, "responsibleUserId") if data.get("responsibleUserId") is not None else None
+    task = NewTask(*to, due, _whole(data, "taskTypeId", otherwise=1), responsible)
+    return await _pushed(crm, job, task)
+
+
+async def _pushed(crm: ServedCrm, job: Job[Any], new: NewNote | NewTask) -> dict[str, Any]:
+    from oxcart.kommo.push.pushing import push_as_job
+
+    account = crm.account(await _found(crm, job), interactive=True)
+    return {"ok": True, "id": await push_as_job(account, _key(job), new)}
 
 
 async def _handled(crm: ServedCrm, handled: Handled) -> dict[str, Any]:
@@ -189,6 +224,16 @@ def _text(job: Job[Any], data: dict[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise Discard(f"{job.name}: {name} is no text. Send it in quotes.")
+    return value
+
+
+def _whole(data: dict[str, Any], name: str, *, otherwise: int | None = None) -> int:
+    """Raises Discard for what is no number of at most 10 digits."""
+    value = data.get(name, otherwise)
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**10:
+        raise Discard(f"{name} is no whole number. docs/kommo.md shows what the job's data are.")
     return value
 
 

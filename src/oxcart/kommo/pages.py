@@ -48,7 +48,8 @@ async def walk(
 ) -> AsyncIterator[Page]:
     """Every page from `first` to the one that is not full, or 204; with `back` from `first` to page 1.
 
-    The `next` link decides nothing: some lists always have one, some full pages lack it. While others edit, rows can
+    The `next` link decides nothing: some lists always have one, some full pages lack it. Nothing behind a full page is
+    asked for twice: lists were seen to break off there. While others edit, rows can
     shift over the edge between two pages; `walk_changes` is safe from that. Raises what `get` raises, InvalidInput for
     a limit Kommo would refuse.
     """
@@ -57,6 +58,8 @@ async def walk(
     number = first
     while number > 0:
         page = await read_page(get, path, key, query, number=number, limit=limit)
+        if number > max(first, 1) and not (back or page.rows):
+            page = await read_page(get, path, key, query, number=number, limit=limit)
         yield page
         if not (back or page.has_more):
             return
@@ -99,6 +102,8 @@ async def walk_changes(
 
     while True:
         page = await anext(read(start))
+        if seen and not page.rows:  # what was there a moment ago is not
+            page = await anext(read(start))
         last = _last_second(page, start)
         yield replace(_without(page, seen), resume_at=last if page.has_more else None)
         if not page.has_more:
@@ -151,8 +156,11 @@ def _without(page: Page, seen: set[Any]) -> Page:
 
 
 def rows_of(body: Any, key: str) -> list[Row]:
-    """The rows of a list's answer. PHP writes an empty object as [], and an absent list as null."""
-    return [row for row in _list_of(body, key) if is_row(row)]
+    """The rows of a list's answer. PHP writes an empty object as [], and an absent list as null. Incoming leads have
+    their id as `uid`, and get an `id` beside it.
+    """
+    rows = _list_of(body, key)
+    return [row if "id" in row else {"id": row["uid"], **row} for row in rows if is_row(row)]
 
 
 def broken_of(body: Any, key: str) -> tuple[Any, ...]:
@@ -161,7 +169,7 @@ def broken_of(body: Any, key: str) -> tuple[Any, ...]:
 
 def is_row(element: Any) -> bool:
     """Whether it has an id that can be one."""
-    row_id = element.get("id") if isinstance(element, dict) else None
+    row_id = element.get("id", element.get("uid")) if isinstance(element, dict) else None
     is_text = isinstance(row_id, str) and 0 < len(row_id) <= _LONGEST_ID
     return is_text or (isinstance(row_id, int) and not isinstance(row_id, bool) and abs(row_id) < 2**63)
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, Table, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart import clock
@@ -19,7 +19,7 @@ from oxcart.errors import OxcartError
 from oxcart.kommo.store.connections import KOMMO, StoredConnection
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.platform_tables import crm_connections, crm_pipeline_stages, crm_pipelines
+from oxcart.kommo.store.platform_tables import crm_connections
 
 Patch = dict[str, Any]
 
@@ -74,15 +74,20 @@ async def _write(database: Database, connection_id: str, patch: Patch) -> None:
 
 
 async def _pipelines(connection: AsyncConnection, connection_id: str) -> Patch:
-    columns = (crm_pipelines.c.id, crm_pipelines.c.external_id, crm_pipelines.c.name)
-    mine = crm_pipelines.c.connection_id == connection_id
-    found = (await connection.execute(select(*columns).where(mine).order_by(crm_pipelines.c.sort_order))).all()
-    stages = select(crm_pipeline_stages.c.pipeline_id, crm_pipeline_stages.c.name).join(crm_pipelines).where(mine)
-    named: dict[str, list[str]] = {row.id: [] for row in found}
-    for row in await connection.execute(stages.order_by(crm_pipeline_stages.c.sort_order)):
-        named[row.pipeline_id].append(row.name)
-    preview = [{"externalId": row.external_id, "name": row.name, "stages": named[row.id]} for row in found]
+    pipelines, stages = ENTITY_TABLES["kommo_pipelines"], ENTITY_TABLES["kommo_stages"]
+    named: dict[str, list[str]] = {}
+    for row in await connection.execute(_living(stages, connection_id)):
+        named.setdefault(row.external_id.partition(":")[0], []).append(row.name)
+    found = (await connection.execute(_living(pipelines, connection_id))).all()
+    preview = [
+        {"externalId": row.external_id, "name": row.name, "stages": named.get(row.external_id, [])} for row in found
+    ]
     return {"pipelinesCount": len(found), "stagesCount": sum(map(len, named.values())), "preview": preview}
+
+
+def _living(table: Table, connection_id: str) -> Select[Any]:
+    mine = (table.c.connection_id == connection_id, table.c.deleted_at.is_(None))
+    return select(table.c.external_id, table.c.name).where(*mine).order_by(table.c.sort)
 
 
 async def _contacts(connection: AsyncConnection, connection_id: str) -> Patch:

@@ -13,16 +13,13 @@ from sqlalchemy import Text, cast, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.own_tables import crm_hooks, crm_outbox, crm_quarantine, crm_row_versions
+from oxcart.kommo.store.entity_tables import ENTITY_TABLES, NAMES_STAY
+from oxcart.kommo.store.own_tables import crm_hooks, crm_outbox, crm_quarantine
 from oxcart.kommo.store.platform_tables import oauth_states
 from oxcart.kommo.store.rows import strip_tombstones
 
 _AT_ONCE = 2000
 """Rows a transaction: in SQLite it keeps every other writer waiting, also the one that answers hooks."""
-
-_POINTED_AT = frozenset({"crm_users", "crm_tags", "crm_row_versions"})
-"""Leads of last year name their owner, tags and stage by id: the names stay."""
 
 _FINISHED = ("confirmed", "failed")
 
@@ -72,10 +69,10 @@ async def _forget_hooks(database: Database, before: datetime) -> int:
 
 async def _forget_deleted(database: Database, before: datetime) -> int:
     forgotten = 0
-    for table in (*ENTITY_TABLES.values(), crm_row_versions):
+    for table in ENTITY_TABLES.values():
 
         async def forget(connection: AsyncConnection, table: Any = table) -> int:
-            keep = frozenset({"name"}) if table.name in _POINTED_AT else frozenset[str]()
+            keep = frozenset({"name"}) if table.name in NAMES_STAY else frozenset[str]()
             return await strip_tombstones(connection, table, before, keep=keep)
 
         forgotten += await database.write(f"Forgetting what was deleted from {table.name}", forget)

@@ -1,8 +1,8 @@
 """What may a job's options say, and how are they spelled on the wire? BullMQ's `opts`, versions 5 and 6 alike.
 
 Long names are the public ones of BullMQ; some travel under a short name (`kl` for keepLogs). Both are read. Reading is
-lenient: a value that makes no sense counts as not given, for one producer's slip must not cost the job. Producers,
-operators and workers read options here, and nowhere else.
+lenient: numbers may be texts, and a value that makes no sense counts as not given, for one producer's slip must not
+cost the job. Producers, operators and workers read options here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
-from oxcart.protocol import codec
+from oxcart.protocol import codec, js_values
 from oxcart.protocol.exchange import Policy
 
 OnFailure = Literal["fail_parent", "continue_parent", "ignore_dependency", "remove_dependency"]
@@ -79,6 +79,7 @@ class Deduplication:
     extend: bool = False
     replace: bool = False
     keep_last_if_active: bool = False
+    reschedule: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         named = {
@@ -87,6 +88,7 @@ class Deduplication:
             "extend": self.extend,
             "replace": self.replace,
             "keepLastIfActive": self.keep_last_if_active,
+            "reschedule": self.reschedule,
         }
         return {name: value for name, value in named.items() if value}
 
@@ -149,7 +151,12 @@ class JobOptions:
             named[SHORT_NAMES[_ON_FAILURE[self.on_failure]]] = True
         return {name: value for name, value in named.items() if value is not None}
 
+    def to_public(self) -> dict[str, Any]:
+        """As a producer gives them, with the long names."""
+        return {_LONG_NAMES.get(name, name): value for name, value in self.to_wire().items()}
 
+
+_LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 _NOTHING_SAID = JobOptions()
 
 
@@ -204,20 +211,39 @@ def from_wire(wire: Mapping[str, Any]) -> JobOptions:
     return JobOptions(**read, other=other)
 
 
+# ------------------------------------------------------------------------------------------------ reading
+# As Node's worker understands what a producer may have written: docs/node-interop.md has a table of forms, which
+# tests/interop/test_option_forms.py tries on both.
 def _whole(value: Any) -> int | None:
-    """A whole number from 0 on, exact in a double; a fraction is cut off, as parseInt does."""
-    kind = type(value)  # decoded JSON has no subclasses, and bool is none of these two
-    if kind is int or (kind is float and math.isfinite(value)):
-        return int(value) if 0 <= value <= codec.LARGEST_INTEGER else None
-    return None
+    """A whole number from 0 on, exact in a double; a fraction is cut off, as parseInt does. A text may be one."""
+    if value is None or value == "" or type(value) is bool:
+        return None
+    read = js_values.number(value)
+    return int(read) if 0 <= read <= codec.LARGEST_INTEGER else None
 
 
 def _whole_from_one(value: Any) -> int | None:
     return _whole(value) or None
 
 
-def _true(value: Any) -> bool | None:
-    return True if value is True else None
+def _attempts(value: Any) -> int | None:
+    """Node goes on while the attempts made are less: of 2.5 there are three."""
+    read = js_values.number(value)
+    return min(math.ceil(min(read, codec.LARGEST_INTEGER)), codec.LARGEST_INTEGER) if read >= 1 else None
+
+
+def _traces_kept(value: Any) -> int | None:
+    """How many of the latest stack traces stay. Node cuts by `slice(-limit)`: of -1 nothing is left, of "0" all."""
+    if value is None or not (js_values.is_true(value) or (value == 0 and value is not False)):
+        return None
+    read = js_values.number(value)
+    if value == 0 or read <= -1:
+        return 0
+    return int(min(read, codec.LARGEST_INTEGER)) or None if read >= 0 else None
+
+
+def _truth(value: Any) -> bool | None:
+    return js_values.is_true(value) or None
 
 
 def _text(value: Any) -> str | None:
@@ -226,25 +252,27 @@ def _text(value: Any) -> str | None:
 
 def _backoff(value: Any) -> Backoff | None:
     """A number is a fixed delay in milliseconds."""
-    delay = _whole(value)
-    if delay is not None:
-        return Backoff("fixed", delay)
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+    if not isinstance(value, dict):
+        delay = None if isinstance(value, list) else _whole(value)
+        return None if delay is None else Backoff("fixed", delay)
+    if not isinstance(value.get("type"), str):
         return None
-    jitter = value.get("jitter")
-    usable = isinstance(jitter, int | float) and not isinstance(jitter, bool) and 0 <= jitter <= 1
-    return Backoff(value["type"], _whole(value.get("delay")) or 0, float(jitter or 0) if usable else 0.0)
+    jitter = js_values.number(value.get("jitter"))
+    return Backoff(value["type"], _whole(value.get("delay")) or 0, jitter if 0 <= jitter <= 1 else 0.0)
 
 
 def _keep(value: Any) -> KeepJobs | None:
-    """True removes the job at once, false or a negative number keeps all, a number as many; an object says more."""
-    if isinstance(value, bool):
+    """True removes the job at once, and so does a text, also "false" and "100"; false, "" or a negative number keeps
+    all, a number as many; an object says more, and its numbers may be texts.
+    """
+    if isinstance(value, bool | str):
         return _REMOVE if value else _KEEP_ALL
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return KeepJobs(count=_whole(value))
     if isinstance(value, dict):
-        age = value.get("age")
-        seconds = None if _whole(age) is None else age  # half a second is no zero, which would remove all at once
+        age = js_values.number(value.get("age"))
+        # Half a second is no zero, which would remove all at once.
+        seconds = None if _whole(value.get("age")) is None else int(age) if age == int(age) else age
         return KeepJobs(_whole(value.get("count")), seconds, _whole(value.get("limit")))
     return None
 
@@ -255,9 +283,10 @@ def _deduplication(value: Any) -> Deduplication | None:
     return Deduplication(
         value["id"],
         _whole(value.get("ttl")) or None,
-        extend=bool(value.get("extend")),
-        replace=bool(value.get("replace")),
-        keep_last_if_active=bool(value.get("keepLastIfActive")),
+        extend=js_values.is_true(value.get("extend")),
+        replace=js_values.is_true(value.get("replace")),
+        keep_last_if_active=js_values.is_true(value.get("keepLastIfActive")),
+        reschedule=js_values.is_true(value.get("reschedule")),
     )
 
 
@@ -268,22 +297,22 @@ def _parent(value: Any) -> Parent | None:
 
 
 def _consequence(meaning: OnFailure) -> Callable[[Any], OnFailure | None]:
-    return lambda value: meaning if value else None
+    return lambda value: meaning if js_values.is_true(value) else None
 
 
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "jobId": ("job_id", _text),
     "delay": ("delay_ms", _whole),
     "priority": ("priority", _whole),
-    "attempts": ("attempts", _whole_from_one),
+    "attempts": ("attempts", _attempts),
     "backoff": ("backoff", _backoff),
-    "lifo": ("lifo", _true),
+    "lifo": ("lifo", _truth),
     "removeOnComplete": ("keep_completed", _keep),
     "removeOnFail": ("keep_failed", _keep),
     "keepLogs": ("keep_logs", _whole),
     "timeout": ("timeout_ms", _whole_from_one),
     "sizeLimit": ("size_limit", _whole),
-    "stackTraceLimit": ("stack_trace_limit", _whole),
+    "stackTraceLimit": ("stack_trace_limit", _traces_kept),
     "deduplication": ("deduplication", _deduplication),
     "parent": ("parent", _parent),
     "timestamp": ("timestamp_ms", _whole),

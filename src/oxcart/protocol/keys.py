@@ -62,6 +62,16 @@ class QueueKeys:
         """Ours: a hash of the job names that have waited for long without a handler (queue/unhandled.py)."""
         return self.base + "oxcart:unhandled"
 
+    @property
+    def deploy(self) -> str:
+        """Ours: which release began to serve this queue last (queue/overview.py)."""
+        return self.base + "oxcart:deploy"
+
+    @property
+    def audit(self) -> str:
+        """Ours: a stream of what operators did to many jobs at once (queue/search.py)."""
+        return self.base + "oxcart:audit"
+
     def job(self, job_id: str) -> str:
         return self.base + job_id
 
@@ -100,12 +110,15 @@ class QueueKeys:
 
 _ATTRIBUTES = tuple(name for name in QueueKeys.__slots__ if name not in {"name", "prefix", "base"})
 
-NO_JOB_ID = re.compile(
-    rf"(?:{'|'.join(attribute.replace('_', '-') for attribute in _ATTRIBUTES)}"
+OWN_NAMES = frozenset(attribute.replace("_", "-") for attribute in _ATTRIBUTES)
+"""What follows `base` in the keys of a queue itself: a job of such an id would take a key from it."""
+
+LIKE_OTHER_KEYS = re.compile(
+    rf"(?:{'|'.join(OWN_NAMES)}"
     r"|(?:de|dn|metrics|oxcart):.*|.*:(?:lock|logs|dependencies|processed|failed|unsuccessful))",
     re.DOTALL,
 )
-"""What follows `base` in each key that is no job's own: a job of such an id would take a key from its queue."""
+"""Ids that we let nobody give. BullMQ does: whether a key is a job's is told by its content, never by this."""
 
 
 def check_queue_name(name: str) -> None:

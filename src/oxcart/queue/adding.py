@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 from oxcart import clock
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarge, StateConflict
@@ -15,6 +15,9 @@ from oxcart.protocol.job_options import JobOptions, Parent
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ScriptCall, carefully, ours
 from oxcart.queue.options import build_options
+
+JobItem: TypeAlias = tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]
+"""(name, data) or (name, data, options), the options being those of `Queue.add`."""
 
 NO_DATA: Mapping[str, Any] = {}
 """What a job has whose caller gave nothing: BullMQ's empty object."""
@@ -71,6 +74,23 @@ def prepare(keys: QueueKeys, name: str, data: Any, given: Mapping[str, Any], now
     if options.size_limit:
         _check_size(f'Adding "{name[:60]}" to queue {keys.name}: the data', len(text), options.size_limit)
     return NewJob(options.job_id or make_job_id(), name, text, opts, options, options.timestamp_ms or now_ms, size)
+
+
+def prepare_all(keys: QueueKeys, items: Iterable[JobItem], defaults: Mapping[str, Any], now_ms: int) -> list[NewJob]:
+    """Raises InvalidInput or PayloadTooLarge, naming the item."""
+    jobs: list[NewJob] = []
+    for position, item in enumerate(items):
+        try:
+            name, data, *options = item
+            given = {**defaults, **(options[0] if options else {})}
+            jobs.append(prepare(keys, name, data, given, now_ms))
+        except PayloadTooLarge as error:
+            raise PayloadTooLarge(f"Item {position}: {error}") from error
+        except InvalidInput as error:
+            raise InvalidInput(f"Item {position}: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"Item {position}: give (name, data) or (name, data, options).") from error
+    return jobs
 
 
 def _read(keys: QueueKeys, given: Mapping[str, Any]) -> tuple[JobOptions, bytes]:
@@ -182,6 +202,16 @@ def upstream_call(keys: QueueKeys, job: NewJob, *, waits_for_children: bool = Fa
         ),
         args,
     )
+
+
+def reschedule_call(keys: QueueKeys, job: NewJob) -> ScriptCall | None:
+    """What to send behind the add script of a deduplicated job that is to move the one before it."""
+    wanted = job.options.deduplication
+    if wanted is None or not wanted.reschedule or wanted.replace:
+        return None
+    named = (keys.deduplication(wanted.id), keys.delayed, keys.meta, keys.marker, keys.events)
+    args = (keys.base, job.id, job.options.delay_ms, job.timestamp_ms)
+    return ScriptCall(ours("reschedule"), named, args, repeatable=True)
 
 
 def _packed_arguments(keys: QueueKeys, job: NewJob) -> bytes:

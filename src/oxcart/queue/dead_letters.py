@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from oxcart.errors import JobNotFound, StateConflict
 from oxcart.protocol.scripts import Command
 from oxcart.queue import inspect, maintenance
 from oxcart.queue.channel import Channel
+from oxcart.queue.search import Filter, change_each, search
 
 _PAGE = 200
 
@@ -19,7 +19,8 @@ async def reasons(channel: Channel, limit: int) -> dict[str, int]:
     ids = [inspect.text(job_id) for job_id in newest]
     counted: Counter[str] = Counter()
     for page in (ids[at : at + _PAGE] for at in range(0, len(ids), _PAGE)):
-        counted.update(await _reasons_of(channel, doing, page))
+        commands: list[Command] = [("HGET", channel.keys.job(job_id), "failedReason") for job_id in page]
+        counted.update(inspect.text(reply or b"") for reply in await channel.commands(doing, commands))
     return dict(counted.most_common())
 
 
@@ -28,30 +29,13 @@ async def retry_many(channel: Channel, *, reason: str | None, limit: int | None,
 
     One that moves on meanwhile (retried by someone else, removed) is left out.
     """
-    retried: list[str] = []
-    for job_id in await _oldest_first(channel, reason):
-        if limit is not None and len(retried) >= limit:
+    ids: list[str] = []
+    async for found in search(channel, "failed", Filter(reason=reason), oldest_first=True):
+        ids += [job.id for job in found]
+        if limit is not None and len(ids) >= limit:
             break
-        try:
-            await maintenance.retry(channel, job_id, "failed", reset_attempts=reset_attempts)
-        except (JobNotFound, StateConflict):
-            continue
-        retried.append(job_id)
-    return retried
 
+    async def retry(job_id: str) -> None:
+        await maintenance.retry(channel, job_id, "failed", reset_attempts=reset_attempts)
 
-async def _oldest_first(channel: Channel, wanted: str | None) -> list[str]:
-    doing = f"Looking through the failed jobs of queue {channel.keys.name}"
-    ids = [inspect.text(job_id) for job_id in await channel.command(doing, "ZRANGE", channel.keys.failed, 0, -1)]
-    if wanted is None:
-        return ids
-    found = []
-    for page in (ids[at : at + _PAGE] for at in range(0, len(ids), _PAGE)):
-        reasons_of_page = await _reasons_of(channel, doing, page)
-        found += [job_id for job_id, reason in zip(page, reasons_of_page, strict=True) if wanted in reason]
-    return found
-
-
-async def _reasons_of(channel: Channel, doing: str, ids: list[str]) -> list[str]:
-    commands: list[Command] = [("HGET", channel.keys.job(job_id), "failedReason") for job_id in ids]
-    return [inspect.text(reply or b"") for reply in await channel.commands(doing, commands)]
+    return (await change_each(ids[:limit], retry)).done

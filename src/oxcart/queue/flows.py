@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,27 +11,33 @@ from redis.exceptions import ResponseError
 
 from oxcart import clock
 from oxcart.connection.failures import classify
-from oxcart.errors import InvalidInput, PayloadTooLarge, ServerRefused
+from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge, ServerRefused
 from oxcart.protocol.job_options import Parent
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import Command, ScriptCall, ours
+from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours
 from oxcart.queue.adding import LARGEST_JOB_BYTES, NewJob, prepare, refusal, upstream_call
 from oxcart.queue.channel import Channel
+from oxcart.queue.repair_search import script_keys
 from oxcart.queue.sending import find_added
 
 _DEEPEST = 50
-_NODE_FIELDS = frozenset({"name", "data", "queue", "options", "children"})
+_TO_COME = "oxcart:to-come"
+_NODE_FIELDS = frozenset({"name", "data", "queue", "options", "children", "prefix"})
 
 
 @dataclass(frozen=True, slots=True)
 class FlowNode:
-    """One job of a flow. `queue` None: the queue that the flow is added through; `options` as of `Queue.add`."""
+    """One job of a flow. `queue` None: the queue that the flow is added through, `prefix` None: its prefix.
+
+    `options` are those of `Queue.add`.
+    """
 
     name: str
     data: Any = field(default_factory=dict)
     queue: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     children: Sequence[FlowNode | Mapping[str, Any]] = ()
+    prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +64,59 @@ class _Entry:
         named = (self.keys.wait, self.keys.paused, self.keys.meta)
         return [call, ScriptCall(ours("follow_pause"), named, (push, self.job.id))]
 
+    @property
+    def hold(self) -> Command:
+        """Keeps a parent waiting until all of its children are there."""
+        return ("SADD", self.keys.dependencies(self.job.id), _TO_COME)
+
+    def release(self) -> ScriptCall:
+        args = (self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME)
+        return ScriptCall(ours("release_parent"), script_keys(self.keys), args)
+
 
 async def add_flow(channel: Channel, tree: FlowNode | Mapping[str, Any], now_ms: int) -> AddedFlow:
     """Add a whole tree in one transaction.
 
     Raises InvalidInput before anything is sent; Unavailable, ServerRefused, JobNotFound (the root's own parent).
     """
+    (added,) = await add_flows(channel, [tree], now_ms)
+    return added
+
+
+async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, Any]], now_ms: int) -> list[AddedFlow]:
+    """Several in one transaction; else as `add_flow`."""
+    if not trees:
+        return []
     entries: list[_Entry] = []
-    added = _collect(channel.keys, _node(tree), (), entries, now_ms)
+    added = [_collect(channel.keys, _node(tree), (), entries, now_ms) for tree in trees]
     size = sum(entry.job.size for entry in entries)
+    what = f'flow "{added[0].name[:60]}"' if len(added) == 1 else f"{len(added)} flows"
     if size > LARGEST_JOB_BYTES:
         raise PayloadTooLarge(
-            f'Adding flow "{added.name[:60]}": its {len(entries)} jobs have {size} bytes together, '
+            f"Adding {what}: its {len(entries)} jobs have {size} bytes together, "
             f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
         )
-    doing = f'Adding flow "{added.name[:60]}" through queue {channel.keys.name}'
+    doing = f"Adding {what} through queue {channel.keys.name}"
     answers = await _send(channel, doing, entries)
     for entry, answer in zip(entries, answers, strict=True):
+        if not isinstance(answer, bytes | str):
+            await _take_back(channel, doing, entries[0])
         if isinstance(answer, ResponseError):
             raise ServerRefused(classify(answer), doing) from answer
         if isinstance(answer, int):
             raise refusal(doing, entry.job, answer)
     return added
+
+
+async def _take_back(channel: Channel, doing: str, root: _Entry) -> None:
+    """One of its jobs was refused: a parent would wait for ever for a child that is not there.
+
+    A root with an id of its own may have been there before, and stays.
+    """
+    if root.job.options.job_id is None:
+        args, named = (root.job.id, 1, root.keys.base), (root.keys.job(root.job.id), root.keys.repeat)
+        with suppress(OxcartError):
+            await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
 
 
 async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:
@@ -93,16 +131,20 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list
         first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
-        return results[::2]
+        parents = sum(entry.waits_for_children for entry in entries)
+        return results[parents : parents + 2 * len(entries) : 2]
 
     return await channel.persist(doing, attempt, repeatable=True)
 
 
 def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     """MULTI … EXEC. A script is sent whole the first time: one that the server has lost would leave half a tree."""
-    commands: list[Command] = [("MULTI",)]
+    parents = [entry for entry in entries if entry.waits_for_children]
+    commands: list[Command] = [("MULTI",), *(parent.hold for parent in parents)]
+    calls = [call for entry in entries for call in entry.calls()]
+    calls += [parent.release() for parent in reversed(parents)]  # the lowest first, as their own parents wait for them
     sent: set[str] = set()
-    for call in (call for entry in entries for call in entry.calls()):
+    for call in calls:
         commands.append(call.command if call.script.sha in sent else call.whole)
         sent.add(call.script.sha)
     return [*commands, ("EXEC",)]
@@ -114,7 +156,9 @@ def _collect(
     """Append a node and those below it, parents first. `above` are its parents, the nearest last."""
     if len(above) > _DEEPEST:
         raise InvalidInput(f"A flow is nested more than {_DEEPEST} levels deep, or contains itself. Make it flatter.")
-    own_keys = QueueKeys(node.queue, keys.prefix) if node.queue is not None else keys
+    own_keys = keys
+    if node.queue is not None or node.prefix is not None:
+        own_keys = QueueKeys(node.queue or keys.name, node.prefix or keys.prefix)
     job = prepare(own_keys, node.name, node.data, _options(node, above[-1] if above else None), now_ms)
     entries.append(_Entry(own_keys, job, waits_for_children=bool(node.children)))
     below = Parent(job.id, own_keys.qualified_name)

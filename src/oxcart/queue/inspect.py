@@ -222,7 +222,12 @@ async def workers(channel: Channel) -> list[WorkerSeen]:
     Raises ServerRefused where the server does not allow CLIENT LIST.
     """
     reply = text(await channel.command(f"Listing the workers of queue {channel.keys.name}", "CLIENT", "LIST"))
-    plain = client_name(channel.keys)
+    return workers_in(channel.keys, reply)
+
+
+def workers_in(keys: QueueKeys, reply: str) -> list[WorkerSeen]:
+    """The same, of what CLIENT LIST has answered."""
+    plain = client_name(keys)
     seen = []
     for line in reply.splitlines():
         client = dict(part.partition("=")[::2] for part in line.split(" "))

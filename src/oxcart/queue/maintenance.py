@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
-from oxcart.protocol.keys import NO_JOB_ID
 from oxcart.protocol.scripts import ScriptCall, carefully, ours, upstream
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import check_state, get, state_of, text
@@ -21,15 +20,23 @@ async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
     """Remove a job, and with `children` those below it. Raises JobNotFound, StateConflict (a worker holds it)."""
     keys = channel.keys
     doing = f"Removing job {job_id} from queue {keys.name}"
-    if NO_JOB_ID.fullmatch(job_id) or not await channel.command(doing, "EXISTS", keys.job(job_id)):
+    if not await _is_job(channel, doing, job_id):
         raise _not_found(doing)
     args = (job_id, 1 if children else 0, keys.base)
-    code = await channel.run(doing, upstream("removeJob"), (keys.job(job_id), keys.repeat), args, repeatable=True)
+    code = await channel.run(doing, carefully("removeJob"), (keys.job(job_id), keys.repeat), args, repeatable=True)
     if code == 0:
         raise StateConflict(f"{doing}: it, or one of its children, is being run. Wait for it, or cancel it.")
     if code == _OWNED_BY_SCHEDULER:
         raise StateConflict(f"{doing}: it is the next run of a schedule. Remove the schedule instead.")
     _check(doing, code)
+
+
+async def _is_job(channel: Channel, doing: str, job_id: str) -> bool:
+    """By what is there, or what is left of one: an id may look like any other key, and the script takes it away."""
+    key = channel.keys.job(job_id)
+    if text(await channel.command(doing, "TYPE", key)) != "hash":
+        return False
+    return any(await channel.command(doing, "HMGET", key, "timestamp", "failedReason", "returnvalue", "stacktrace"))
 
 
 async def cancel(channel: Channel, job_id: str) -> None:
@@ -140,12 +147,14 @@ async def clean(channel: Channel, state: str, now_ms: int, *, grace_seconds: flo
     if grace_seconds < 0 or limit < 0:
         raise InvalidInput(f"{doing}: grace_seconds and limit are numbers from 0 on.")
     wire = "wait" if state == "waiting" else state
+    in_a_list = wire in {"wait", "paused", "active"}  # whose ids the script writes over before it removes the jobs
+    script = (carefully if in_a_list else upstream)("cleanJobsInSet")
     before = now_ms - int(grace_seconds * 1000)
     removed: list[str] = []
     while not limit or len(removed) < limit:
         batch = min(limit - len(removed), _CLEAN_BATCH) if limit else _CLEAN_BATCH
         named, args = (keys.state(state), keys.events, keys.repeat), (keys.base, before, batch, wire)
-        ids = await channel.run(doing, upstream("cleanJobsInSet"), named, args, repeatable=True)
+        ids = await channel.run(doing, script, named, args, repeatable=True)
         removed += [text(job_id) for job_id in ids]
         if len(ids) < batch:
             break

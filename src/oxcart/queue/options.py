@@ -15,7 +15,7 @@ from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
 from oxcart.handlers import parse_backoff as read_backoff
 from oxcart.protocol.job_options import Deduplication, JobOptions, KeepJobs, OnFailure, Parent
-from oxcart.protocol.keys import NO_JOB_ID
+from oxcart.protocol.keys import LIKE_OTHER_KEYS
 
 HIGHEST_PRIORITY_NUMBER = 2**21 - 1
 """BullMQ keeps the priority in the upper bits of a score, 32 bits above a counter; a double has 53."""
@@ -33,7 +33,7 @@ class JobArguments(TypedDict, total=False):
 
     `backoff`: milliseconds, "exponential:5s", "fixed:30s:0.5" (with jitter), or {"type", "delay", "jitter"}.
     `keep_completed`, `keep_failed`: True keeps all, False none, a number as many, {"age", "count", "limit"} (seconds).
-    `deduplication`: an id, or {"id", "ttl", "extend", "replace", "keepLastIfActive"} (milliseconds).
+    `deduplication`: an id, or {"id", "ttl", "extend", "replace", "reschedule", "keepLastIfActive"} (ms).
     `parent`: {"id", "queue"}; `on_failure` says what this job's final failure does to it.
     """
 
@@ -81,7 +81,7 @@ def check_job_id(job_id: str) -> str:
         raise InvalidInput(
             f'job_id "{job_id[:60]}": a number could be taken for one of the server\'s ids. Add a letter.'
         )
-    if NO_JOB_ID.fullmatch(job_id) or job_id.startswith("repeat:"):
+    if LIKE_OTHER_KEYS.fullmatch(job_id) or job_id.startswith("repeat:"):
         raise InvalidInput(
             f'job_id "{job_id[:60]}": the queue keeps something of its own under this name. Add a word to it.'
         )
@@ -144,10 +144,10 @@ def _parse_deduplication(name: str, value: Any) -> Deduplication:
         raise InvalidInput(
             f'{name}: give an id, or {{"id": …, "ttl": milliseconds}}; the id is a text that is not empty.'
         )
-    unknown = set(value) - {"id", "ttl", "extend", "replace", "keepLastIfActive"}
+    unknown = set(value) - {"id", "ttl", "extend", "replace", "reschedule", "keepLastIfActive"}
     if unknown:
         raise InvalidInput(
-            f"{name}: {min(unknown)!r} is no part of it; id, ttl, extend, replace, keepLastIfActive are."
+            f"{name}: {min(unknown)!r} is no part of it; id, ttl, extend, replace, reschedule, keepLastIfActive are."
         )
     ttl = value.get("ttl")
     return Deduplication(
@@ -156,6 +156,7 @@ def _parse_deduplication(name: str, value: Any) -> Deduplication:
         extend=bool(value.get("extend")),
         replace=bool(value.get("replace")),
         keep_last_if_active=bool(value.get("keepLastIfActive")),
+        reschedule=bool(value.get("reschedule")),
     )
 
 
@@ -165,7 +166,7 @@ def _parse_parent(name: str, value: Any) -> Parent:
     parts = (value.get("id"), value.get("queue")) if isinstance(value, Mapping) else (None, None)
     if not all(isinstance(part, str) and part for part in parts):
         raise InvalidInput(f'{name}: give {{"id": …, "queue": …}}, the parent\'s job id and its queue.')
-    if NO_JOB_ID.fullmatch(str(parts[0])):
+    if LIKE_OTHER_KEYS.fullmatch(str(parts[0])):
         raise InvalidInput(f'{name}: "{str(parts[0])[:60]}" is no job, the queue keeps something of its own there.')
     return Parent(*parts)  # type: ignore[arg-type]
 

@@ -2,59 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from oxcart.connection.server import Server
-from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge
+from oxcart.errors import OxcartError
+from oxcart.handlers import RepeatStrategy
 from oxcart.names import UnhandledJobs
 from oxcart.protocol.keys import QueueKeys
-from oxcart.queue import dead_letters, flows, inspect, maintenance, migrate_schedules, schedules, sending, unhandled
-from oxcart.queue.adding import NO_DATA, NewJob, prepare
+from oxcart.queue import (
+    dead_letters,
+    flow_tree,
+    flows,
+    inspect,
+    maintenance,
+    migrate_schedules,
+    queue_access,
+    schedules,
+    sending,
+    unhandled,
+)
+from oxcart.queue.added_job import AddedJob
+from oxcart.queue.adding import NO_DATA, JobItem, prepare, prepare_all
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
+from oxcart.queue.flow_tree import FlowTree
 from oxcart.queue.flows import AddedFlow, FlowNode
 from oxcart.queue.gathering import Gathering
 from oxcart.queue.inspect import StoredJob, WorkerSeen
+from oxcart.queue.job_access import JobAccess
+from oxcart.queue.job_handle import JobHandle
 from oxcart.queue.migrate_schedules import Migrated
 from oxcart.queue.opening import open_server
 from oxcart.queue.options import JobArguments
-from oxcart.queue.repair import Repair, RepairPlan, repair
+from oxcart.queue.other_prefixes import other_prefixes
+from oxcart.queue.queue_access import Metrics, QueueEvent
+from oxcart.queue.repair import Repair, RepairPlan, find_broken, repair
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.results import Results
 from oxcart.queue.schedules import Schedule
 
-JobItem: TypeAlias = tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]
-"""(name, data) or (name, data, options), the options being those of `Queue.add`."""
-
 Part = TypeVar("Part")
-
-
-class AddedJob:
-    """A job that is stored. `id` is that of the job it was deduplicated into, if it was."""
-
-    __slots__ = ("_queue", "id", "name")
-
-    def __init__(self, queue: Queue, job_id: str, name: str) -> None:
-        self._queue = queue
-        self.id = job_id
-        self.name = name
-
-    @property
-    def queue_name(self) -> str:
-        return self._queue.name
-
-    async def result(self, *, timeout_seconds: float) -> Any:
-        """Wait until it has finished. Raises JobFailed, ResultGone, ResultTimeout or Unavailable."""
-        return await self._queue.result(self.id, timeout_seconds=timeout_seconds)
-
-    async def state(self) -> str:
-        """waiting, active, delayed, … as BullMQ names them. Raises JobNotFound."""
-        return await self._queue.state(self.id)
-
-    def __repr__(self) -> str:
-        return f"AddedJob(id={self.id!r}, name={self.name!r}, queue={self.queue_name!r})"
 
 
 class Queue:
@@ -66,14 +55,22 @@ class Queue:
 
     Without `url` and `server` the settings of the environment decide, and without any an embedded server. Calls wait
     up to 10 s for a server that is away, then raise Unavailable. Safe for many tasks at once, in one event loop.
+    `defaults` are options of every job that does not say otherwise.
     """
 
     def __init__(
-        self, name: str, url: str | None = None, *, prefix: str = "bull", server: Server | None = None
+        self,
+        name: str,
+        url: str | None = None,
+        *,
+        prefix: str = "bull",
+        server: Server | None = None,
+        defaults: JobArguments | None = None,
     ) -> None:
         self.keys = QueueKeys(name, prefix)
         self._url = url
         self._given_server = server
+        self._defaults: Mapping[str, Any] = defaults or {}
         self._stack: AsyncExitStack | None = None
         self._open_channel: Channel | None = None
         self._open_adds: Gathering | None = None
@@ -130,31 +127,20 @@ class Queue:
         Raises InvalidInput or PayloadTooLarge before anything is sent; ServerRefused; Unavailable after
         `deadline_seconds`, which says whether the job may have been stored all the same.
         """
-        job = prepare(self.keys, name, data, options, self._channel.server.clock.now_ms())
-        return AddedJob(self, await self._adds.add(job, deadline_seconds), name)
+        given = {**self._defaults, **options}
+        job = prepare(self.keys, name, data, given, self._channel.server.clock.now_ms())
+        job_id = await self._adds.add(job, deadline_seconds)
+        return AddedJob(self, job_id, name, is_new=job_id == job.id)
 
     async def add_many(self, items: Iterable[JobItem], *, deadline_seconds: float = DEADLINE_SECONDS) -> list[AddedJob]:
         """Add many jobs in few round trips, each of which may take `deadline_seconds`; in order, not as one whole.
 
         Raises InvalidInput or PayloadTooLarge, naming the item, before anything is sent; AddFailed half way.
         """
-        jobs = self._prepare_all(items)
+        jobs = prepare_all(self.keys, items, self._defaults, self._channel.server.clock.now_ms())
         ids = await sending.add_jobs(self._channel, jobs, deadline_seconds)
-        return [AddedJob(self, job_id, job.name) for job_id, job in zip(ids, jobs, strict=True)]
-
-    def _prepare_all(self, items: Iterable[JobItem]) -> list[NewJob]:
-        now, jobs = self._channel.server.clock.now_ms(), []
-        for position, item in enumerate(items):
-            try:
-                name, data, *options = item
-                jobs.append(prepare(self.keys, name, data, options[0] if options else {}, now))
-            except PayloadTooLarge as error:
-                raise PayloadTooLarge(f"Item {position}: {error}") from error
-            except InvalidInput as error:
-                raise InvalidInput(f"Item {position}: {error}") from error
-            except (TypeError, ValueError) as error:
-                raise InvalidInput(f"Item {position}: give (name, data) or (name, data, options).") from error
-        return jobs
+        added = zip(ids, jobs, strict=True)
+        return [AddedJob(self, job_id, job.name, is_new=job_id == job.id) for job_id, job in added]
 
     async def add_flow(self, tree: FlowNode | Mapping[str, Any]) -> AddedFlow:
         """Add a job with all jobs below it, on any queues, at once; it runs when they have finished.
@@ -163,7 +149,19 @@ class Queue:
         """
         return await flows.add_flow(self._channel, tree, self._channel.server.clock.now_ms())
 
+    async def add_flows(self, trees: Iterable[FlowNode | Mapping[str, Any]]) -> list[AddedFlow]:
+        """Add several in one transaction."""
+        return await flows.add_flows(self._channel, list(trees), self._channel.server.clock.now_ms())
+
+    async def get_flow(self, job_id: str, *, depth: int = 10, max_children: int = 20) -> FlowTree | None:
+        """A job and those below it, `depth` levels and `max_children` of each; None if it is not there."""
+        return await flow_tree.read(self._channel, self.keys, job_id, depth, max_children)
+
     # -------------------------------------------------------------------------------------------- looking
+    def job(self, job_id: str) -> JobHandle:
+        """One job, to read and change: delay, priority, data, progress, log, children. Asks nothing by itself."""
+        return JobHandle(JobAccess(self._channel, job_id), self._channel.server.clock.now_ms)
+
     async def result(self, job_id: str, *, timeout_seconds: float) -> Any:
         """Wait until a job has finished. Raises JobFailed, ResultGone, ResultTimeout or Unavailable."""
         return await self._results.wait(job_id, timeout_seconds)
@@ -195,6 +193,35 @@ class Queue:
         """What has waited for more than a minute without a handler, as the running workers have told lately."""
         return await unhandled.read(self._channel)
 
+    async def counts_per_priority(self, priorities: Sequence[int]) -> dict[int, int]:
+        """How many jobs wait with each of these priorities; 0 is without one."""
+        return await queue_access.counts_per_priority(self._channel, priorities)
+
+    async def meta(self) -> dict[str, str]:
+        """Of the queue itself, with BullMQ's names: version, paused, concurrency, max, duration …"""
+        return await queue_access.meta(self._channel)
+
+    async def metrics(self, target: str, start: int = 0, end: int = -1) -> Metrics:
+        """Of `completed` or `failed` jobs per minute, the newest first, as workers with metrics have written them."""
+        return await queue_access.metrics(self._channel, target, start, end)
+
+    def events(self, since: str = "$") -> AsyncIterator[QueueEvent]:
+        """Every event of the queue, whoever caused it, for ever: `async for event in queue.events()`.
+
+        After `since`: "$" is now, "0" the oldest that is kept, else an event's id. Raises Unavailable.
+        """
+        return queue_access.events(self._channel, since)
+
+    async def publish_event(self, name: str, fields: Mapping[str, Any] | None = None, *, keep: int = 10_000) -> str:
+        """An event of your own, for Node's QueueEvents too (its QueueEventsProducer); about `keep` events stay."""
+        return await queue_access.publish_event(self._channel, name, fields or {}, keep)
+
+    async def deduplication_job_id(self, deduplication_id: str) -> str | None:
+        return await queue_access.deduplication_job_id(self._channel, deduplication_id)
+
+    async def is_maxed(self) -> bool:
+        return await queue_access.is_maxed(self._channel)
+
     async def is_paused(self) -> bool:
         return await maintenance.is_paused(self._channel)
 
@@ -220,6 +247,21 @@ class Queue:
     async def failed_reasons(self, *, limit: int = 1000) -> dict[str, int]:
         """Why the newest `limit` failed jobs failed, most frequent first."""
         return await dead_letters.reasons(self._channel, limit)
+
+    async def retry_jobs(
+        self, state: str = "failed", *, limit: int | None = None, before_ms: float | None = None
+    ) -> int:
+        """Put all failed (or completed) jobs back that ended before then, attempts anew; returns how many."""
+        before = self._channel.server.clock.now_ms() if before_ms is None else before_ms
+        return await queue_access.move_jobs_to_wait(self._channel, state, limit=limit, before_ms=before)
+
+    async def promote_jobs(self, *, limit: int | None = None) -> int:
+        """Let all delayed jobs run now; returns how many."""
+        return await queue_access.move_jobs_to_wait(self._channel, "delayed", limit=limit, before_ms=2.0**53)
+
+    async def remove_deduplication_key(self, deduplication_id: str) -> bool:
+        """Let jobs of this id be added again; false if none was kept away."""
+        return await queue_access.remove_deduplication_key(self._channel, deduplication_id)
 
     async def promote(self, job_id: str) -> None:
         """Let a delayed job run now. Raises JobNotFound or StateConflict."""
@@ -262,6 +304,14 @@ class Queue:
         plan = RepairPlan(dry_run, adopt_lost, max_stalled_count, round(stalled_interval_seconds * 1000))
         return await repair(self._channel, plan, self._channel.server.clock.now_ms())
 
+    async def broken(self) -> list[Repair]:
+        """What a repair would find in the first 20 000 keys of the database; nothing is changed."""
+        return await find_broken(self._channel, self._channel.server.clock.now_ms())
+
+    async def other_prefixes(self) -> list[str]:
+        """Under which other prefixes there is a queue of this name, among the first 100 000 keys of the database."""
+        return await other_prefixes(self._channel)
+
     async def set_global_concurrency(self, concurrency: int | None) -> None:
         """At most so many jobs at once in all workers together, Node's included; None: no limit."""
         await maintenance.set_global_concurrency(self._channel, concurrency)
@@ -269,6 +319,13 @@ class Queue:
     async def set_rate_limit(self, limit: int | None, *, duration_seconds: float = 1.0) -> None:
         """At most `limit` jobs per `duration_seconds` in all workers together; None: no limit."""
         await maintenance.set_rate_limit(self._channel, limit, duration_seconds)
+
+    async def rate_limit(self, seconds: float) -> None:
+        """No worker claims for so long, as if a handler had raised RateLimited (Node's rateLimit)."""
+        await queue_access.pause_for(self._channel, round(seconds * 1000))
+
+    async def remove_rate_limit(self) -> bool:
+        return await queue_access.remove_rate_limit(self._channel)
 
     async def limits(self) -> dict[str, int | None]:
         return await maintenance.limits(self._channel)
@@ -287,19 +344,30 @@ class Queue:
         *,
         name: str | None = None,
         data: Any = NO_DATA,
+        repeat_strategy: RepeatStrategy | None = None,
         **options: Unpack[JobArguments],
     ) -> str | None:
-        """Create or replace a job scheduler; returns the id of its next job, None if it has none left."""
-        template = schedules.template_of(name or schedule_id, data, options)
-        return await schedules.upsert(self._channel, schedule_id, repeat, template, self._channel.server.clock.now_ms())
+        """Create or replace a job scheduler; returns the id of its next job, None if it has none left.
+
+        `repeat_strategy` is that of the app whose worker will run it (`@app.repeat_strategy`). Raises InvalidInput for
+        what cannot be used, StateConflict.
+        """
+        template, now = schedules.template_of(name or schedule_id, data, options), self._channel.server.clock.now_ms()
+        return await schedules.upsert(self._channel, schedule_id, repeat, template, now, strategy=repeat_strategy)
 
     async def remove_schedule(self, schedule_id: str) -> bool:
         """False if there is none."""
         return await schedules.remove(self._channel, schedule_id)
 
-    async def schedules(self) -> list[Schedule]:
-        """All job schedulers, the one that is due next first."""
-        return await schedules.find_all(self._channel)
+    async def schedules(self, start: int = 0, end: int = -1) -> list[Schedule]:
+        """Job schedulers `start` to `end` (both included), the one that is due next first; all of them."""
+        return await schedules.find_all(self._channel, start, end)
+
+    async def schedule(self, schedule_id: str) -> Schedule | None:
+        return next((one for one in await self.schedules() if one.id == schedule_id), None)
+
+    async def count_schedules(self) -> int:
+        return int(await self._channel.command(f"Counting the schedules of {self.name}", "ZCARD", self.keys.repeat))
 
     async def migrate_schedules(self, *, dry_run: bool = False) -> list[Migrated]:
         """Make job schedulers with a template of what older versions of BullMQ, or Bull, have set up."""
@@ -311,6 +379,11 @@ class Queue:
         return AddedJob(self, await sending.add_job(self._channel, job, DEADLINE_SECONDS), job.name)
 
     # -------------------------------------------------------------------------------------------- inside
+    @property
+    def channel(self) -> Channel:
+        """What its parts speak through; for those that have functions of their own (search.py, editing.py)."""
+        return self._channel
+
     @property
     def _channel(self) -> Channel:
         return self._opened(self._open_channel)

@@ -11,19 +11,26 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Argument, ours
+from oxcart.queue import schedules
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import text
-from oxcart.queue.repair_search import MOST_KEYS, find_strangers
+from oxcart.queue.mend_schedules import mend
+from oxcart.queue.repair_search import MOST_KEYS, find_strangers, script_keys
 
 RepairKind = Literal[
-    "ghosts", "pause", "locks", "lost", "search", "parents", "strays", "stalled", "overdue", "marker"
+    "ghosts", "pause", "locks", "orphans", "deduplication", "lost", "search", "parents", "children", "strays",
+    "stalled", "overdue", "schedules", "marker"
 ]  # fmt: skip
 
 SHOWN_IDS = 100
 BATCH = 1000
 """Ids that one script looks at: a few milliseconds of the server's time."""
+
+QUICK_KEYS = 20_000
+
+PARENTS = 20
+"""Parents whose children one script looks at, up to a thousand each."""
 
 OVERDUE_MS = 10_000
 """An idle worker looks at `delayed` at least every ten seconds."""
@@ -60,6 +67,7 @@ class RepairPlan:
     adopt_lost: bool = False
     max_stalled_count: int = 3
     stalled_interval_ms: int = 30_000
+    most_keys: int = MOST_KEYS
 
 
 @dataclass(slots=True)
@@ -93,6 +101,13 @@ class _Mender:
             end = min(length, limit)
         return found
 
+    async def judge(self, script: str, ids: list[bytes]) -> list[str]:
+        """Run a script over ids that a search has found; returns those that it says are broken."""
+        found: list[str] = []
+        for at in range(0, len(ids), BATCH):
+            found += [text(job_id) for job_id in await self.run(script, *ids[at : at + BATCH])]
+        return found
+
     def told(self, kind: RepairKind, ids: list[str], found: str, *, did: str, would: str) -> Repair:
         done = f"A repair would {would}." if self.plan.dry_run else f"{did}."
         return Repair(kind, found, done, len(ids), tuple(ids[:SHOWN_IDS]), mended=not self.plan.dry_run)
@@ -106,9 +121,19 @@ async def repair(channel: Channel, plan: RepairPlan, now_ms: int) -> list[Repair
     """
     mender = _Mender(channel, plan, now_ms)
     repairs: list[Repair] = []
-    for step in (_ghosts, _pause, _strangers, _parents, _stalled, _overdue, _marker):
+    for step in (_ghosts, _pause, _strangers, _parents, _stalled, _overdue, _schedules, _marker):
         repairs += [found async for found in step(mender)]
     return repairs
+
+
+async def find_broken(channel: Channel, now_ms: int) -> list[Repair]:
+    """What a repair would find, of all that it does not take a walk through the whole queue to see. Changes nothing.
+
+    Raises Unavailable, ServerRefused.
+    """
+    mender = _Mender(channel, RepairPlan(dry_run=True, most_keys=QUICK_KEYS), now_ms)
+    found = [each for step in (_strangers, _parents, _schedules) async for each in step(mender)]
+    return [each for each in found if each.kind != "search"]
 
 
 async def _ghosts(mender: _Mender) -> AsyncIterator[Repair]:
@@ -133,13 +158,20 @@ async def _pause(mender: _Mender) -> AsyncIterator[Repair]:
 async def _strangers(mender: _Mender) -> AsyncIterator[Repair]:
     """What no list or set leads to: locks that nobody has, and jobs that nobody will run."""
     channel = mender.channel
-    search = await find_strangers(channel, MOST_KEYS)
-    orphans: list[str] = []
-    for at in range(0, len(search.locked), BATCH):
-        orphans += [text(job_id) for job_id in await mender.run("repair_locks", *search.locked[at : at + BATCH])]
-    if orphans:
-        found = f"A lock that no worker holds is left on {_jobs(len(orphans))}."
-        yield mender.told("locks", orphans, found, did="Removed those locks", would="remove those locks")
+    search = await find_strangers(channel, mender.plan.most_keys)
+    judged = {"repair_locks": search.locked, "repair_orphans": search.orphans}
+    judged["repair_deduplication"] = search.deduplication
+    found = {script: await mender.judge(script, named) for script, named in judged.items()}
+    if locks := found["repair_locks"]:
+        said = f"A lock that no worker holds is left on {_jobs(len(locks))}."
+        yield mender.told("locks", locks, said, did="Removed those locks", would="remove those locks")
+    if orphans := found["repair_orphans"]:
+        said = f"Of {_jobs(len(orphans))} only the end is left, and nobody can add one of such an id."
+        yield mender.told("orphans", orphans, said, did="Removed what was left", would="remove what is left")
+    if freed := found["repair_deduplication"]:
+        named_ids = f"{len(freed)} deduplication id{'' if len(freed) == 1 else 's'}"
+        said = f"New jobs of {named_ids} are dropped: the job that has it is gone or finished, and will not free it."
+        yield mender.told("deduplication", freed, said, did="Freed them", would="free them")
 
     lost: list[str] = []
     for at in range(0, len(search.unnamed), search.ids_per_call):
@@ -166,10 +198,23 @@ def _lost(mender: _Mender, lost: list[str]) -> Repair:
 
 
 async def _parents(mender: _Mender) -> AsyncIterator[Repair]:
-    ids = await mender.walk("repair_parents", mender.now_ms)
-    if ids:
-        found = f"`waiting-children` holds {_jobs(len(ids))} without a child left to wait for."
-        yield mender.told("parents", ids, found, did="Let them run", would="let them run")
+    alone: list[str] = []
+    bereft: list[str] = []
+    start, end, limit = 0, 1, 0
+    while start < end:
+        length, left, ready, with_gone = await mender.run("repair_parents", start, PARENTS, mender.now_ms)
+        alone += [text(job_id) for job_id in ready]
+        bereft += [text(job_id) for job_id in with_gone]
+        start += PARENTS - left
+        limit = limit or 2 * length + BATCH
+        end = min(length, limit)
+    if alone:
+        found = f"`waiting-children` holds {_jobs(len(alone))} without a child left to wait for."
+        yield mender.told("parents", alone, found, did="Let them run", would="let them run")
+    if bereft:
+        found = f"`waiting-children` holds {_jobs(len(bereft))} that wait for children whose data is gone."
+        did, would = "They wait for those no longer, and run when no other is left", "let them wait for the others only"
+        yield mender.told("children", bereft, found, did=did, would=would)
 
 
 async def _stalled(mender: _Mender) -> AsyncIterator[Repair]:
@@ -241,6 +286,28 @@ async def _overdue(mender: _Mender) -> AsyncIterator[Repair]:
         yield replace(told, count=count)
 
 
+async def _schedules(mender: _Mender) -> AsyncIterator[Repair]:
+    channel, plan = mender.channel, mender.plan
+    dead = [schedule for schedule in await schedules.find_all(channel) if schedule.is_dead]
+    mended: list[str] = []
+    for schedule in dead:
+        outcome = await mend(channel.link, channel.keys, schedule.id, mender.now_ms, dry_run=plan.dry_run)
+        if outcome is not None and outcome.is_mended:
+            mended.append(schedule.id)
+    if mended:
+        found = f"The next job of {_schedule_count(mended)} is gone, and no other would come."
+        yield mender.told("schedules", mended, found, did="Set it anew", would="set it anew")
+    left = [schedule.id for schedule in dead if schedule.id not in mended]
+    if left:
+        found = f"The next job of {_schedule_count(left)} is gone, and its data or its times cannot be found elsewhere."
+        done = "Nothing can be done here: remove it (oxcart schedules remove), and make it again."
+        yield Repair("schedules", found, done, len(left), tuple(left[:SHOWN_IDS]))
+
+
+def _schedule_count(ids: list[str]) -> str:
+    return f"{len(ids)} schedule{'' if len(ids) == 1 else 's'}"
+
+
 async def _marker(mender: _Mender) -> AsyncIterator[Repair]:
     if not await mender.run("repair_marker", mend=False):
         return
@@ -254,23 +321,3 @@ async def _marker(mender: _Mender) -> AsyncIterator[Repair]:
 
 def _jobs(count: int) -> str:
     return f"{count} job{'' if count == 1 else 's'}"
-
-
-def script_keys(keys: QueueKeys) -> tuple[str, ...]:
-    """In the order of protocol/lua/includes/repair.lua."""
-    return (
-        keys.wait,
-        keys.paused,
-        keys.meta,
-        keys.active,
-        keys.delayed,
-        keys.prioritized,
-        keys.pc,
-        keys.events,
-        keys.marker,
-        keys.stalled,
-        keys.waiting_children,
-        keys.completed,
-        keys.failed,
-        keys.limiter,
-    )

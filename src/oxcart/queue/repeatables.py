@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oxcart.errors import InvalidInput
+from oxcart.handlers import RepeatStrategy
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import repeat_key
 from oxcart.protocol.keys import QueueKeys
@@ -63,7 +64,14 @@ def interval_of(opts: Mapping[str, Any]) -> int | None:
 
 
 def advance_repeatable(
-    keys: QueueKeys, key: str, job_id: str, opts: Mapping[str, Any], now_ms: int
+    keys: QueueKeys,
+    key: str,
+    job_id: str,
+    opts: Mapping[str, Any],
+    now_ms: int,
+    *,
+    strategy: RepeatStrategy | None = None,
+    name: str = "",
 ) -> ScriptCall | None:
     """What makes the next job when `job_id`, the current one, is claimed; None if it was the last.
 
@@ -75,10 +83,10 @@ def advance_repeatable(
     after = max(now_ms, epoch_ms(opts.get("prevMillis")) or 0)
     pattern, every = repeat.get("pattern") or repeat.get("cron"), interval_of(opts)
     if pattern:
-        due = next_millis({**repeat, "pattern": pattern}, after)
-    elif every is not None:
-        due = after // every * every + every
+        due = next_millis({**repeat, "pattern": pattern}, after, strategy=strategy, name=name)
     else:
+        due = None if every is None else after // every * every + every
+    if due is None:
         return None
     repeat.pop("immediately", None)
     next_id = f"{job_id.rpartition(':')[0]}:{due}"

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from oxcart.errors import InvalidInput
+from oxcart.errors import InvalidInput, OxcartError
+from oxcart.handlers import RepeatStrategy
+from oxcart.queue.cron import next_time, read_cron
+from oxcart.queue.wall_clock import zone_named
 
 _LEGACY_PARTS = 5
-_FEWEST_FIELDS = 5
+_DATE_ALONE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """When a schedule's jobs run: `cron` (5 fields, or 6 with seconds first) in `tz`, or `every_seconds`.
+    """When a schedule's jobs run: `cron` (as queue/cron.py says) in `tz`, or `every_seconds`.
 
     `limit` counts jobs; `start_ms` and `end_ms` are epoch milliseconds; `offset_ms` shifts the slots of
     `every_seconds`; `immediately` lets the first job of a cron run now. Without `tz` cron times are UTC.
@@ -48,7 +51,7 @@ class Repeat:
         }
         return {name: value for name, value in named.items() if value is not None}
 
-    def check(self, doing: str, now_ms: int) -> None:
+    def check(self, doing: str, now_ms: int, strategy: RepeatStrategy | None = None) -> None:
         """Raises InvalidInput with one sentence for the first mistake."""
         if (self.cron is None) == (self.every_seconds is None):
             raise InvalidInput(f'{doing}: give either cron="*/5 * * * *" or every_seconds=300.')
@@ -60,57 +63,33 @@ class Repeat:
             raise InvalidInput(f"{doing}: end_ms={self.end_ms} is in the past. Give a later time, or remove it.")
         if self.limit is not None and self.limit < 1:
             raise InvalidInput(f"{doing}: limit={self.limit} lets no job run. Give a number from 1 on.")
-        if self.cron is not None:
-            next_millis(self.to_wire(), now_ms)
+        if self.cron is not None and strategy is None and next_millis(self.to_wire(), now_ms) is None:
+            raise InvalidInput(f'{doing}: cron="{self.cron[:80]}" names no time that is to come. Change it, or end_ms.')
 
 
-def next_millis(repeat: Mapping[str, Any], now_ms: int) -> int:
-    """The first time after `now_ms` (and after startDate) that the cron `pattern` of `repeat` names.
+def next_millis(
+    repeat: Mapping[str, Any], now_ms: int, *, strategy: RepeatStrategy | None = None, name: str = ""
+) -> int | None:
+    """The first time after `now_ms` (and after startDate) that `pattern` names, in epoch milliseconds; None if it names
+    no more, or none until endDate. With a `strategy` that is asked instead, for a job of that `name`.
 
-    In epoch milliseconds. Raises InvalidInput for a pattern or a time zone that nobody knows.
+    Raises InvalidInput for a pattern or a time zone that nobody knows, OxcartError for what a strategy raises.
     """
+    if strategy is not None:
+        try:
+            found = strategy(now_ms, repeat, name)
+            return None if found is None else int(found)
+        except BaseException as error:
+            raise OxcartError(
+                f"Its repeat strategy raised a {type(error).__name__}; see @app.repeat_strategy."
+            ) from error
     pattern = str(repeat["pattern"])
-    base_ms = max(now_ms, epoch_ms(repeat.get("startDate")) or 0)
-    zone = _zone(repeat.get("tz"))
+    cron = read_cron(pattern, str(repeat.get("hashSeed") or pattern))
+    base_ms, zone = max(now_ms, epoch_ms(repeat.get("startDate")) or 0), zone_named(repeat.get("tz"))
     try:
-        found = _next_time(pattern, dt.datetime.fromtimestamp(base_ms / 1000, zone), zone)
-    except (ValueError, KeyError, OverflowError, OSError, AttributeError, TypeError) as error:
-        reason = f"{str(error)[:200]}. See crontab.guru."
-        raise InvalidInput(f'The cron pattern "{pattern[:80]}" cannot be used: {reason}') from error
-    return int(found.timestamp() * 1000)
-
-
-def _next_time(pattern: str, base: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
-    """Follows Node's cron-parser where clocks change.
-
-    A pattern for every hour goes by time that passes. One with fixed hours goes by the clock on the wall: once where
-    an hour comes twice, and as much later as the clock was moved where an hour is left out.
-    """
-    from croniter import croniter
-
-    fields = pattern.split()
-    if len(fields) >= _FEWEST_FIELDS and fields[-4].startswith("*"):
-        # Six fields have the seconds in front.
-        times = croniter(pattern, base, second_at_beginning=True)
-        found: dt.datetime = times.get_next(dt.datetime)
-        return found
-    times = croniter(pattern, base.replace(tzinfo=None), second_at_beginning=True)
-    while True:
-        on_the_wall: dt.datetime = times.get_next(dt.datetime)
-        found = on_the_wall.replace(tzinfo=zone)
-        if found.timestamp() > base.timestamp():
-            return found
-
-
-def _zone(name: Any) -> dt.tzinfo:
-    if not name:
-        return dt.UTC
-    try:
-        return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(
-            f'The time zone "{str(name)[:60]}" is not known. Use a name such as Europe/Madrid.'
-        ) from error
+        return next_time(cron, base_ms, zone, epoch_ms(repeat.get("endDate")))
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidInput(f'The cron pattern "{pattern[:80]}" is to start after all calendars have ended.') from error
 
 
 def epoch_ms(value: Any) -> int | None:
@@ -122,9 +101,20 @@ def epoch_ms(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         pass
     try:
-        return int(dt.datetime.fromisoformat(str(value)).timestamp() * 1000)
-    except (ValueError, OverflowError, OSError, RecursionError):
+        return int(_moment(str(value)).timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError, OSError, RecursionError):
         return None
+
+
+def _moment(text: str) -> dt.datetime:
+    """As new Date(text): a date alone is UTC; "Tue, 01 Dec 2026 10:00:00 GMT" is one, too."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        from email.utils import parsedate_to_datetime
+
+        return parsedate_to_datetime(text)
+    return moment.replace(tzinfo=dt.UTC) if _DATE_ALONE.fullmatch(text) else moment
 
 
 def is_legacy_key(scheduler_id: str) -> bool:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict
+from oxcart.handlers import RepeatStrategy
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import from_wire
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import Argument, Command, Requester, ScriptCall, ours, run_script, upstream
+from oxcart.protocol.scripts import Argument, Command, ScriptCall, ours, upstream
 from oxcart.queue import maintenance
 from oxcart.queue.adding import NewJob, make_job_id
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import pairs, text
 from oxcart.queue.options import build_options
 from oxcart.queue.repeatables import (
-    advance_repeatable,
-    interval_of,
-    is_repeatable,
     next_jobs,
-    next_repeat,
     recorded_repeat,
     template_opts,
 )
@@ -30,9 +27,6 @@ from oxcart.queue.repeats import Repeat, epoch_ms, is_legacy_key, next_millis
 
 OWN_QUEUE = "oxcart"
 """Where our own recurring jobs run, and an app's: always served by us, and never met by a Node worker beside us."""
-
-_SLOTS_PASSED_OVER, _DAY_MS = 34, 86_400_000
-"""BullMQ passes over up to 32 slots of `every` whose jobs are still kept."""
 
 _ONE_RUN_ONLY = frozenset({"job_id", "delay_seconds", "deduplication", "parent", "timestamp_ms"})
 """Options that make no sense on a job that comes again."""
@@ -51,6 +45,7 @@ class Template:
 class Schedule:
     """A job scheduler as it is stored. `legacy`: a repeatable job of Bull, or of BullMQ before 5.10, which BullMQ 6
     refuses. Without a template (those, and schedulers of BullMQ 5.10 to 5.25) it shows the data of its next job.
+    `is_dead`: it should go on, and its next job is gone, which alone would make the one after it.
     """
 
     id: str
@@ -67,6 +62,21 @@ class Schedule:
     data: str
     legacy: bool
     has_template: bool
+    is_dead: bool = False
+
+    def has_ended(self, now_ms: int) -> bool:
+        """Nothing is to come: the limit is reached, the end has passed, or the pattern names no other time."""
+        if (self.limit is not None and self.iterations >= self.limit) or (self.end_ms or now_ms) < now_ms:
+            return True
+        try:
+            return self.cron is not None and next_millis(self.times, now_ms) is None
+        except InvalidInput:
+            return False
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """What `next_millis` wants to know of it."""
+        return {"pattern": self.cron, "tz": self.tz, "startDate": self.start_ms, "endDate": self.end_ms}
 
 
 def template_of(name: str, data: Any, given: Mapping[str, Any]) -> Template:
@@ -80,13 +90,21 @@ def template_of(name: str, data: Any, given: Mapping[str, Any]) -> Template:
     return Template(name, codec.encode(data), opts)
 
 
-async def upsert(channel: Channel, schedule_id: str, repeat: Repeat, template: Template, now_ms: int) -> str | None:
+async def upsert(
+    channel: Channel,
+    schedule_id: str,
+    repeat: Repeat,
+    template: Template,
+    now_ms: int,
+    *,
+    strategy: RepeatStrategy | None = None,
+) -> str | None:
     """Create or replace a scheduler; returns the id of its next job. Raises InvalidInput, StateConflict."""
     doing = f"Setting schedule {schedule_id[:80]} of queue {channel.keys.name}"
     if not schedule_id or is_legacy_key(schedule_id):
         raise InvalidInput(f"{doing}: the id is empty, or looks like a repeatable job of BullMQ 5. Use a plain name.")
-    repeat.check(doing, now_ms)
-    call = upsert_call(channel.keys, schedule_id, repeat, template, now_ms)
+    repeat.check(doing, now_ms, strategy)
+    call = upsert_call(channel.keys, schedule_id, repeat, template, now_ms, strategy=strategy)
     answer = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
     if isinstance(answer, int):
         raise StateConflict(f"{doing}: a job of its next time exists already. Remove that job, or use another id.")
@@ -94,13 +112,26 @@ async def upsert(channel: Channel, schedule_id: str, repeat: Repeat, template: T
 
 
 def upsert_call(
-    keys: QueueKeys, schedule_id: str, repeat: Repeat, template: Template, now_ms: int, *, count: int = 1
+    keys: QueueKeys,
+    schedule_id: str,
+    repeat: Repeat,
+    template: Template,
+    now_ms: int,
+    *,
+    count: int = 1,
+    after_ms: int = 0,
+    strategy: RepeatStrategy | None = None,
 ) -> ScriptCall:
+    """A pattern's time is one after `after_ms`. Raises InvalidInput for a pattern that names no time to come."""
     wire = repeat.to_wire()
     due: int | None = None
     if repeat.cron is not None:
-        due = now_ms if repeat.immediately else max(next_millis(wire, now_ms), now_ms)
-    opts = _next_opts(template.opts, schedule_id, {**wire, "count": count}, due, now_ms)
+        after = max(now_ms, after_ms)
+        found = now_ms if repeat.immediately else next_millis(wire, after, strategy=strategy, name=template.name)
+        if found is None:
+            raise InvalidInput(f"Schedule {schedule_id[:80]}: its pattern names no time that is to come.")
+        due = max(found, now_ms)
+    opts = next_opts(template.opts, schedule_id, {**wire, "count": count}, due, now_ms)
     named: tuple[Argument, ...] = (
         keys.repeat,
         keys.delayed,
@@ -128,7 +159,7 @@ def upsert_call(
     return ScriptCall(ours("upsert_schedule"), named, args)
 
 
-def _next_opts(
+def next_opts(
     opts: Mapping[str, Any], schedule_id: str, repeat: Mapping[str, Any], due: int | None, now_ms: int
 ) -> dict[str, Any]:
     """The options of a schedule's next job. With `every` its time is the script's to find, so nothing here has it."""
@@ -141,159 +172,12 @@ def _next_opts(
     return merged
 
 
-def advance_call(
-    keys: QueueKeys, schedule_id: str, job_id: str, opts: Mapping[str, Any], now_ms: int
-) -> ScriptCall | None:
-    """What makes the next job of a schedule when `job_id`, its current one, is claimed; None if it was the last.
-
-    `opts` is the claimed job's decoded `opts`. The script does nothing when someone has advanced the schedule already.
-    Numbers may be texts, as Node's workers take them; what is no number counts as not given.
-    Raises InvalidInput for a cron pattern or a time zone that cannot be used here.
-    """
-    repeat = next_repeat(opts, now_ms)
-    if repeat is None:
-        return None
-    due: int | None = None
-    if repeat.get("pattern"):
-        after = max(now_ms, epoch_ms(opts.get("prevMillis")) or 0)
-        due = max(next_millis(repeat, after), after)
-    elif interval_of(opts) is None:
-        return None
-    merged = _next_opts(_usable(opts), schedule_id, repeat, due, now_ms)
-    named: tuple[Argument, ...] = (
-        keys.repeat,
-        keys.delayed,
-        keys.wait,
-        keys.paused,
-        keys.meta,
-        keys.prioritized,
-        keys.marker,
-        keys.id,
-        keys.events,
-        keys.pc,
-        keys.job(job_id),
-        keys.active,
-    )
-    when = due if due is not None else now_ms
-    packed = codec.pack(merged)
-    args: tuple[Argument, ...] = (when, schedule_id, "{}", packed, now_ms, keys.base, job_id)
-    return ScriptCall(ours("advance_schedule"), named, args)
-
-
-def _usable(opts: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what the script would stumble on half way."""
-    usable = dict(opts)
-    if not isinstance(opts.get("priority", 0), int | float):
-        del usable["priority"]
-    if not isinstance(opts.get("de", {}), dict):
-        del usable["de"]
-    return usable
-
-
-async def advance_schedule(
-    link: Requester,
-    keys: QueueKeys,
-    schedule_id: str,
-    job_id: str,
-    *,
-    raw_opts: bytes | str,
-    now_ms: int,
-    deadline_seconds: float = 10.0,
-) -> str | None:
-    """Advance a schedule whose job was claimed; returns the id of its next job, None if there is none to come.
-
-    Safe to repeat. A job whose options cannot be read, or lack `repeat`, is judged by the schedule's own record.
-    Raises Unavailable, ServerRefused, and InvalidInput for a cron that cannot be used here.
-    """
-    try:
-        opts = codec.decode(raw_opts or "{}", "opts")
-    except InvalidInput:
-        opts = {}
-    if not isinstance(opts, dict) or not isinstance(opts.get("repeat"), dict):
-        key = keys.scheduler(schedule_id)
-        opts = _recorded_opts(pairs(await link.request("HGETALL", key, deadline_seconds=deadline_seconds)))
-    if is_repeatable(job_id, opts) and not await link.request("HEXISTS", keys.scheduler(schedule_id), "ic"):
-        call = advance_repeatable(keys, schedule_id, job_id, opts, now_ms)
-    else:
-        call = advance_call(keys, schedule_id, job_id, opts, now_ms)
-    if call is None:
-        return None
-    answer = await run_script(link, call.script, call.keys, call.args, deadline_seconds=deadline_seconds)
-    return None if answer is None else text(answer)
-
-
-def _recorded_opts(record: Mapping[str, str]) -> dict[str, Any]:
-    """The options that a schedule's own record gives its jobs."""
-    try:
-        opts = codec.decode(record.get("opts", "{}"), "opts")
-    except InvalidInput:
-        opts = {}
-    repeat: dict[str, Any] = {name: record[name] for name in ("pattern", "tz") if record.get(name)}
-    for name in ("every", "limit", "startDate", "endDate", "offset"):
-        if (number := epoch_ms(record.get(name))) is not None:
-            repeat[name] = number
-    iterations = epoch_ms(record.get("ic"))
-    return {**(opts if isinstance(opts, dict) else {}), "repeat": {**repeat, "count": iterations or 1}}
-
-
-async def mend(link: Requester, keys: QueueKeys, schedule_id: str, now_ms: int) -> str | None:
-    """Give a schedule its right next run if the one it has is further away than its pattern can give; says what it did.
-
-    Whoever set that had a wrong clock. Raises Unavailable, ServerRefused.
-    """
-    due, record = await link.requests([("ZSCORE", keys.repeat, schedule_id), ("HGETALL", keys.scheduler(schedule_id))])
-    if not isinstance(due, bytes) or not isinstance(record, list):
-        return None
-    facts = pairs(record)
-    if "ic" not in facts:
-        return None  # of an older version: what it runs with is in its next job only
-    schedule = _schedule(schedule_id, int(float(due)), facts, legacy=False, has_template=True)
-    try:
-        opts = codec.decode(facts.get("opts", "{}"), "opts")
-        if not is_too_far(schedule, now_ms) or not isinstance(opts, dict):
-            return None
-    except InvalidInput:
-        return None  # whoever advances it says why
-    repeat = Repeat(
-        cron=schedule.cron,
-        every_seconds=schedule.every_ms / 1000 if schedule.every_ms and not schedule.cron else None,
-        tz=schedule.tz,
-        limit=schedule.limit,
-        start_ms=schedule.start_ms,
-        end_ms=schedule.end_ms,
-        offset_ms=schedule.offset_ms,
-    )
-    template = Template(schedule.name, schedule.data.encode(), opts)
-    call = upsert_call(keys, schedule_id, repeat, template, now_ms, count=max(1, schedule.iterations))
-    calls = [call] if schedule.cron else [_remove_call(keys, schedule_id), call]  # else BullMQ keeps the time it had
-    for each in calls:
-        await run_script(link, each.script, each.keys, each.args)
-    away_seconds = (schedule.next_ms - now_ms) / 1000
-    return (
-        f"the next run of schedule {schedule_id[:80]} was {away_seconds:.0f} s away, which it cannot be: it was set by "
-        "a clock that was wrong. It has its right time again."
-    )
-
-
-def is_too_far(schedule: Schedule, now_ms: int) -> bool:
-    """The run after the next one is possible: one may have begun a little early. Raises InvalidInput."""
-    if schedule.legacy or schedule.next_ms <= now_ms:
-        return False
-    if schedule.cron:
-        wire = {"pattern": schedule.cron, "tz": schedule.tz, "startDate": schedule.start_ms}
-        return schedule.next_ms > next_millis(wire, next_millis(wire, now_ms))
-    if schedule.every_ms:
-        slots = min(_SLOTS_PASSED_OVER * schedule.every_ms, _DAY_MS)
-        return schedule.next_ms > max(now_ms, schedule.start_ms or 0) + max(2 * schedule.every_ms, slots)
-    return False
-
-
 async def remove(channel: Channel, schedule_id: str) -> bool:
     """Remove a scheduler and its next job; false if there is none."""
     keys = channel.keys
     doing = f"Removing schedule {schedule_id[:80]} of queue {keys.name}"
     upcoming = await _next_job(channel, doing, schedule_id)
-    call = _remove_call(keys, schedule_id)
+    call = remove_call(keys, schedule_id)
     code = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
     if upcoming is not None:  # of a repeatable job: the script knows only the ids of schedulers' jobs
         with suppress(JobNotFound):
@@ -301,7 +185,7 @@ async def remove(channel: Channel, schedule_id: str) -> bool:
     return bool(code == 0)
 
 
-def _remove_call(keys: QueueKeys, schedule_id: str) -> ScriptCall:
+def remove_call(keys: QueueKeys, schedule_id: str) -> ScriptCall:
     named = (keys.repeat, keys.delayed, keys.events)
     return ScriptCall(upstream("removeJobScheduler"), named, (schedule_id, keys.base))
 
@@ -313,11 +197,11 @@ async def _next_job(channel: Channel, doing: str, schedule_id: str) -> tuple[str
     return (await next_jobs(channel, doing, {schedule_id: int(float(due))})).get(schedule_id)
 
 
-async def find_all(channel: Channel) -> list[Schedule]:
+async def find_all(channel: Channel, start: int = 0, end: int = -1) -> list[Schedule]:
     """Every scheduler, the one that is due next first."""
     keys = channel.keys
     doing = f"Listing the schedules of queue {keys.name}"
-    reply = await channel.command(doing, "ZRANGE", keys.repeat, 0, -1, "WITHSCORES")
+    reply = await channel.command(doing, "ZRANGE", keys.repeat, start, end, "WITHSCORES")
     found = {schedule_id: int(float(due)) for schedule_id, due in pairs(reply).items()}
     if not found:
         return []
@@ -331,17 +215,43 @@ async def find_all(channel: Channel) -> list[Schedule]:
         told = recorded_repeat(schedule_id) if schedule_id in legacy else {}
         records[schedule_id] = {**told, **_shown(job), **records[schedule_id]}
     lacking = legacy | {each for each, (_, job) in upcoming.items() if job.get("data", "{}") != "{}"}
-    return [
-        _schedule(each, due, records[each], legacy=each in legacy, has_template=each not in lacking)
+    listed = [
+        schedule_of(each, due, records[each], legacy=each in legacy, has_template=each not in lacking)
         for each, due in found.items()
     ]
+    dead = await _dead(channel, doing, [schedule for schedule in listed if schedule.id not in upcoming])
+    return [replace(schedule, is_dead=schedule.id in dead) for schedule in listed]
+
+
+async def _dead(channel: Channel, doing: str, listed: Sequence[Schedule]) -> set[str]:
+    now, keys = channel.server.clock.now_ms(), channel.keys
+    asked = [schedule for schedule in listed if not schedule.has_ended(now)]
+    commands = [command for schedule in asked for command in next_job_commands(keys, schedule.id, schedule.next_ms)]
+    replies = iter(await channel.commands(doing, commands) if commands else ())
+    states = zip(asked, replies, replies, replies, replies, strict=False)
+    return {schedule.id for schedule, *reply in states if is_gone(schedule.next_ms, reply)}
+
+
+def next_job_commands(keys: QueueKeys, schedule_id: str, due_ms: int) -> list[Command]:
+    """What `is_gone` wants to know: the job, whether it has finished, and the schedule's time, which is read last."""
+    job_id = f"repeat:{schedule_id}:{due_ms}"
+    ended: list[Command] = [("ZSCORE", key, job_id) for key in (keys.completed, keys.failed)]
+    return [("EXISTS", keys.job(job_id)), *ended, ("ZSCORE", keys.repeat, schedule_id)]
+
+
+def is_gone(due_ms: int, reply: Sequence[Any]) -> bool:
+    """Nobody will run the next job of a schedule: it is not there, or has ended, and still none comes after it."""
+    is_there, completed, failed, due = reply
+    return (
+        due is not None and int(float(due)) == due_ms and (not is_there or completed is not None or failed is not None)
+    )
 
 
 def _shown(job: Mapping[str, str]) -> dict[str, str]:
     return {name: job[name] for name in ("name", "data") if name in job}
 
 
-def _schedule(
+def schedule_of(
     schedule_id: str, next_ms: int, record: Mapping[str, str], *, legacy: bool, has_template: bool
 ) -> Schedule:
     return Schedule(

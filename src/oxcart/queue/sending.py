@@ -18,7 +18,7 @@ from oxcart.errors import AddFailed, OxcartError, ServerRefused, Unavailable
 from oxcart.protocol import codec
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ScriptCall, ours, run_script
-from oxcart.queue.adding import CHUNK_BYTES, CHUNK_JOBS, NewJob, many_call, refusal, upstream_call
+from oxcart.queue.adding import CHUNK_BYTES, CHUNK_JOBS, NewJob, many_call, refusal, reschedule_call, upstream_call
 from oxcart.queue.channel import Channel
 
 _SPECIAL_JOBS = 100
@@ -90,7 +90,8 @@ class Delivery:
         for position in positions:
             job = self.jobs[position]
             push = "RPUSH" if job.options.lifo else "LPUSH"
-            calls += (upstream_call(self.channel.keys, job), self.channel.follow_pause(push, [job.id]))
+            behind = reschedule_call(self.channel.keys, job) or self.channel.follow_pause(push, [job.id])
+            calls += (upstream_call(self.channel.keys, job), behind)
         replies = await self.channel.send_all(calls, deadline_seconds)
         for position, reply in zip(positions, replies[::2], strict=True):
             self.answers[position] = self._special_answer(self.jobs[position], reply)

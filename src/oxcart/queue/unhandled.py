@@ -6,7 +6,7 @@ no longer sees it takes out, and the whole hash ends by itself where no worker w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -59,10 +59,14 @@ async def read(channel: Channel) -> tuple[UnhandledJobs, ...]:
 
     Raises Unavailable, ServerRefused.
     """
-    keys, now = channel.keys, now_ms()
-    doing = f"Reading what waits in queue {keys.name} without a handler"
-    found = []
-    for name, text in pairs(await channel.command(doing, "HGETALL", keys.unhandled)).items():
+    doing = f"Reading what waits in queue {channel.keys.name} without a handler"
+    return unhandled_in(channel.keys, pairs(await channel.command(doing, "HGETALL", channel.keys.unhandled)))
+
+
+def unhandled_in(keys: QueueKeys, published: Mapping[str, str]) -> tuple[UnhandledJobs, ...]:
+    """The same, of the hash as it was read."""
+    found, now = [], now_ms()
+    for name, text in published.items():
         seen = _decoded(text)
         if seen is not None and not _is_late(seen, now):
             found.append(UnhandledJobs(keys.name, short(name), seen.waiting, seen.since, seen.reason, seen.detail))

@@ -103,7 +103,9 @@ class RedisSettings:
         default="true",
     )
     tls_ca_file: str | None = knob(
-        "OXCART_REDIS_TLS_CA_FILE", CA_FILE, "CA certificates to trust for Redis, where the system's do not do."
+        "OXCART_REDIS_TLS_CA_FILE",
+        CA_FILE,
+        "CA certificates to trust for Redis, where the system's do not do: a file, or their text.",
     )
 
 
@@ -303,6 +305,12 @@ class Settings:
         default="30",
         unit="days",
     )
+    kommo_skip: tuple[str, ...] = knob(
+        "OXCART_KOMMO_SKIP",
+        NAMES,
+        "What of the CRM is not read, e.g. `catalogs,customers,roles`; docs/kommo.md says what each costs.",
+        without=(),
+    )
     sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
     alert_url: Secret | None = knob(
         "OXCART_ALERT_URL",
@@ -316,6 +324,20 @@ class Settings:
         "So many failed jobs within five minutes are an alert.",
         default="10",
         unit="jobs",
+    )
+    alert_wait_seconds: float = knob(
+        "OXCART_ALERT_WAIT_SECONDS",
+        seconds(300, 30 * 86_400),
+        "Jobs that wait for so long are an alert; five minutes are the least that counts as long.",
+        default="300",
+        unit="s",
+    )
+    alert_paused_seconds: float = knob(
+        "OXCART_ALERT_PAUSED_SECONDS",
+        seconds(0, 30 * 86_400),
+        "A queue that is paused for so long is an alert.",
+        default="900",
+        unit="s",
     )
     commands_per_month: int | None = knob(
         "OXCART_COMMANDS_PER_MONTH",

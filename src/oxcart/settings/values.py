@@ -6,6 +6,7 @@ import base64
 import binascii
 import math
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,6 +229,9 @@ def _parse_database_url(text: str) -> Secret:
 
 
 def _parse_readable_pem(text: str) -> str:
+    """A path, or the certificates themselves: some platforms have no files, and escape the ends of lines."""
+    if text.startswith("-----BEGIN "):
+        return _parse_pem(text.replace("\\n", "\n"))
     try:
         found = b"-----BEGIN " in Path(text).read_bytes()
     except OSError as error:
@@ -237,12 +241,20 @@ def _parse_readable_pem(text: str) -> str:
     return text
 
 
+def _parse_pem(text: str) -> str:
+    try:
+        ssl.create_default_context(cadata=text)
+    except ssl.SSLError as error:
+        raise ValueError(tr("It holds no certificate.")) from error
+    return text
+
+
 TEXT = Form(str, "text")
 SECRET = Form(Secret, "text")
 BOOLEAN = Form(_parse_boolean, "true or false")
 PATH = Form(Path, "the path of a folder")
 QUEUES = Form(_parse_queues, 'one or more queue names with commas between, each with an optional share ("a,b:10")')
-NAMES = Form(_parse_names, "one or more job names with commas between")
+NAMES = Form(_parse_names, "one or more names with commas between")
 KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma between (1000,24h), all, or none")
 PREFIX = Form(_parse_prefix, "text without spaces, as the producers have it")
 SECRET_URL = Form(lambda text: Secret(_parse_url(text)), "a URL that starts with https:// or http://")
@@ -255,4 +267,4 @@ ENCRYPTION_KEYS = Form(
 )
 SQL_NAME = Form(_parse_sql_name, "a name of letters, digits and _, as it is in the database")
 DATABASE_URL = Form(_parse_database_url, "a URL that starts with postgresql:// or sqlite:///")
-CA_FILE = Form(_parse_readable_pem, "the path of a readable file with CA certificates in PEM form")
+CA_FILE = Form(_parse_readable_pem, "CA certificates in PEM form, or the path of a readable file with them")

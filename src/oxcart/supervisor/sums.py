@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from oxcart import clock
+from oxcart.conditions import merged_facts
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import Failure, Kind
-from oxcart.names import merged
 from oxcart.supervisor.channel import Report
 from oxcart.telemetry.metrics import MAX_JOB_NAMES, OTHER_NAMES, Counts, JobTally, sum_tallies
 from oxcart.worker.status import RedisStatus, WorkerStatus
@@ -115,7 +115,6 @@ class Sums:
             found = [place.report.status for place in places if place.report is not None]
             exchanges = sum(place.exchanges_before for place in places)
             reconnects = sum(place.reconnects_before for place in places)
-        dead_letters = [status.dead_letters for status in found if status.dead_letters is not None]
         return WorkerStatus(
             healthy=not troubles and all(status.healthy for status in found),
             state=self._state([status.state for status in found]),
@@ -123,14 +122,13 @@ class Sums:
             concurrency=sum(status.concurrency for status in found),
             jobs_processing=sum(status.jobs_processing for status in found),
             unknown_jobs=tuple(dict.fromkeys(name for status in found for name in status.unknown_jobs)),
-            dead_letters=max(dead_letters, default=None),
             uptime_seconds=now - self._began,
             loop_lag_seconds=max((status.loop_lag_seconds for status in found), default=0.0),
             redis=self._redis([status.redis for status in found], troubles, reconnects),
             exchanges=exchanges + sum(status.exchanges for status in found),
             outbox_verdicts=sum(status.outbox_verdicts for status in found),
             refused_queues={name: failure for status in found for name, failure in status.refused_queues.items()},
-            unhandled=merged(jobs for status in found for jobs in status.unhandled),
+            queues=merged_facts(facts for status in found for facts in status.queues),
         )
 
     def _redis(self, found: list[RedisStatus], troubles: list[Failure], reconnects: int) -> RedisStatus:

@@ -13,9 +13,10 @@ from contextlib import AsyncExitStack
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget
 from oxcart.errors import OxcartError
+from oxcart.outward import start_alerts, start_http
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.suspects import remember_end
-from oxcart.serving import Plan, catch_signals, open_target, start_alerts, start_http
+from oxcart.serving import Plan, catch_signals, open_target
 from oxcart.settings import WorkerSettings
 from oxcart.supervisor.channel import Message, Report, event_of
 from oxcart.supervisor.fleet import Command, Fleet
@@ -38,11 +39,14 @@ async def supervise(planned: Plan, bus: Bus, arguments: Sequence[str], environ: 
         target = await stack.enter_async_context(open_target(planned))
         for warning in planned.warnings:
             bus.emit(WarningRaised("SETTINGS", warning))
-        alerts = OneVoice(start_alerts(stack, planned, bus.emit))
+        sender = start_alerts(stack, settings, bus.emit)
+        alerts = OneVoice(sender)
         server = Server(target, bus.emit)  # opens no connection before HTTP needs one
         stack.push_async_callback(server.close)
         sums = Sums(settings.processes, target, tuple(queue.name for queue in settings.worker.queues))
-        start_http(stack, planned, bus.emit, server, status=sums.status, metrics=sums)
+        if sender is not None:
+            sender.watch(lambda: sums.status().problems)
+        start_http(stack, settings, bus.emit, server, status=sums.status, metrics=sums)
         bus.emit(ProcessesStarted(settings.processes, settings.worker.concurrency))
         command = Command([sys.executable, "-m", "oxcart", *arguments], environ, turns)
         fleet = Fleet(

@@ -13,7 +13,8 @@ Severity = Literal["error", "warning", "info"]
 class Alert:
     """One change. `name`, `account` and `state` identify it, `text` is the sentence for a person.
 
-    `since` is epoch seconds; `account` is the domain of the Kommo account that it is about, if it is about one.
+    `since` is epoch seconds; `account` is the domain of the Kommo account that it is about, if it is about one, and
+    `queue` the queue.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Alert:
     since: float
     code: str | None = None
     account: str | None = None
+    queue: str | None = None
 
 
 def span(seconds: float) -> str:

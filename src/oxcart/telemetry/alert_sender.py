@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from oxcart import clock
+from oxcart.conditions import Problem
 from oxcart.secret import Secret
 from oxcart.telemetry.alerts import Alert, AlertLimits, AlertRules
 from oxcart.telemetry.bus import Emit
@@ -59,6 +60,10 @@ class AlertSender:
 
     def start(self) -> None:
         self._thread.start()
+
+    def watch(self, problems: Callable[[], Iterable[Problem]]) -> None:
+        """What is asked, in our thread, for what keeps jobs from ending (conditions.py)."""
+        self._rules.problems.watch(problems)
 
     def __call__(self, event: Event) -> None:
         if not self._rules.concerns(type(event)):
@@ -155,6 +160,7 @@ class AlertSender:
             "advice": alert.advice,
             "code": alert.code,
             **({"account": alert.account} if alert.account else {}),
+            **({"queue": alert.queue} if alert.queue else {}),
             "since": iso_utc(alert.since),
             "timestamp": iso_utc(self._clock()),
             **self._about,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from oxcart.telemetry import events
 from oxcart.telemetry.alert import Alert, span
 from oxcart.telemetry.events import Event
 from oxcart.telemetry.kommo_alerts import AccountAlerts, BlockAlerts
+from oxcart.telemetry.problem_alerts import ProblemAlerts
 
 __all__ = ["Alert", "AlertLimits", "AlertRules"]
 
@@ -35,12 +37,15 @@ IDLE_COMMANDS_PER_MINUTE: Final = 8
 class AlertLimits:
     """`failed_jobs` within five minutes raise an alert; `commands_per_month` is the plan's quota, None: not watched.
 
-    `processes` idle side by side, each at its own cost.
+    `processes` idle side by side, each at its own cost. Jobs that wait for `wait_seconds` are an alert, and so is a
+    queue that is paused for `paused_seconds`.
     """
 
     failed_jobs: int = 10
     commands_per_month: int | None = None
     processes: int = 1
+    wait_seconds: float = 300.0
+    paused_seconds: float = 900.0
 
 
 class AlertRules:
@@ -53,6 +58,7 @@ class AlertRules:
         self._usage = _Usage(limits, now)
         self._accounts = AccountAlerts()
         self._block = BlockAlerts()
+        self.problems = ProblemAlerts({"WAIT_LONG": limits.wait_seconds, "QUEUE_PAUSED": limits.paused_seconds})
         self._rules: Mapping[type, Callable[[Any, float], list[Alert]]] = {
             events.RedisLost: self._redis.lost,
             events.RedisFailureChanged: self._redis.changed,
@@ -71,6 +77,7 @@ class AlertRules:
             self._failed.look,
             self._stalled.look,
             self._usage.look,
+            self.problems.look,
         )
 
     def concerns(self, kind: type[Event]) -> bool:
@@ -171,7 +178,10 @@ class _FailedJobs:
             f"{self._total} jobs failed within {span(FAILED_WINDOW_SECONDS)} in {event.queue}, "
             f"the last one {failed[-1].name} {failed[-1].job_id}."
         )
-        advice = f"See why: oxcart jobs list --queue {event.queue}; return them when it is mended: oxcart jobs retry."
+        option = f"--queue {shlex.quote(event.queue)}"
+        advice = (
+            f"See why: oxcart jobs reasons {option}; return them when it is mended: oxcart jobs retry --all {option}"
+        )
         return [Alert("jobs.failing", "raised", "error", text, advice, now)]
 
     def look(self, now: float) -> list[Alert]:

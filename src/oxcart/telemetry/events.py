@@ -190,6 +190,7 @@ class FinishedJob(NamedTuple):
     attempt: int
     reason: str | None
     retry_in_ms: int | None
+    stack: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
@@ -53,7 +54,8 @@ class Rule:
         return "error" if self.error_if is not None and self.error_if(event) else self.level
 
     def line(self, event: Any) -> Line:
-        return Line(self.level_of(event), self.event, clip(self.message.format(e=event)), fields_of(event))
+        show = show_command(event.job_id, event.queue) if "{show}" in self.message else ""
+        return Line(self.level_of(event), self.event, clip(self.message.format(e=event, show=show)), fields_of(event))
 
 
 def _needs_someone(event: events.RedisLost | events.RedisFailureChanged | events.RedisRefuses) -> bool:
@@ -108,9 +110,7 @@ RULES: Mapping[type, Rule] = {
     events.JobUnconfirmed: Rule(
         "job.unconfirmed", "warn", "Job {e.name} {e.job_id} is gone after a lost reply: counted as done", per_job=True
     ),
-    events.JobUnreadable: Rule(
-        "job.unreadable", "error", "Job {e.job_id} cannot be read: see `oxcart jobs show {e.job_id}`", per_job=True
-    ),
+    events.JobUnreadable: Rule("job.unreadable", "error", "Job {e.job_id} cannot be read: see `{show}`", per_job=True),
     events.JobNameUnknown: Rule(
         "job.name_unknown",
         "warn",
@@ -139,7 +139,7 @@ RULES: Mapping[type, Rule] = {
 
 VERDICT_RULES: Mapping[str, Rule] = {
     "completed": RULES[events.JobsFinished],
-    "failed": Rule("job.failed", "error", "Job {e.name} {e.job_id} failed: see `oxcart jobs show {e.job_id}`"),
+    "failed": Rule("job.failed", "error", "Job {e.name} {e.job_id} failed: see `{show}`"),
     "retry_later": Rule("job.retried", "warn", "Job {e.name} {e.job_id} failed and will be tried again"),
     "snoozed": Rule("job.snoozed", "info", "Job {e.name} {e.job_id} asked to run later"),
     "waiting_for_children": Rule("job.waiting", "info", "Job {e.name} {e.job_id} waits for its children"),
@@ -165,7 +165,14 @@ def finished_line(queue: str, job: FinishedJob) -> Line:
         shown["reason"] = without_input(job.reason)
     if job.retry_in_ms is not None:
         shown["retryInMs"] = job.retry_in_ms
-    return Line(rule.level, rule.event, clip(rule.message.format(e=job)), shown)
+    if job.stack is not None and job.stack != job.reason:
+        shown["stack"] = without_input(job.stack, MAX_STACK)
+    return Line(rule.level, rule.event, clip(rule.message.format(e=job, show=show_command(job.job_id, queue))), shown)
+
+
+def show_command(job_id: str, queue: str) -> str:
+    """What shows all about a job, as it can be pasted anywhere: nobody knows what JOB_QUEUE_NAME says there."""
+    return f"oxcart jobs show {shlex.quote(job_id)} --queue {shlex.quote(queue)}"
 
 
 def started_line(queue: str, job_id: str, name: str) -> Line:
@@ -206,8 +213,8 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
 _QUOTED_INPUT = re.compile(r"input_value=.*?(?=, input_type=)|input_value=.*", re.DOTALL)
 
 
-def without_input(reason: str) -> str:
-    return clip(_QUOTED_INPUT.sub("input_value=…", reason))
+def without_input(reason: str, limit: int = MAX_TEXT) -> str:
+    return clip(_QUOTED_INPUT.sub("input_value=…", reason), limit)
 
 
 def _plain(value: Any, limit: int) -> Any:

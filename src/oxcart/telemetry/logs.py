@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import io
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TextIO
@@ -12,10 +14,13 @@ from typing import Any, Literal, TextIO
 from oxcart import clock
 from oxcart.secret import Secret
 from oxcart.telemetry.events import Event, JobsFinished, JobsStarted
+from oxcart.telemetry.in_hand import fields_of_job
 from oxcart.telemetry.job_lines import JobLines
 from oxcart.telemetry.lines import MAX_STACK, RULES, SEVERITY, Level, Line, Rule, clip, started_line
 from oxcart.telemetry.log_format import Redactor, human_format, json_format
 from oxcart.telemetry.log_writer import LineWriter
+
+_STANDARD = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"})
 
 # Libraries whose info lines tell an operator nothing that our own events do not.
 _CHATTY = ("aiohttp", "alembic", "asyncio", "pebble", "redis", "sqlalchemy", "urllib3", "uvicorn")
@@ -149,6 +154,26 @@ class EventLog:
         return self._render(Line("warn", "log.lines_lost", message, {"lines": number}), self._clock())
 
 
+class Printed(io.TextIOBase):
+    """A stdout for handlers: each line that is printed becomes a line of the log, with its job."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._begun: dict[int, str] = {}
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        thread = threading.get_ident()
+        *whole, begun = (self._begun.pop(thread, "") + text).split("\n")
+        if begun:
+            self._begun[thread] = begun[:MAX_STACK]
+        for line in filter(str.strip, whole):
+            self._log.write(Line("info", "log.printed", clip(line), fields_of_job()))
+        return len(text)
+
+
 class _RecordHandler(logging.Handler):
     """Writes stdlib log records, our own libraries' and the handlers', as lines of the same log."""
 
@@ -184,12 +209,21 @@ class _RecordHandler(logging.Handler):
 
 
 def _line_of(record: logging.LogRecord) -> Line:
-    shown: dict[str, Any] = {"logger": record.name}
+    extra = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+    shown: dict[str, Any] = {**{name: _kept(value) for name, value in extra.items()}, "logger": record.name}
+    shown |= fields_of_job()
     if record.exc_info and record.exc_info[1] is not None:
         error = record.exc_info[1]
         shown["error"] = clip(f"{type(error).__name__}: {error}")
         shown["stack"] = clip("".join(traceback.format_exception(error)), MAX_STACK)
     return Line(_level_of(record.levelno), "log.message", clip(record.getMessage()), shown)
+
+
+def _kept(value: Any) -> Any:
+    """What somebody gave as `extra`, in a form that JSON has, and cut."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return clip(value if isinstance(value, str) else repr(value))
 
 
 def _level_of(number: int) -> Level:

@@ -40,6 +40,9 @@ def sentry_subscriber(dsn: Secret, *, release: str | None, version: str) -> Subs
     return lambda event: _forward(event, send)
 
 
+_BLOCKED_SECONDS = 10.0  # a second is a line of the log, and no incident
+
+
 def _forward(event: Event, send: Any) -> None:
     match event:
         case JobsFinished(queue, jobs):
@@ -50,7 +53,7 @@ def _forward(event: Event, send: Any) -> None:
         case HandlerDeaf(queue, job_id, name):
             message = f"The handler of {name} went on after it was told to stop"
             send(message, event="job.handler_deaf", queue=queue, jobName=name, jobId=job_id)
-        case LoopBlocked(seconds, _):
+        case LoopBlocked(seconds, _) if seconds >= _BLOCKED_SECONDS:
             send(f"The event loop has not run for {seconds:.0f} s", event="worker.loop_blocked")
         case _:
             return

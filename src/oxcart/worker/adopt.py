@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oxcart import clock
-from oxcart.connection.link import Link
-from oxcart.connection.server import Server
 from oxcart.errors import OxcartError, Unavailable
 from oxcart.protocol.exchange import ClaimedRun
-from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobAdopted
-from oxcart.worker.exchange import Take
+from oxcart.worker.common import Common
+from oxcart.worker.intake import Intake
 from oxcart.worker.served_queue import ServedQueue
 
 AGAIN_SECONDS = 1.0
@@ -42,12 +40,11 @@ class _GivenUp:
 class Adopter:
     """Remembers the tokens given up, and adopts jobs that carry one."""
 
-    def __init__(self, server: Server, link: Link, lock_duration_ms: int, *, emit: Emit, take: Take) -> None:
-        self._server = server
-        self._link = link
-        self._lock_seconds = lock_duration_ms / 1000
-        self._emit = emit
-        self._take = take
+    def __init__(self, common: Common, intake: Intake) -> None:
+        self._common = common
+        self._link = common.link
+        self._lock_seconds = common.settings.lock_duration_ms / 1000
+        self._intake = intake
         self._given_up: dict[bytes, _GivenUp] = {}
         self._expected = asyncio.Event()
         self._scanning = asyncio.Lock()
@@ -64,7 +61,7 @@ class Adopter:
                 async with asyncio.timeout(self._rest_seconds()):
                     await self._expected.wait()
             self._expected.clear()
-            await self._server.wait_until_ready()
+            await self._common.server.wait_until_ready()
             await self.scan()
             now = clock.monotonic()
             self._given_up = {token: given_up for token, given_up in self._given_up.items() if given_up.until > now}
@@ -76,14 +73,15 @@ class Adopter:
         is_new = any(not given_up.is_looked_for for given_up in self._given_up.values())
         return min(self._lock_seconds / 3, AGAIN_SECONDS) if is_new else self._lock_seconds / 3
 
-    async def scan(self, only: ServedQueue | None = None) -> int:
-        """Adopt what is there now; returns how many. An unreachable server is not an error: the next scan looks.
+    async def scan(self, only: ServedQueue | None = None) -> None:
+        """Adopt what is there now. An unreachable server is not an error: the next scan looks.
 
         One scan at a time: what another one has adopted may have ended before this one looks at what it has read.
         """
         async with self._scanning:
-            queues = {given_up.queue for given_up in self._given_up.values()}
-            return sum([await self._scan(queue) for queue in queues if only in (None, queue)])
+            for queue in {given_up.queue for given_up in self._given_up.values()}:
+                if only in (None, queue):
+                    await self._scan(queue)
 
     async def scan_within(self, seconds: float) -> None:
         """Scan as far as the time allows; what is not adopted then comes back when its lock ends."""
@@ -91,34 +89,27 @@ class Adopter:
             async with asyncio.timeout(seconds):
                 await self.scan()
 
-    async def _scan(self, queue: ServedQueue) -> int:
+    async def _scan(self, queue: ServedQueue) -> None:
         expected = [given_up for given_up in self._given_up.values() if given_up.queue is queue]
-        adopted = 0
         try:
-            adopted = await self._look_into_active(queue)
+            ids: list[bytes] = await self._link.request("LRANGE", queue.keys.active, 0, -1)
+            unknown = [job_id for job_id in ids if job_id not in queue.held]
+            for start in range(0, len(unknown), _LOCKS_PER_REQUEST):
+                await self._adopt_some(queue, unknown[start : start + _LOCKS_PER_REQUEST])
         except Unavailable:
-            return 0
+            return
         except OxcartError:
             pass  # it is answered, and will be answered so again: the stalled check is left
         for given_up in expected:
             given_up.is_looked_for = given_up.until < math.inf
             given_up.until = min(given_up.until, clock.monotonic() + self._lock_seconds)
-        return adopted
 
-    async def _look_into_active(self, queue: ServedQueue) -> int:
-        ids: list[bytes] = await self._link.request("LRANGE", queue.keys.active, 0, -1)
-        unknown = [job_id for job_id in ids if job_id not in queue.held]
-        adopted = 0
-        for start in range(0, len(unknown), _LOCKS_PER_REQUEST):
-            adopted += await self._adopt_some(queue, unknown[start : start + _LOCKS_PER_REQUEST])
-        return adopted
-
-    async def _adopt_some(self, queue: ServedQueue, ids: Sequence[bytes]) -> int:
+    async def _adopt_some(self, queue: ServedQueue, ids: Sequence[bytes]) -> None:
         base = queue.keys.base.encode()
         locks = await self._link.request("MGET", *(base + job_id + b":lock" for job_id in ids))
         ours = [(job_id, lock) for job_id, lock in zip(ids, locks, strict=True) if lock in self._given_up]
         if not ours:
-            return 0
+            return
         commands = [("HMGET", base + job_id, *_FACTS, *_RARE_FACTS) for job_id, _ in ours]
         for (job_id, lock), facts in zip(ours, await self._link.requests(commands), strict=True):
             if isinstance(facts, Exception) or job_id in queue.held:
@@ -126,6 +117,5 @@ class Adopter:
             name, opts, ats, atm, priority, data, timestamp, processed_on, *rest = facts
             rest.append(None)  # its trial, if any, is not known here: it gets another
             run = ClaimedRun(name or b"", opts, int(ats or 0), atm, priority, 0, rest, (job_id, data, timestamp))
-            self._emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
-            self._take(queue, [run], lock.decode(), int(processed_on or 0), int(processed_on or 0))
-        return len(ours)
+            self._common.emit(JobAdopted(queue.name, job_id.decode("utf-8", "replace")))
+            self._intake.take(queue, [run], lock.decode(), int(processed_on or 0), int(processed_on or 0))

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from oxcart.connection.link import Link
 from oxcart.errors import OxcartError
 from oxcart.protocol.suspects import Trial, forget_trial, forget_verdict, read_end, write_acquittal, write_trial
-from oxcart.settings import WorkerSettings
-from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import SuspectsStarted
-from oxcart.verdicts import Failed, RetryLater, Snoozed, WaitingForChildren
+from oxcart.verdicts import RetryLater, Snoozed, WaitingForChildren
 from oxcart.worker.attempt import Attempt
-from oxcart.worker.dispatch import Dispatch
-from oxcart.worker.phases import claims_under_way
+from oxcart.worker.common import Common
+from oxcart.worker.failing import failed_unrecoverably
+from oxcart.worker.phases import sent
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.suspects import choose, is_guilty, is_on_trial, reason_of
+
+if TYPE_CHECKING:
+    from oxcart.worker.intake import Intake
 
 GROUP_SECONDS = 30.0
 """The door is closed for so long at most before a group begins, and again after: what kills a process mostly does so at
@@ -36,30 +37,14 @@ WRITE_AGAIN_SECONDS = 0.5
 
 
 class Apart:
-    """The turns of one process. `begin` gives a job its slot and starts it; `prepare` owns a task; `give_back` looks
-    whether what a queue gives back can go.
-    """
+    """The turns of one process."""
 
-    def __init__(
-        self,
-        dispatch: Dispatch,
-        settings: WorkerSettings,
-        link: Link,
-        *,
-        worker_name: str,
-        emit: Emit,
-        begin: Callable[[ServedQueue, Attempt], None],
-        prepare: Callable[[Coroutine[Any, Any, None], str], None],
-        give_back: Callable[[ServedQueue], None],
-    ) -> None:
-        self._dispatch = dispatch
-        self._settings = settings
-        self._link = link
-        self._worker_name = worker_name
-        self._emit = emit
-        self._begin = begin
-        self._prepare = prepare
-        self._give_back = give_back
+    def __init__(self, common: Common, intake: Intake) -> None:
+        self._common = common
+        self._dispatch = common.dispatch
+        self._settings = common.settings
+        self._link = common.link
+        self._intake = intake
         self._waiting: list[Attempt] = []
 
     # -------------------------------------------------------------------------------------------- who
@@ -71,14 +56,14 @@ class Apart:
         suspects = [each for each in attempts if each.claim.shared.is_suspect and each.spec is not None]
         guilty = [each for each in suspects if is_guilty(each.claim.shared, most_stalls)]
         for attempt in guilty:
-            self._prepare(self._blame(queue, attempt), f"blame:{attempt.claim.name}")
+            self._intake.prepare(self._blame(queue, attempt), f"blame:{attempt.claim.name}")
         others = [each for each in suspects if each not in guilty]
         if self._dispatch.holds_back or not others:
             return guilty
         chosen = choose(others, self._settings.concurrency, most_stalls)
         self._waiting = chosen
         self._dispatch.holds_back = True
-        self._prepare(self._take_turn(queue, chosen), "suspects")
+        self._intake.prepare(self._take_turn(queue, chosen), "suspects")
         return guilty + chosen
 
     def leave(self, queue: ServedQueue) -> list[Attempt]:
@@ -91,7 +76,7 @@ class Apart:
         """A suspect's handler has ended, and the job will run again: no longer as a suspect."""
         if attempt.job is not None and isinstance(attempt.verdict, RetryLater | Snoozed | WaitingForChildren):
             command = write_acquittal(queue.keys, attempt.claim.job_id, attempt.claim.shared.stalls)
-            self._prepare(self._write([command]), "acquit")
+            self._intake.prepare(self._write([command]), "acquit")
 
     # -------------------------------------------------------------------------------------------- a turn
     async def _take_turn(self, queue: ServedQueue, turn: Sequence[Attempt]) -> None:
@@ -111,7 +96,7 @@ class Apart:
     def _has_nothing_else_in_hand(self) -> bool:
         """Not even what has ended and is not written yet: all that is in hand when the process dies becomes suspect."""
         dispatch = self._dispatch
-        if any(claims_under_way(queue.phase) for queue in dispatch.queues):
+        if any(sent(queue.phase).claims for queue in dispatch.queues):
             return False
         return dispatch.busy == 0 and dispatch.held <= len(self._waiting)
 
@@ -128,10 +113,10 @@ class Apart:
                 begun.append(attempt)
         if begun:
             ids = tuple(attempt.claim.job_id.decode("utf-8", "replace") for attempt in begun)
-            self._emit(SuspectsStarted(queue.name, ids, alone))
+            self._common.emit(SuspectsStarted(queue.name, ids, alone))
         for attempt in begun:
-            self._begin(queue, attempt)
-        self._give_back(queue)
+            self._intake.begin(queue, attempt)
+        self._intake.claims_settled(queue)
         return begun
 
     def _open_door(self) -> None:
@@ -151,7 +136,7 @@ class Apart:
     # -------------------------------------------------------------------------------------------- the record
     async def _open_trial(self, queue: ServedQueue, attempt: Attempt) -> None:
         shared, job_id = attempt.claim.shared, attempt.claim.job_id
-        commands = [write_trial(queue.keys, job_id, Trial(shared.stalls, self._worker_name))]
+        commands = [write_trial(queue.keys, job_id, Trial(shared.stalls, self._common.worker_name))]
         if shared.given_up:
             commands.append(forget_verdict(queue.keys, job_id))
         await self._write(commands)
@@ -171,7 +156,7 @@ class Apart:
             told = None
         if attempt.verdict is None:
             how = told.decode("utf-8", "replace") if isinstance(told, bytes) else None
-            attempt.decide_without_running(Failed(reason_of(how), None))
+            attempt.decide_without_running(failed_unrecoverably(attempt.claim, reason_of(how)))
 
     async def _write(self, commands: Sequence[tuple[bytes | str | int | float, ...]]) -> None:
         """Tried for a while. What cannot be written costs a job another trial, or another turn as a suspect."""

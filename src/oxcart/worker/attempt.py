@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import CoroutineType
@@ -20,14 +20,16 @@ from typing import Any
 
 from oxcart import clock
 from oxcart.clock import now_ms
-from oxcart.errors import Discard, InvalidInput, RateLimited, Snooze, WaitForChildren
+from oxcart.errors import Discard, InvalidInput, MoveToWait, RateLimited, Snooze, WaitForChildren
 from oxcart.handlers import CustomBackoff, HandlerSpec
 from oxcart.job import Job, JobChannel, Reports
 from oxcart.protocol.codec import decode, encode
+from oxcart.telemetry.in_hand import job_in_hand
 from oxcart.verdicts import (
     Abandoned,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     RateLimitedFor,
     Returned,
@@ -38,7 +40,7 @@ from oxcart.verdicts import (
 from oxcart.worker.backoff import LONGEST_MS
 from oxcart.worker.claim import Claim
 from oxcart.worker.error_text import account_of, message_of
-from oxcart.worker.failing import AGAIN_MS, failed, failed_for_good
+from oxcart.worker.failing import AGAIN_MS, failed, failed_for_good, failed_unrecoverably
 from oxcart.worker.handler_task import Run, Starter
 from oxcart.worker.pools import NoMoreThreads, Threads
 
@@ -86,54 +88,32 @@ class Workplace:
     on_ended: Callable[[Attempt], None]
 
 
+@dataclass(slots=True, eq=False)
 class Attempt:
-    """One run of one handler. `claimed_at` is on clock.monotonic()'s clock; `number` tells in which order the worker's
-    jobs were claimed; `request_bytes` belongs to the outbox.
+    """One run of one handler. `started` is at first when it was claimed, as `renewed_at` is, by clock.monotonic();
+    `number` tells in which order the worker's jobs were claimed; `request_bytes` belongs to the outbox.
     """
 
-    __slots__ = (
-        "_deaf_timer",
-        "_kept_back",
-        "_run",
-        "_timeout_timer",
-        "_workplace",
-        "cancel_reason",
-        "claim",
-        "ended",
-        "finished",
-        "has_slot",
-        "is_deaf",
-        "job",
-        "lock_uncertain",
-        "number",
-        "renewed_at",
-        "request_bytes",
-        "spec",
-        "started",
-        "times_sent",
-        "verdict",
-    )
-
-    def __init__(self, claim: Claim, spec: HandlerSpec | None, workplace: Workplace, claimed_at: float) -> None:
-        self.claim = claim
-        self.spec = spec
-        self.job: Job[Any] | None = None
-        self.verdict: Verdict | None = None
-        self.cancel_reason: CancelReason | None = None
-        self.started = self.renewed_at = claimed_at
-        self.finished = 0.0
-        self.ended = False
-        self.is_deaf = False
-        self.has_slot = False
-        self.lock_uncertain = False
-        self.number = 0
-        self.times_sent = 0
-        self.request_bytes = 0
-        self._kept_back: Verdict | None = None
-        self._workplace = workplace
-        self._run: Run | None = None
-        self._timeout_timer: asyncio.TimerHandle | None = None
-        self._deaf_timer: asyncio.TimerHandle | None = None
+    claim: Claim
+    spec: HandlerSpec | None
+    _workplace: Workplace
+    started: float
+    renewed_at: float = 0.0
+    finished: float = 0.0
+    number: int = 0
+    has_slot: bool = False
+    job: Job[Any] | None = None
+    verdict: Verdict | None = None
+    cancel_reason: CancelReason | None = None
+    ended: bool = False
+    is_deaf: bool = False
+    lock_uncertain: bool = False
+    times_sent: int = 0
+    request_bytes: int = 0
+    _kept_back: Verdict | None = None
+    _run: Run | None = None
+    _timeout_timer: asyncio.TimerHandle | None = None
+    _deaf_timer: asyncio.TimerHandle | None = None
 
     # -------------------------------------------------------------------------------------------- starting
     def start(self, queue_name: str) -> None:
@@ -144,7 +124,7 @@ class Attempt:
         claim, spec, workplace = self.claim, self.spec, self._workplace
         shared = claim.shared
         if shared.deferred_failure is not None:
-            self.decide_without_running(Failed(shared.deferred_failure, None))
+            self.decide_without_running(failed_unrecoverably(claim, shared.deferred_failure))
             return
         assert spec is not None
         try:
@@ -154,6 +134,8 @@ class Attempt:
                 None,
                 queue_name=queue_name,
                 attempts_made=shared.atm,
+                attempts_started=shared.ats,
+                stalled_count=shared.stalls,
                 channel=workplace.channel,
                 timestamp_ms=claim.timestamp_ms,
                 priority=shared.priority,
@@ -180,6 +162,7 @@ class Attempt:
     # -------------------------------------------------------------------------------------------- the user's code
     async def _run_async(self, spec: HandlerSpec, job: Job[Any]) -> Verdict:
         stage = _DATA
+        job_in_hand.set(job)
         try:
             value = decode(self.claim.data, "the job's data")
             job.data = spec.parse(value) if spec.parse is not None else value
@@ -193,6 +176,7 @@ class Attempt:
     def _run_in_thread(self, job: Job[Any]) -> Verdict:
         spec, stage = self.spec, _DATA
         assert spec is not None
+        job_in_hand.set(job)
         try:
             value = decode(self.claim.data, "the job's data")
             job.data = spec.parse(value) if spec.parse is not None else value
@@ -242,6 +226,14 @@ class Attempt:
 
     def _time_is_up(self) -> None:
         self.cancel(CancelReason.TIMEOUT)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.claim.options.to_public()
+
+    @property
+    def lock_token(self) -> str:
+        return self.claim.shared.token
 
     @property
     def is_cancelled(self) -> bool:
@@ -358,6 +350,8 @@ def _completed(value: Any) -> Verdict:
 def _asked_for(error: BaseException) -> Verdict | None:
     """What a handler asked for by raising it; None for an error, and for a request that makes no sense."""
     kind = type(error)
+    if issubclass(kind, MoveToWait):
+        return GivenBack()
     if issubclass(kind, WaitForChildren):
         return WaitingForChildren()
     if not issubclass(kind, Snooze | RateLimited):

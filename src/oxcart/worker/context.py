@@ -27,7 +27,8 @@ from oxcart.errors import JobNotFound, OxcartError, PayloadTooLarge, ServerRefus
 from oxcart.own_tasks import start_own_task
 from oxcart.protocol.codec import decode, encode
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import ScriptCall, run_all, upstream
+from oxcart.protocol.scripts import Argument, Script, ScriptCall, run_all, run_script, upstream
+from oxcart.queue.job_access import JobAccess
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised
 
@@ -68,6 +69,26 @@ class QueueChannel:
             raise RuntimeError(
                 "A job was used on another event loop than the worker's: await its methods in its handler."
             )
+
+    def access(self, job_id: str) -> JobAccess:
+        return JobAccess(self, str.__str__(job_id))
+
+    async def command(self, doing: str, *command: Argument, repeatable: bool = True) -> Any:  # noqa: ARG002
+        """For JobAccess: asked once, as a handler that gets an error can say what comes of it."""
+        self.check_loop()
+        return await self.line.link.request(*command, deadline_seconds=_ANSWER_WITHIN_SECONDS)
+
+    async def run(
+        self,
+        doing: str,  # noqa: ARG002
+        script: Script,
+        keys: Sequence[Argument],
+        args: Sequence[Argument],
+        *,
+        repeatable: bool,  # noqa: ARG002
+    ) -> Any:
+        self.check_loop()
+        return await run_script(self.line.link, script, keys, args, deadline_seconds=_ANSWER_WITHIN_SECONDS)
 
     async def children_values(self, job_id: str) -> dict[str, Any]:
         self.check_loop()

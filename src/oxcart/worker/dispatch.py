@@ -19,7 +19,7 @@ from oxcart.telemetry.events import OutboxFull, RedisAccepts, RedisRefuses
 from oxcart.worker import phases, prefetch
 from oxcart.worker.attempt import Attempt
 from oxcart.worker.outbox import LARGEST_BYTES
-from oxcart.worker.phases import Answer, Block, Exchange, Rest, View
+from oxcart.worker.phases import NO_ANSWER, NOTHING_SENT, Answer, Block, Exchange, Rest, View
 from oxcart.worker.served_queue import Refusal, ServedQueue
 
 STUCK_SECONDS = 1.0  # fast jobs in few slots fill the outbox within one round trip: that is no news
@@ -35,7 +35,7 @@ class Work:
     """What one exchange carries: verdicts of one queue, and a claim of at most `room` of its jobs (0: none).
 
     `free` of them have a slot; the others are claimed ahead, which limits and prioritized jobs forbid. `cursor` says
-    which foreign jobs need no look.
+    which foreign jobs need no look. `behind`: it lies at the server behind a blocked pop.
     """
 
     queue: ServedQueue
@@ -43,6 +43,7 @@ class Work:
     room: int = 0
     free: int = 0
     cursor: Cursor = START
+    behind: bool = False
 
 
 class Dispatch:
@@ -99,11 +100,16 @@ class Dispatch:
         queue = queues[step.position]
         self._turn = (step.position + 1) % len(queues)
         batch = queue.outbox.take(self._most_items[queue])
-        if not step.claims:
-            return Work(queue, batch)
+        return self._claim(queue, now, batch) if step.claims else Work(queue, batch)
+
+    def claim_behind_marker(self, queue: ServedQueue, now: float) -> Work:
+        """The claim that is sent behind a blocked pop; `next_wait` must have said Block."""
+        return self._claim(queue, now, [], behind=True)
+
+    def _claim(self, queue: ServedQueue, now: float, batch: list[Attempt], *, behind: bool = False) -> Work:
         room, free = self.room(queue, now)
-        queue.phase = phases.claim_sent(queue.phase, room)
-        return Work(queue, batch, room, free, queue.cursor)
+        queue.phase = phases.claim_sent(queue.phase, room, behind=behind)
+        return Work(queue, batch, room, free, queue.cursor, behind)
 
     def next_large(self, now: float) -> Work | Rest:
         """The next exchange of the loop for large verdicts; it claims nothing."""
@@ -116,28 +122,24 @@ class Dispatch:
                 until = min(opens_at, until or opens_at)
         return Rest(until)
 
-    def claim_behind_marker(self, queue: ServedQueue, now: float) -> Work:
-        """The claim that is sent behind a blocked pop; `next_wait` must have said Block."""
-        room, free = self.room(queue, now)
-        queue.phase = phases.claim_sent(queue.phase, room, behind_marker=True)
-        return Work(queue, [], room, free, queue.cursor)
-
     def next_wait(self, queue: ServedQueue, now: float) -> Block | Rest:
         return phases.plan_wait(View(queue.phase, self.room(queue, now)[0]), now)
 
-    def answered(self, work: Work, answer: Answer) -> None:
-        """The server's answer to the claim of this work; its jobs take their slots after this."""
-        work.queue.phase = phases.claim_answered(work.queue.phase, work.room, answer)
-        self.tell()
-
-    def unanswered(self, work: Work) -> None:
+    def answered(self, work: Work, answer: Answer = NO_ANSWER) -> None:
+        """What the server said to the claim of this work; its jobs take their slots after this."""
         if work.room:
-            work.queue.phase = phases.claim_unanswered(work.queue.phase, work.room)
+            queue = work.queue
+            queue.phase = phases.claim_answered(queue.phase, work.room, answer, behind=work.behind)
         self.tell()
 
     def hint(self, queue: ServedQueue) -> None:
         """There may be jobs to claim."""
         queue.phase = phases.hinted(queue.phase)
+        self.tell()
+
+    def marked(self, queue: ServedQueue) -> None:
+        """The server has set the marker, for there may be jobs."""
+        queue.phase = phases.marked(queue.phase)
         self.tell()
 
     def one_is_due(self, queue: ServedQueue, due_at: float) -> None:
@@ -146,6 +148,7 @@ class Dispatch:
         self.tell()
 
     def close_for_limit(self, queue: ServedQueue, until: float) -> None:
+        until = min(until, asyncio.get_running_loop().time() + phases.LONGEST_LIMIT_SECONDS)
         queue.phase = phases.closed(queue.phase, until, "limited")
         self.tell()
 
@@ -176,14 +179,11 @@ class Dispatch:
         return self.busy < self.concurrency and queue.busy < queue.share
 
     def free_slots(self, queue: ServedQueue) -> int:
-        """Slots that nothing has taken or been promised. A claim behind a marker may wait for long: it holds slots of
-        its own queue only, and a job that it brings when the others have taken them waits in the buffer.
+        """Slots that nothing has taken or been promised. A claim behind a marker holds none: a job that it brings when
+        others have taken them waits in the buffer.
         """
-        own = phases.slots_promised(queue.phase)
-        promised = own
-        for other in self.queues:
-            if other is not queue and phases.claims_under_way(other.phase):
-                promised += phases.slots_promised(other.phase)
+        promised = sum(phases.sent(other.phase).slots for other in self.queues)
+        own = phases.sent(queue.phase).slots
         return min(self.concurrency - self.busy - promised, queue.share - queue.busy - own)
 
     def slot_taken(self, queue: ServedQueue) -> None:
@@ -201,7 +201,8 @@ class Dispatch:
 
     @property
     def claims_under_way(self) -> bool:
-        return any(phases.slots_promised(queue.phase) for queue in self.queues)
+        """The one behind a marker counts, too."""
+        return any(phases.sent(queue.phase) != NOTHING_SENT for queue in self.queues)
 
     # -------------------------------------------------------------------------------------------- verdicts
     def _outbox_is_full(self, now: float) -> bool:

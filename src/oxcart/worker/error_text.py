@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 LONGEST_REASON = 10_000
@@ -19,6 +19,10 @@ LONGEST_TRACE = 30_000
 """Characters, for each of the stack traces that a job keeps."""
 
 _FRAMES = 30
+_OWN_FRAMES = str(Path(__file__).parent)
+"""Ours around a handler: they say nothing of what went wrong in it."""
+
+_MOST_MEMBERS = 5
 _MOST_LINKED = 50
 """Errors that hang together as causes and groups: a thousand of them would take the loop's time to print."""
 
@@ -51,7 +55,19 @@ def message_of(error: BaseException) -> str:
         return f"{type_name(error)} (its message cannot be had: __str__ raised {type_name(raised)}{place_of(raised)})"
     if issubclass(type(error), SystemExit | KeyboardInterrupt):
         return f"The handler called for the process to end ({type_name(error)}: {message})."
-    return message or type_name(error)
+    if issubclass(type(error), KeyError):  # its message is the key alone
+        return f"{type_name(error)}: {message}"
+    return (message or type_name(error)) + _members_told(error)
+
+
+def _members_told(error: BaseException) -> str:
+    """What is in a group, whose own message only counts: a few, and each once."""
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ""
+    members = list(_members_of(error))
+    told = [f"{type_name(one)}: {message_of(one)}" for one in members[:_MOST_MEMBERS]]
+    more = [f"and {len(members) - _MOST_MEMBERS} more"] if len(members) > _MOST_MEMBERS else []
+    return plain_text(": " + "; ".join([*dict.fromkeys(told), *more]), LONGEST_REASON)
 
 
 def account_of(error: BaseException) -> str:
@@ -70,14 +86,25 @@ def place_of(error: BaseException) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """As Python prints it, with causes and groups where they are not too many."""
+    """As Python prints it, without our own frames, with causes and groups where they are not too many."""
     try:
         if _is_bounded(error):
-            return plain_text("".join(traceback.format_exception(error, limit=-_FRAMES)), LONGEST_TRACE)
+            told = traceback.TracebackException.from_exception(error, limit=-_FRAMES)
+            _leave_out_ours(told)
+            return plain_text("".join(told.format()), LONGEST_TRACE)
     except BaseException:  # noqa: BLE001, S110 - the border around user code: print it without its help
         pass
     frames = "".join(f'  File "{path}", line {line}, in {function}\n' for path, line, function in _frames_of(error))
     return plain_text(f"Traceback (most recent call last):\n{frames}{account_of(error)}\n", LONGEST_TRACE)
+
+
+def _leave_out_ours(told: traceback.TracebackException) -> None:
+    theirs = [frame for frame in told.stack if not frame.filename.startswith(_OWN_FRAMES)]
+    if theirs:
+        told.stack = traceback.StackSummary.from_list(theirs)
+    for linked in (told.__cause__, told.__context__, *(told.exceptions or ())):
+        if linked is not None:
+            _leave_out_ours(linked)
 
 
 def _frames_of(error: BaseException) -> Sequence[tuple[str, int, str]]:

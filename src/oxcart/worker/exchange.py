@@ -16,224 +16,151 @@ from redis.exceptions import ResponseError
 
 from oxcart.connection.failures import classify, closes_connection
 from oxcart.connection.link import Link
-from oxcart.connection.server import Server
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
-from oxcart.protocol.exchange import (
-    MAXED,
-    REPEATED,
-    START,
-    WRITTEN,
-    ClaimedRun,
-    Policy,
-    Reply,
-    exchange_command,
-    read_reply,
-)
+from oxcart.protocol import exchange as wire
+from oxcart.protocol.exchange import START, Reply, exchange_command, read_reply
 from oxcart.protocol.scripts import Command, ours, run
-from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import FinishedJob, JobAbandoned, JobsFinished, JobUnconfirmed, JobUnreadable
-from oxcart.verdicts import Completed, Failed, RetryLater
+from oxcart.verdicts import Completed, Failed, RetryLater, Verdict
+from oxcart.worker.adopt import Adopter
 from oxcart.worker.attempt import Attempt
-from oxcart.worker.dispatch import Dispatch, Work
-from oxcart.worker.items import Answer, Policies, answer_of, fail_unpackable, finished_job, item_of
-from oxcart.worker.left import LeftJobs
-from oxcart.worker.phases import Answer as ClaimAnswer
-from oxcart.worker.phases import Closed, Rest
+from oxcart.worker.common import Common
+from oxcart.worker.dispatch import Work
+from oxcart.worker.failing import failed_unrecoverably
+from oxcart.worker.intake import Intake
+from oxcart.worker.items import Policies, finished_job, items_of
+from oxcart.worker.phases import LONGEST_LIMIT_SECONDS, Answer, Closed, Rest
 from oxcart.worker.prefetch import smoothed
 from oxcart.worker.served_queue import ServedQueue
 
 ANSWER_WITHIN_SECONDS = 15.0
 """Managed servers stall for seconds (cold keys under a global script lock); a stuck socket still shows in time."""
 
-_DONE = frozenset({WRITTEN, REPEATED})
-
-Take = Callable[[ServedQueue, Sequence[ClaimedRun], str, int, int], None]
-GiveUp = Callable[[ServedQueue, str], None]
+_DONE = frozenset({wire.WRITTEN, wire.REPEATED})
 
 
 class Sent(NamedTuple):
-    """An exchange on its way. `processed_on_ms` is what its claims carry; `executed_ms` when the server claimed, on our
-    clock.
-    """
+    """An exchange as it was sent. `now_ms` is the time that its claims carry, 0 for the server's own."""
 
     work: Work
     token: str
-    processed_on_ms: int
-    executed_ms: int
+    now_ms: int
+    policies: Policies
+    command: Command
 
 
 class Exchanger:
-    """Makes exchanges. `take` starts claimed jobs; `claims_settled` is called when an answer to a claim was worked off;
-    `give_up` names a token whose claims nobody has heard of: the server may have executed the exchange, or may yet.
-    """
+    """Makes exchanges: `intake` starts what they claim, `adopter` looks for claims whose answer is lost."""
 
-    def __init__(
-        self,
-        dispatch: Dispatch,
-        server: Server,
-        link: Link,
-        *,
-        worker_id: str,
-        lock_duration_ms: int,
-        keep: tuple[Policy, Policy],
-        allow_plain: bool,
-        worker_name: str,
-        emit: Emit,
-        left: LeftJobs,
-        take: Take,
-        claims_settled: Callable[[ServedQueue], None],
-        give_up: GiveUp,
-    ) -> None:
-        self._dispatch = dispatch
-        self._server = server
+    def __init__(self, common: Common, link: Link, intake: Intake, adopter: Adopter) -> None:
+        self._common = common
+        self._dispatch = common.dispatch
+        self._server = common.server
+        self._emit = common.emit
         self._link = link
-        self._worker_id = worker_id
-        self._lock_ms = lock_duration_ms
-        self._keep = keep
-        self._allow_plain = allow_plain
-        self._worker_name = worker_name
-        self._emit = emit
-        self._left = left
-        self._take = take
-        self._claims_settled = claims_settled
-        self.give_up = give_up
+        self._intake = intake
+        self._adopter = adopter
         self.answered = 0
         self._clock_gaps_ms: deque[int] = deque(maxlen=8)
         self._number = 0
 
-    async def run(self) -> None:
-        """One of the two loops."""
-        loop, dispatch = asyncio.get_running_loop(), self._dispatch
+    async def run(self, link: Link, next_work: Callable[[float], Work | Rest]) -> None:
+        """One of the loops: two for all, one for large verdicts, which are in nobody's way on a link of their own."""
+        loop = asyncio.get_running_loop()
         while True:
-            step = dispatch.next_work(loop.time())
+            step = next_work(loop.time())
             if isinstance(step, Rest):
-                await dispatch.rest(step.until)
-            else:
-                await self._exchange(step, loop.time(), self._link)
-
-    async def run_large(self, link: Link) -> None:
-        """The loop for large verdicts, one after the other: on their way they are in nobody's way."""
-        loop, dispatch = asyncio.get_running_loop(), self._dispatch
-        while True:
-            step = dispatch.next_large(loop.time())
-            if isinstance(step, Rest):
-                await dispatch.rest(step.until)
+                await self._dispatch.rest(step.until)
             else:
                 await self._exchange(step, loop.time(), link)
 
-    def _command(self, work: Work, token: str, now: int, policies: Policies) -> Command:
-        items = [item_of(attempt, policies) for attempt in work.batch]
-        return exchange_command(
+    def _to_send(self, work: Work, now_ms: int) -> Sent:
+        self._number += 1
+        common, token = self._common, f"{self._common.worker_id}:{self._number}"
+        policies = Policies(common.settings)
+        items = items_of(work.batch, policies)
+        command = exchange_command(
             work.queue.keys,
-            now_ms=now,
+            now_ms=now_ms,
             token=token,
-            lock_ms=self._lock_ms,
+            lock_ms=common.settings.lock_duration_ms,
             room=work.room,
             free=work.free,
             items=items,
             policies=policies.in_order,
-            allow_plain=self._allow_plain,
-            worker_name=self._worker_name,
-            names=self._left.names_to_claim if work.room else None,
+            allow_plain=common.settings.exchange == "own",
+            worker_name=common.worker_name,
+            names=common.left.names_to_claim if work.room else None,
             cursor=work.cursor,
         )
-
-    def _next_token(self) -> str:
-        self._number += 1
-        return f"{self._worker_id}:{self._number}"
+        return Sent(work, token, now_ms, policies, command)
 
     async def _exchange(self, work: Work, asked_at: float, link: Link) -> None:
-        queue, token, now = work.queue, self._next_token(), self._server.clock.now_ms()
-        policies = Policies(*self._keep)
         for attempt in work.batch:
             attempt.times_sent += 1
-        try:
-            command = self._command(work, token, now, policies)
-        except Exception:  # noqa: BLE001 - the border around the packing of verdicts
-            fail_unpackable(work.batch, policies)
-            policies = Policies(*self._keep)
-            command = self._command(work, token, now, policies)
+        sent = self._to_send(work, self._server.clock.now_ms())
         if work.room:
-            queue.fetching.asked("claim", asked_at + ANSWER_WITHIN_SECONDS)
+            work.queue.fetching.asked("claim", asked_at + ANSWER_WITHIN_SECONDS)
         try:
-            reply = await run(link, command, ours("exchange"), deadline_seconds=ANSWER_WITHIN_SECONDS)
+            reply = await run(link, sent.command, ours("exchange"), deadline_seconds=ANSWER_WITHIN_SECONDS)
         except Unavailable as error:
-            self._unanswered(work, token, error)
+            self._dispatch.answered(work)
+            work.queue.fetching.unanswered("claim")
+            work.queue.outbox.put_back(work.batch)
+            self._may_have_run(sent, may=error.outcome_unknown)
             await self._server.wait_until_ready()
         except ServerRefused as error:
-            self._refused(work, token, error.failure)
+            self.refused(sent, error.failure)
         except BaseException:  # cancelled at the end of a shutdown: the verdicts stay counted as undelivered
-            self._dispatch.unanswered(work)
-            queue.outbox.put_back(work.batch)
+            self._dispatch.answered(work)
+            work.queue.outbox.put_back(work.batch)
             raise
         else:
             answered_at = asyncio.get_running_loop().time()
             if link is self._link:
                 self._dispatch.round_trip_seconds = smoothed(self._dispatch.round_trip_seconds, answered_at - asked_at)
-            self._answered(Sent(work, token, now, now), read_reply(reply), policies, answered_at)
+            self._read(sent, read_reply(reply), answered_at, sent.now_ms)
 
     # -------------------------------------------------------------------------------------------- behind a marker
-    def claim_command(self, work: Work) -> tuple[str, Command]:
-        """The token and the command of an exchange that only claims, whenever the server comes to it: waiting.py."""
-        token = self._next_token()
-        return token, exchange_command(
-            work.queue.keys,
-            now_ms=0,
-            token=token,
-            lock_ms=self._lock_ms,
-            room=work.room,
-            free=work.free,
-            allow_plain=self._allow_plain,
-            worker_name=self._worker_name,
-            names=self._left.names_to_claim,
-            cursor=work.cursor,
-        )
+    def claim_behind_marker(self, work: Work) -> Sent:
+        """For waiting.py to send: the server comes to it whenever a marker is set."""
+        return self._to_send(work, 0)
 
-    def read_claim(self, work: Work, token: str, answer: Sequence[Any], answered_at: float) -> int:
-        """How many jobs the answer to `claim_command` brought; they have been started."""
-        reply = read_reply(answer)
-        self._server.clock.hear(reply.now_ms)
-        self._clock_gaps_ms.append(self._server.clock.now_ms() - reply.now_ms)
+    def read_claim(self, sent: Sent, answer: Sequence[Any], answered_at: float) -> int:
+        """How many jobs it brought; they have been started."""
+        reply, clock = read_reply(answer), self._server.clock
+        clock.hear(reply.now_ms)
+        self._clock_gaps_ms.append(clock.now_ms() - reply.now_ms)
         executed_ms = reply.now_ms + min(
             self._clock_gaps_ms
         )  # on our clock: the smallest gap has the least delay in it
-        is_troubled = self._read_notes(work.queue, reply.notes)
-        self._claimed(Sent(work, token, reply.now_ms, executed_ms), reply, answered_at, is_troubled=is_troubled)
+        self._read(sent, reply, answered_at, executed_ms)
         return reply.claimed
 
-    def claim_refused(self, work: Work, token: str, failure: Failure) -> None:
-        self._refused(work, token, failure)
-
     # -------------------------------------------------------------------------------------------- no answer
-    def _unanswered(self, work: Work, token: str, error: Unavailable) -> None:
-        self._dispatch.unanswered(work)
-        work.queue.fetching.unanswered("claim")
-        work.queue.outbox.put_back(work.batch)
-        if not error.outcome_unknown:
-            for attempt in work.batch:
+    def _may_have_run(self, sent: Sent, *, may: bool) -> None:
+        if not may:
+            for attempt in sent.work.batch:
                 attempt.times_sent -= 1
-        elif work.room:
-            self.give_up(work.queue, token)
+        elif sent.work.room:
+            self._adopter.expect(sent.work.queue, sent.token)
 
-    def _refused(self, work: Work, token: str, failure: Failure) -> None:
+    def refused(self, sent: Sent, failure: Failure) -> None:
         """The whole exchange was answered with an error. Too large a request is halved until the guilty verdict is
         alone; that one fails its job. Everything else is tried again, and shown in /health. An error from the middle
         of the script may have left claimed jobs behind: they are looked for as if no answer had come.
         """
-        queue = work.queue
-        self._dispatch.unanswered(work)
+        work, queue = sent.work, sent.work.queue
+        self._dispatch.answered(work)
         if work.room:
             queue.fetching.answered("claim", asyncio.get_running_loop().time())
         queue.outbox.put_back(work.batch)
         may_have_run = failure.kind in {Kind.PERMANENT, Kind.UNKNOWN} or failure.code == "PERM"
-        if not may_have_run:
-            for attempt in work.batch:
-                attempt.times_sent -= 1
-        elif work.room:
-            self.give_up(queue, token)
+        self._may_have_run(sent, may=may_have_run)
         if failure.code in {"Q_REQ", "Q_REC"} and work.batch:
             if len(work.batch) == 1:
-                self._replace_verdict(queue, work.batch[0], failure)
+                queue.outbox.take_out(work.batch[0])
+                self._put(queue, work.batch[0], _smaller(work.batch[0].verdict, failure))
             self._dispatch.send_fewer(queue, len(work.batch))
             return
         self._leave_alone(queue, failure)
@@ -243,88 +170,75 @@ class Exchanger:
             self._server.report(failure)
         self._dispatch.refused(queue, "fetch", failure, asyncio.get_running_loop().time())
 
-    def _replace_verdict(self, queue: ServedQueue, attempt: Attempt, failure: Failure) -> None:
-        queue.outbox.take_out(attempt)
-        if isinstance(attempt.verdict, Completed):
-            attempt.verdict = Failed(f"The return value could not be stored: {failure.summary} Return less.", None)
-        elif isinstance(attempt.verdict, RetryLater | Failed):
-            attempt.verdict = Failed(attempt.verdict.reason[:1000], b"")
+    def _put(self, queue: ServedQueue, attempt: Attempt, verdict: Verdict | None) -> None:
+        """To be sent instead of the verdict that it had."""
+        attempt.verdict = verdict
+        attempt.times_sent = 0
         queue.outbox.put(attempt)
 
     # -------------------------------------------------------------------------------------------- the answer
-    def _answered(self, sent: Sent, reply: Reply, policies: Policies, answered_at: float) -> None:
-        work, queue = sent.work, sent.work.queue
-        troubled = bool(work.batch) and self._settle(queue, work.batch, reply.statuses, policies, answered_at)
-        if reply.notes:
-            troubled = self._read_notes(queue, reply.notes) or troubled
-        self._claimed(sent, reply, answered_at, is_troubled=troubled)
-
-    def _claimed(self, sent: Sent, reply: Reply, answered_at: float, *, is_troubled: bool) -> None:
+    def _read(self, sent: Sent, reply: Reply, answered_at: float, executed_ms: int) -> None:
+        """`executed_ms`: when the server claimed, on our clock."""
         dispatch, work, queue = self._dispatch, sent.work, sent.work.queue
+        troubled = bool(work.batch) and self._settle(sent, reply.statuses, answered_at)
+        troubled = self._read_notes(queue, reply.notes) or troubled
         self.answered += 1
         if work.room:
             queue.fetching.answered("claim", answered_at)
-            queue.has_limits = bool(reply.limit_ms) or reply.blocked == MAXED
+            queue.has_limits = bool(reply.limit_ms) or reply.blocked == wire.MAXED
             self._note_foreign(work, reply, answered_at)
-            dispatch.answered(work, _claim_answer(reply, answered_at, self._server.clock.now_ms()))
-            if not is_troubled and queue.refusals:
+            dispatch.answered(work, _answer_of_claim(reply, answered_at, self._server.clock.now_ms()))
+            if not troubled and queue.refusals:
                 dispatch.accepted(queue, "fetch", answered_at)
         elif reply.left:
-            dispatch.hint(queue)
+            dispatch.marked(queue)
         else:
             dispatch.tell()
         if reply.runs:
             queue.last_job_at = answered_at
-            self._take(queue, reply.runs, sent.token, sent.processed_on_ms, sent.executed_ms)
+            self._intake.take(queue, reply.runs, sent.token, reply.now_ms, executed_ms)
         queue.active_elsewhere = reply.active > len(queue.held)
         if work.room:
-            self._claims_settled(queue)
+            self._intake.claims_settled(queue)
 
     def _note_foreign(self, work: Work, reply: Reply, answered_at: float) -> None:
         """Of two that set out with the same cursor the first one counts; and none that set out before an outage."""
-        queue = work.queue
+        queue, left = work.queue, self._common.left
         if reply.foreign:
             queue.last_job_at = answered_at  # so that the next marker goes on to others without a round trip
-            self._left.met(queue.name, [foreign.name for foreign in reply.foreign])
+            left.met(queue.name, [foreign.name for foreign in reply.foreign])
         if work.cursor != queue.cursor:
             return
         if queue.has_foreign and reply.cursor == START:
-            self._left.seen(queue.name, ())
+            left.seen(queue.name, ())
         queue.learned(reply.cursor, reply.last_event_id)
 
     def _read_notes(self, queue: ServedQueue, notes: Sequence[tuple[bytes, bytes]]) -> bool:
         """True if one says that the server is in trouble."""
         troubled = False
         for job_id, note in notes:
-            text = note.decode("utf-8", "replace")
             if job_id:
-                self._emit(JobUnreadable(queue.name, job_id.decode("utf-8", "replace"), text))
+                self._emit(JobUnreadable(queue.name, _text(job_id), _text(note)))
             else:
-                self._leave_alone(queue, classify(ResponseError(text), target=self._server.target))
+                self._leave_alone(queue, self._failure_in(note))
                 troubled = True
         return troubled
 
-    def _settle(
-        self,
-        queue: ServedQueue,
-        batch: list[Attempt],
-        statuses: list[int | bytes],
-        policies: Policies,
-        answered_at: float,
-    ) -> bool:
+    def _failure_in(self, text: bytes) -> Failure:
+        return classify(ResponseError(_text(text)), target=self._server.target)
+
+    def _settle(self, sent: Sent, statuses: Sequence[int | bytes], answered_at: float) -> bool:
         """True if the server is in trouble and verdicts are kept to be sent again."""
+        queue, batch = sent.work.queue, sent.work.batch
         queue.outbox.answered(batch)
         finished: list[FinishedJob] = []
-        held = queue.held
         troubled = False
-        for attempt, status in zip(batch, statuses or repeat(WRITTEN, len(batch)), strict=True):
+        for attempt, status in zip(batch, statuses or repeat(wire.WRITTEN, len(batch)), strict=True):
             if status in _DONE:
-                job_id = attempt.claim.job_id
-                if held.get(job_id) is attempt:
-                    del held[job_id]
+                queue.let_go(attempt)
                 finished.append(finished_job(attempt))
             else:
-                troubled = self._not_written(queue, attempt, status, policies) or troubled
+                troubled = self._not_written(queue, attempt, status, sent.policies) or troubled
         self._dispatch.send_as_many_as_allowed(queue)
         if finished:
             self._dispatch.finished += len(finished)
@@ -334,43 +248,45 @@ class Exchanger:
 
     def _not_written(self, queue: ServedQueue, attempt: Attempt, status: int | bytes, policies: Policies) -> bool:
         """True if the server is in trouble and the verdict is kept to be sent again."""
-        claim = attempt.claim
-        job_id = claim.job_id.decode("utf-8", "replace")
-        match answer_of(attempt, status, policies):
-            case Answer.UNCONFIRMED:
-                self._emit(JobUnconfirmed(queue.name, job_id, claim.name))
-            case Answer.PENDING_CHILDREN:
-                self._retry_with(queue, attempt, attempt.failed("it cannot complete: it has pending children", None))
+        job_id, name = _text(attempt.claim.job_id), attempt.claim.name
+        match status:
+            case wire.PENDING_CHILDREN:
+                reason = f"Job {job_id} has pending dependencies. moveToFinished"
+                self._put(queue, attempt, attempt.failed(reason, None))
                 return False
-            case Answer.FAILED_CHILDREN:
-                reason = f"Cannot complete job {job_id} because it has at least one failed child"
-                self._retry_with(queue, attempt, Failed(reason, None))
+            case wire.FAILED_CHILDREN:
+                reason = f"Cannot complete job {job_id} because it has at least one failed child. moveToFinished"
+                self._put(queue, attempt, failed_unrecoverably(attempt.claim, reason))
                 return False
-            case Answer.ERROR:
-                failure = classify(ResponseError(_text(status)), target=self._server.target)
+            case bytes():
+                failure = self._failure_in(status)
                 if failure.retryable:
                     queue.outbox.put(attempt)
                     self._leave_alone(queue, failure)
                     return True
                 self._emit(JobUnreadable(queue.name, job_id, failure.summary))
+            case wire.NO_SUCH_JOB if attempt.times_sent > 1 and policies.may_have_removed(attempt):
+                self._emit(JobUnconfirmed(queue.name, job_id, name))
             case _:
-                reason = "it was removed" if status == -1 else "another worker has claimed it"
-                self._emit(JobAbandoned(queue.name, job_id, claim.name, reason))
-        if queue.held.get(claim.job_id) is attempt:
-            del queue.held[claim.job_id]
+                reason = "it was removed" if status == wire.NO_SUCH_JOB else "another worker has claimed it"
+                self._emit(JobAbandoned(queue.name, job_id, name, reason))
+        queue.let_go(attempt)
         return False
 
-    def _retry_with(self, queue: ServedQueue, attempt: Attempt, verdict: Any) -> None:
-        attempt.verdict = verdict
-        attempt.times_sent = 0
-        queue.outbox.put(attempt)
+
+def _smaller(verdict: Verdict | None, failure: Failure) -> Verdict | None:
+    """What can be said of a job whose verdict is too large for the server."""
+    if isinstance(verdict, Completed):
+        return Failed(f"The return value could not be stored: {failure.summary} Return less.", None)
+    return Failed(verdict.reason[:1000], b"") if isinstance(verdict, RetryLater | Failed) else verdict
 
 
-def _claim_answer(reply: Reply, now: float, now_ms: int) -> ClaimAnswer:
+def _answer_of_claim(reply: Reply, now: float, now_ms: int) -> Answer:
     due_at = now + (reply.next_due_ms - now_ms) / 1000 + 0.001 if reply.next_due_ms else None
-    closed = Closed(now + reply.limit_ms / 1000, "limited") if reply.limit_ms > 0 else None
-    return ClaimAnswer(bool(reply.plenty), bool(reply.left or reply.more), due_at, closed)
+    limit_seconds = min(reply.limit_ms / 1000, LONGEST_LIMIT_SECONDS)
+    closed = Closed(now + limit_seconds, "limited") if reply.limit_ms > 0 else None
+    return Answer(bool(reply.plenty), bool(reply.left or reply.more), due_at, closed)
 
 
-def _text(status: int | bytes) -> str:
-    return status.decode("utf-8", "replace") if isinstance(status, bytes) else f"unexpected status {status}"
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

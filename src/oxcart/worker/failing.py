@@ -47,6 +47,11 @@ def failed(
     return RetryLater(reason, _stacktrace(claim, error, reason), delay or 0)
 
 
+def failed_unrecoverably(claim: Claim, reason: str) -> Failed:
+    """What no handler has raised: a child's failure, a limit. Node keeps the trace of an UnrecoverableError for it."""
+    return Failed(reason, _stacktrace(claim, None, f"UnrecoverableError: {reason}"))
+
+
 def failed_for_good(claim: Claim, reason: str, error: BaseException | None) -> Failed:
     return Failed(reason, _stacktrace(claim, error, reason))
 

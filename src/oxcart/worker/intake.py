@@ -8,31 +8,27 @@ from functools import partial
 from typing import Any
 
 from oxcart import clock
-from oxcart.connection.link import Link
 from oxcart.errors import InvalidInput, ServerRefused, Unavailable
-from oxcart.handlers import Handlers
 from oxcart.own_tasks import start_own_task
 from oxcart.protocol.exchange import ClaimedRun
-from oxcart.queue.schedules import advance_schedule
-from oxcart.settings import WorkerSettings
-from oxcart.telemetry.bus import Emit
+from oxcart.queue.advance_schedules import advance_schedule
 from oxcart.telemetry.events import HandlerDeaf, JobAbandoned, JobsStarted, WarningRaised
 from oxcart.verdicts import Abandoned, Completed, Failed, Interrupted, RateLimitedFor, Returned
 from oxcart.worker.apart import Apart
 from oxcart.worker.attempt import Attempt, CancelReason, Workplace
 from oxcart.worker.claim import read_claims
+from oxcart.worker.common import Common
 from oxcart.worker.context import QueueChannel, ReportLine
-from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.error_text import account_of, plain_text
 from oxcart.worker.handler_task import Starter
-from oxcart.worker.left import LeftJobs
-from oxcart.worker.phases import claims_under_way
+from oxcart.worker.phases import sent
 from oxcart.worker.pools import Threads
 from oxcart.worker.prefetch import LONGEST_WAIT_SECONDS, PAUSE_SECONDS, smoothed
 from oxcart.worker.served_queue import ServedQueue
 
 CONFIRM_AGAIN_SECONDS = 0.2
 ADVANCE_AGAIN_MS = 1000  # a scheduled job whose schedule could not be advanced now comes back to try again
+ADVANCE_AFTER_ERROR_MS = 30_000  # not for want of a server: a bug of somebody's, which will hardly be mended sooner
 
 
 class Intake:
@@ -40,35 +36,27 @@ class Intake:
 
     `announces_starts`: someone reads JobsStarted (a log at debug); building it costs each job a little.
     `renew_locks` tells whether the server answered; `too_many_deaf` is called when half of the slots are lost.
+    `interrupted`: how many jobs a shutdown has cut off.
     """
 
     def __init__(
         self,
-        dispatch: Dispatch,
-        handlers: Handlers,
-        settings: WorkerSettings,
-        link: Link,
+        common: Common,
         *,
-        worker_name: str,
-        emit: Emit,
-        left: LeftJobs,
         announces_starts: bool,
         renew_locks: Callable[[], Awaitable[bool]],
         too_many_deaf: Callable[[], None],
     ) -> None:
-        self.interrupted: list[Attempt] = []
-        self._left = left
-        self._dispatch = dispatch
-        self._handlers = handlers
-        self._settings = settings
-        self._link = link
-        self._reports = ReportLine(link)
-        self._emit = emit
+        self.interrupted = 0
+        self._common = common
+        self._dispatch = common.dispatch
+        self._emit = common.emit
+        self._reports = ReportLine(common.link)
         self._announces_starts = announces_starts
         self._renew_locks = renew_locks
         self._too_many_deaf = too_many_deaf
         self._deaf: set[Attempt] = set()
-        self._preparing: set[asyncio.Task[None]] = set()
+        self._preparing: set[asyncio.Task[Any]] = set()
         self._unconfirmed: dict[ServedQueue, list[Attempt]] = {}
         self._claimed = 0
         self._has_given_back_all = False
@@ -76,16 +64,7 @@ class Intake:
         self._starter: Starter | None = None
         self._workplaces: dict[ServedQueue, Workplace] = {}
         self._is_starting = False
-        self._apart = Apart(
-            dispatch,
-            settings,
-            link,
-            worker_name=worker_name,
-            emit=emit,
-            begin=self._begin,
-            prepare=self._prepare,
-            give_back=self.claims_settled,
-        )
+        self._apart = Apart(common, self)
 
     def close(self) -> None:
         """Let go of idle threads and of schedules being advanced."""
@@ -105,19 +84,23 @@ class Intake:
         workplace = self._workplaces.get(queue) or self._set_up(queue)
         now = clock.monotonic()
         attempts: list[Attempt] = []
-        has_suspects = False
+        has_suspects, names = False, self._common.left.names_to_claim
         for run in runs:
             claims = read_claims(run, token, processed_on_ms)
             has_suspects = has_suspects or claims[0].shared.is_suspect
-            spec = self._handlers.get(claims[0].name)
-            attempts += [self._hold(queue, Attempt(claim, spec, workplace, now)) for claim in claims]
-        is_late = self._link.clock.now_ms() - executed_ms > self._settings.lock_duration_ms / 3
+            spec = self._common.handlers.get(claims[0].name)
+            held = [self._hold(queue, Attempt(claim, spec, workplace, now, now)) for claim in claims]
+            if names is None or names.claims(claims[0].name):
+                attempts += held
+            else:  # it lacks something since the claim was sent: for others
+                queue.giving_back += held
+        is_late = self._common.link.clock.now_ms() - executed_ms > self._common.settings.lock_duration_ms / 3
         unconfirmed = self._unconfirmed.get(queue)
         if unconfirmed is not None:
             unconfirmed += attempts  # in their turn
         elif is_late and not self._dispatch.stopping:
             self._unconfirmed[queue] = attempts
-            self._prepare(self._confirm_then_begin(queue), f"confirm:{token}")
+            self.prepare(self._confirm_then_begin(queue), f"confirm:{token}")
         else:
             self._begin_all(queue, attempts, has_suspects=has_suspects)
 
@@ -130,7 +113,7 @@ class Intake:
             QueueChannel(self._reports, queue.keys, self._emit),
             self._threads,
             self._starter,
-            self._handlers.backoffs,
+            self._common.handlers.backoffs,
             partial(self._verdict_reached, queue),
             partial(self._slot_freed, queue),
         )
@@ -166,7 +149,7 @@ class Intake:
             elif dispatch.stopping or dispatch.holds_back or queue.giving_back or self._is_limited_here(queue):
                 queue.giving_back.append(attempt)
             elif not queue.buffer and dispatch.has_slot(queue):
-                self._begin(queue, attempt)
+                self.begin(queue, attempt)
             else:
                 self._buffer(queue, attempt)
         if dispatch.holds_back:
@@ -183,18 +166,32 @@ class Intake:
                 self.claims_settled(other)
         return apart
 
-    def _begin(self, queue: ServedQueue, attempt: Attempt) -> None:
+    def begin(self, queue: ServedQueue, attempt: Attempt) -> None:
+        """It takes a slot. Of a schedule, the next job exists before this one starts: no crash of a handler ends it."""
         attempt.has_slot = True
         self._dispatch.slot_taken(queue)
-        if attempt.claim.shared.scheduler_id is not None:
-            self._prepare(self._advance(queue, attempt), f"schedule:{attempt.claim.shared.scheduler_id}")
-        else:
+        scheduler_id = attempt.claim.shared.scheduler_id
+        if scheduler_id is None:
             self._start(queue, attempt)
+            return
+        link, claim = self._common.link, attempt.claim
+        advance = advance_schedule(
+            link,
+            queue.keys,
+            scheduler_id,
+            claim.job_id.decode("utf-8", "replace"),
+            raw_opts=claim.shared.raw_options,
+            now_ms=link.clock.now_ms(),
+            strategy=self._common.handlers.repeat_strategy,
+            name=claim.name,
+        )
+        self.prepare(advance, f"schedule:{scheduler_id}").add_done_callback(partial(self._advanced, queue, attempt))
 
-    def _prepare(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def prepare(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         task = start_own_task(work, name)
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
+        return task
 
     # -------------------------------------------------------------------------------------------- claimed ahead
     def _buffer(self, queue: ServedQueue, attempt: Attempt) -> None:
@@ -223,7 +220,7 @@ class Intake:
         """An answer to a claim was worked off. What is to go back goes when no other is on its way, or newer jobs would
         come to lie before older ones.
         """
-        if queue.giving_back and not claims_under_way(queue.phase) and not self._dispatch.stopping:
+        if queue.giving_back and not sent(queue.phase).claims and not self._dispatch.stopping:
             self._put_back_in_order(queue)
 
     def hold_back_all(self) -> None:
@@ -233,7 +230,7 @@ class Intake:
             queue.giving_back += self._apart.leave(queue)
 
     def give_back_all(self) -> None:
-        """What was held back goes back in its order; what comes after this, at once."""
+        """What was held back, or cut off, goes back in its order; what is claimed after this, at once."""
         self._has_given_back_all = True
         for queue in self._dispatch.queues:
             self._put_back_in_order(queue)
@@ -256,7 +253,7 @@ class Intake:
         try:
             for queue in self._dispatch.queues:
                 while queue.buffer and self._dispatch.has_slot(queue):
-                    self._begin(queue, queue.buffer.popleft())
+                    self.begin(queue, queue.buffer.popleft())
         finally:
             self._is_starting = False
 
@@ -284,61 +281,57 @@ class Intake:
             self._emit(JobsStarted(queue.name, [(job_id, attempt.claim.name)]))
         attempt.start(queue.name)
 
-    async def _advance(self, queue: ServedQueue, attempt: Attempt) -> None:
-        """The next job of a schedule exists before this one begins: no crash of a handler ends a schedule."""
-        claim = attempt.claim
-        scheduler_id = claim.shared.scheduler_id or ""
-        try:
-            await advance_schedule(
-                self._link,
-                queue.keys,
-                scheduler_id,
-                claim.job_id.decode("utf-8", "replace"),
-                raw_opts=claim.shared.raw_options,
-                now_ms=self._link.clock.now_ms(),
-            )
-        except (Unavailable, ServerRefused):
+    def _advanced(self, queue: ServedQueue, attempt: Attempt, advancing: asyncio.Task[str | None]) -> None:
+        """The job runs, unless its schedule may still be advanced: then it comes again."""
+        if advancing.cancelled():
+            return
+        error = advancing.exception()
+        if isinstance(error, Unavailable | ServerRefused):
             if attempt.verdict is None:
                 attempt.decide_without_running(Returned(ADVANCE_AGAIN_MS))
             return
-        except InvalidInput as error:
-            self._schedule_stopped(scheduler_id, str(error))
-        except Exception as error:  # noqa: BLE001 - the border around the preparation of a job: others wrote its options
-            self._schedule_stopped(scheduler_id, account_of(error))
+        if isinstance(error, InvalidInput):
+            self._tell_schedule(attempt, f"has no next run: {error}")
+        elif error is not None:  # others wrote its options, or its repeat strategy
+            again = f"could not be advanced, its job comes again in {ADVANCE_AFTER_ERROR_MS // 1000} s"
+            self._tell_schedule(attempt, f"{again}: {account_of(error)}")
+            if attempt.verdict is None:
+                attempt.decide_without_running(Returned(ADVANCE_AFTER_ERROR_MS))
+            return
         if attempt.verdict is None:
             if self._dispatch.stopping:
                 attempt.decide_without_running(Interrupted())
             else:
                 self._start(queue, attempt)
 
-    def _schedule_stopped(self, scheduler_id: str, reason: str) -> None:
-        shown = plain_text(scheduler_id, 80)
-        self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {shown} has no next run: {reason}"))
+    def _tell_schedule(self, attempt: Attempt, what: str) -> None:
+        schedule = plain_text(attempt.claim.shared.scheduler_id or "", 80)
+        self._emit(WarningRaised("SCHEDULE_STOPPED", f"Schedule {schedule} {what}"))
 
     def _handle_unknown(self, queue: ServedQueue, attempt: Attempt) -> None:
         """Only with OXCART_UNKNOWN_JOBS=fail are such jobs claimed."""
-        name, known = attempt.claim.name, ", ".join(self._handlers.names) or "none"
-        self._left.tell(queue.name, name, job_id=attempt.claim.job_id.decode("utf-8", "replace"))
+        name, known = attempt.claim.name, ", ".join(self._common.handlers.names) or "none"
+        self._common.left.tell(queue.name, name, job_id=attempt.claim.job_id.decode("utf-8", "replace"))
         attempt.decide_without_running(Failed(f'No handler for the job name "{name}". Known here: {known}.', None))
 
     def _verdict_reached(self, queue: ServedQueue, attempt: Attempt) -> None:
-        claim = attempt.claim
+        claim, verdict = attempt.claim, attempt.verdict
         if attempt.is_deaf and not attempt.ended:
             self._deaf.add(attempt)
             self._emit(HandlerDeaf(queue.name, claim.job_id.decode("utf-8", "replace"), claim.name))
-            if len(self._deaf) * 2 >= self._settings.concurrency:
+            if len(self._deaf) * 2 >= self._common.settings.concurrency:
                 self._too_many_deaf()
-        if isinstance(attempt.verdict, Completed):
+        if isinstance(verdict, Completed):
             queue.outbox.put(attempt)
-        elif isinstance(attempt.verdict, Abandoned):
-            if queue.held.get(claim.job_id) is attempt:
-                del queue.held[claim.job_id]
+        elif isinstance(verdict, Abandoned):
+            queue.let_go(attempt)
             job_id = claim.job_id.decode("utf-8", "replace")
             self._emit(JobAbandoned(queue.name, job_id, claim.name, "another claim of it exists"))
-        elif isinstance(attempt.verdict, Interrupted) and attempt.job is not None:
-            self.interrupted.append(attempt)
-        elif isinstance(attempt.verdict, RateLimitedFor) and not self._dispatch.stopping:
-            self._limited(queue, attempt, attempt.verdict.delay_ms)
+        elif type(verdict) is Interrupted and attempt.job is not None:
+            self.interrupted += 1
+            queue.giving_back.append(attempt)
+        elif isinstance(verdict, RateLimitedFor) and not self._dispatch.stopping:
+            self._limited(queue, attempt, verdict.delay_ms)
         else:
             queue.outbox.put(attempt)
             if claim.shared.stalls:

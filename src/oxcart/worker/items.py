@@ -1,23 +1,22 @@
-"""What does a verdict look like on its way in, and what did the server say to it? Values only, no server here."""
+"""What does a verdict look like on its way in, and what is told of it once it is written? Values only, no server."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from enum import Enum
 from typing import assert_never
 
-from oxcart.handlers import HandlerSpec
-from oxcart.protocol import exchange as wire
 from oxcart.protocol.codec import pack
 from oxcart.protocol.exchange import Item, ItemHead, Policy
 from oxcart.protocol.job_options import KeepJobs
 from oxcart.queue.options import parse_keep
-from oxcart.settings import KeepPolicy
+from oxcart.settings import WorkerSettings
 from oxcart.telemetry.events import FinishedJob
 from oxcart.verdicts import (
     Abandoned,
     Completed,
     Failed,
+    GivenBack,
     Interrupted,
     RateLimitedFor,
     RetryLater,
@@ -34,8 +33,8 @@ from oxcart.worker.error_text import account_of
 class Policies:
     """The keep policies of one exchange, numbered from 1 in the order in which they are first used."""
 
-    def __init__(self, keep_completed: Policy, keep_failed: Policy) -> None:
-        self._defaults = {"c": keep_completed, "f": keep_failed}
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
         self._numbers: dict[Policy, int] = {}
         self._completed_of: Shared | None = None
         self._completed_head: ItemHead | None = None
@@ -46,9 +45,19 @@ class Policies:
 
     def of(self, attempt: Attempt, kind: str) -> Policy:
         """The job's own policy, else the decorator's, else the worker's."""
-        options, spec = attempt.claim.options, attempt.spec
-        own = options.keep_completed if kind == "c" else options.keep_failed
-        return own.policy if own is not None else _declared(spec, kind) or self._defaults[kind]
+        options, spec, settings = attempt.claim.options, attempt.spec, self._settings
+        if kind == "c":
+            own, declared, default = options.keep_completed, spec and spec.keep_completed, settings.keep_completed
+        else:
+            own, declared, default = options.keep_failed, spec and spec.keep_failed, settings.keep_failed
+        if own is None and declared is not None:
+            own = parse_keep("keep", declared)
+        return (own or KeepJobs(default.count, default.age_seconds)).policy
+
+    def may_have_removed(self, attempt: Attempt) -> bool:
+        """Could our own earlier write of this verdict have deleted the job, at once or by its keep policy?"""
+        kind = "c" if isinstance(attempt.verdict, Completed) else "f" if isinstance(attempt.verdict, Failed) else ""
+        return bool(kind) and self.of(attempt, kind)[:2] != (-1, -1)
 
     def completed_head(self, attempt: Attempt) -> ItemHead:
         """Of the jobs that were claimed alike and completed, which most of an exchange are: one head."""
@@ -62,29 +71,26 @@ class Policies:
         return list(self._numbers)
 
 
-def _declared(spec: HandlerSpec | None, kind: str) -> Policy | None:
-    if spec is None:
-        return None
-    name = "keep_completed" if kind == "c" else "keep_failed"
-    setting = spec.keep_completed if kind == "c" else spec.keep_failed
-    return parse_keep(name, setting).policy if setting is not None else None
+def items_of(batch: Sequence[Attempt], policies: Policies) -> list[Item]:
+    """The wire form of attempts' verdicts. The border around packing: one that cannot be packed fails its job alone."""
+    items: list[Item] = []
+    for attempt in batch:
+        try:
+            items.append(_item_of(attempt, policies))
+        except Exception as error:  # noqa: BLE001 - nobody knows how that could be
+            attempt.verdict = Failed(f"The verdict could not be packed: {account_of(error)}", None)
+            items.append(_item_of(attempt, policies))
+    return items
 
 
-def item_of(attempt: Attempt, policies: Policies) -> Item:
-    """The wire form of an attempt's verdict."""
+def _item_of(attempt: Attempt, policies: Policies) -> Item:
+    """Raises what packing it raises: what is completed has only texts and bounded numbers, all else is tried."""
     verdict = attempt.verdict
     if isinstance(verdict, Completed):
         return Item(attempt.claim.job_id, verdict.returnvalue, policies.completed_head(attempt))
-    return _other_item(attempt, verdict, policies)
-
-
-def fail_unpackable(batch: Sequence[Attempt], policies: Policies) -> None:
-    """An exchange could not be packed, and nobody knows how that could be: whoever is to blame fails its job alone."""
-    for attempt in batch:
-        try:
-            pack(item_of(attempt, policies))
-        except Exception as error:  # noqa: BLE001 - the border around the packing of a verdict
-            attempt.verdict = Failed(f"The verdict could not be packed: {account_of(error)}", None)
+    item = _other_item(attempt, verdict, policies)
+    pack(item)
+    return item
 
 
 def _head(shared: Shared, kind: str, policy: int, b: bytes | str = "", c: bytes | str | int = "") -> ItemHead:
@@ -127,44 +133,6 @@ def _text(reason: str) -> bytes:
     return reason.encode("utf-8", "replace")
 
 
-class Answer(Enum):
-    """What the server said to one verdict."""
-
-    DONE = "done"
-    UNCONFIRMED = "unconfirmed"  # sent again, and its job is gone as our keep policy would have it
-    LOST = "lost"  # another claim exists, or the job was removed: nothing was written
-    PENDING_CHILDREN = "pending children"
-    FAILED_CHILDREN = "failed children"
-    ERROR = "error"
-
-
-def answer_of(attempt: Attempt, status: int | bytes, policies: Policies) -> Answer:
-    match status:
-        case wire.WRITTEN | wire.REPEATED:
-            return Answer.DONE
-        case wire.NO_SUCH_JOB if attempt.times_sent > 1 and _may_be_gone(attempt, policies):
-            return Answer.UNCONFIRMED
-        case wire.NO_SUCH_JOB | wire.NOT_THERE | wire.CLAIMED_BY_ANOTHER:
-            return Answer.LOST
-        case wire.PENDING_CHILDREN:
-            return Answer.PENDING_CHILDREN
-        case wire.FAILED_CHILDREN:
-            return Answer.FAILED_CHILDREN
-        case _:
-            return Answer.ERROR
-
-
-def _may_be_gone(attempt: Attempt, policies: Policies) -> bool:
-    """Could our own earlier write of this verdict have deleted the job, at once or by its keep policy?"""
-    match attempt.verdict:
-        case Completed():
-            return policies.of(attempt, "c") != (-1, -1, policies.of(attempt, "c")[2])
-        case Failed():
-            return policies.of(attempt, "f") != (-1, -1, policies.of(attempt, "f")[2])
-        case _:
-            return False
-
-
 def finished_job(attempt: Attempt) -> FinishedJob:
     """The record that logs and metrics get of a written verdict."""
     claim, verdict = attempt.claim, attempt.verdict
@@ -186,7 +154,19 @@ def finished_job(attempt: Attempt) -> FinishedJob:
         claim.shared.atm + 1,
         reason,
         retry_in,
+        _stack_of(verdict),
     )
+
+
+def _stack_of(verdict: Verdict | None) -> str | None:
+    """The last of a failure's stack traces, for the log."""
+    if not isinstance(verdict, Failed | RetryLater) or verdict.stacktrace is None:
+        return None
+    try:
+        traces = json.loads(verdict.stacktrace)
+    except ValueError:
+        return None
+    return str(traces[-1]) if isinstance(traces, list) and traces else None
 
 
 VERDICT_NAMES: dict[type, str] = {
@@ -198,10 +178,6 @@ VERDICT_NAMES: dict[type, str] = {
     RateLimitedFor: "rate_limited_for",
     Interrupted: "interrupted",
     Returned: "returned",
+    GivenBack: "returned",
     Abandoned: "abandoned",
 }
-
-
-def keep_policy(policy: KeepPolicy) -> Policy:
-    """The worker's own default as the wire has it."""
-    return KeepJobs(policy.count, policy.age_seconds).policy

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -23,16 +23,14 @@ from oxcart.connection.failures import classify, closes_connection
 from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.protocol.renew import LOST, MOST_PER_CALL, TO_BE_CANCELLED, HeldLock, renew_command
 from oxcart.protocol.scripts import ours, run_blocking
-from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import LoopBlocked
 from oxcart.worker.attempt import Attempt, CancelReason
+from oxcart.worker.common import Common
 from oxcart.worker.served_queue import ServedQueue
 
 LOOP_GIVEN_UP_AFTER_SECONDS = 300.0  # docs/decisions.md, 8
 ANSWER_WITHIN_SECONDS = 5.0
 AGAIN_SOONER = 5  # after an unanswered renewal: a lock must not end for one lost packet
-
-OnLost = Callable[[ServedQueue, Attempt], None]
 
 
 class LockRenewer:
@@ -40,19 +38,11 @@ class LockRenewer:
     renewed, on clock.monotonic()'s clock.
     """
 
-    def __init__(
-        self,
-        link: BlockingLink,
-        queues: Sequence[ServedQueue],
-        lock_duration_ms: int,
-        *,
-        emit: Emit,
-        on_lost: OnLost,
-    ) -> None:
-        self._link = link
-        self._queues = queues
-        self._lock_ms = lock_duration_ms
-        self._emit = emit
+    def __init__(self, common: Common, on_lost: Callable[[ServedQueue, Attempt], None]) -> None:
+        self._link = BlockingLink(common.server.target, "locks")
+        self._queues = common.dispatch.queues
+        self._lock_ms = common.settings.lock_duration_ms
+        self._emit = common.emit
         self._on_lost = on_lost
         self.answered_at = 0.0
         self._is_urgent = False

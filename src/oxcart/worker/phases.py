@@ -23,6 +23,20 @@ CLAIMS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """`claims` are on their way, and may fill `slots`. `behind`: one more lies at the server behind a blocked pop,
+    until a marker is set; it has no slots of its own, as it may lie there for long.
+    """
+
+    claims: int = 0
+    slots: int = 0
+    behind: bool = False
+
+
+NOTHING_SENT = Sent()
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """Nothing is known to claim. Whoever adds a job sets the queue's marker, and the waiter watches that.
 
@@ -41,15 +55,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """`claims` are under way, and may fill `slots`. `hinted`: since the last was sent, something said that there may be
-    more. `behind_marker`: the one claim lies at the server behind a blocked pop, until a marker is set.
-    """
+    """Claims are under way. `hinted`: since the last was sent, something said that there may be more."""
 
-    claims: int
-    slots: int
+    sent: Sent
     plenty: bool = False
     hinted: bool = False
-    behind_marker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +70,15 @@ class Closed:
 
     until: float
     reason: Literal["limited", "refused"]
-    claims: int = 0
-    slots: int = 0
-    behind_marker: bool = False
+    sent: Sent = NOTHING_SENT
 
 
 Phase = Idle | Ready | Asking | Closed
+
+LONGEST_LIMIT_SECONDS = 30.0
+"""A queue that is limited for longer is asked meanwhile, for jobs that become due are promoted by whoever asks. Node's
+maximumRateLimitDelay.
+"""
 
 IDLE, READY, PLENTY = Idle(), Ready(), Ready(plenty=True)
 
@@ -79,48 +92,39 @@ class Answer(NamedTuple):
     closed: Closed | None = None
 
 
+NO_ANSWER = Answer(more=True)
+"""Nothing is known of the claim: there may be jobs as before."""
+
+
+def sent(phase: Phase) -> Sent:
+    return phase.sent if isinstance(phase, Asking | Closed) else NOTHING_SENT
+
+
 # ------------------------------------------------------------------------------------------------ events
-def claim_sent(phase: Phase, slots: int, *, behind_marker: bool = False) -> Asking:
+def claim_sent(phase: Phase, slots: int, *, behind: bool = False) -> Asking:
     """A claim that may fill so many slots is on its way."""
-    match phase:
-        case Asking():
-            return Asking(phase.claims + 1, phase.slots + slots, phase.plenty)
-        case Closed():
-            return Asking(phase.claims + 1, phase.slots + slots)
-        case Ready():
-            return Asking(1, slots, phase.plenty)
-        case Idle():
-            return Asking(1, slots, behind_marker=behind_marker)
+    before = sent(phase)
+    now = replace(before, behind=True) if behind else Sent(before.claims + 1, before.slots + slots, before.behind)
+    return Asking(now, isinstance(phase, Ready | Asking) and phase.plenty)
 
 
-def claim_answered(phase: Phase, slots: int, answer: Answer) -> Phase:
+def claim_answered(phase: Phase, slots: int, answer: Answer, *, behind: bool = False) -> Phase:
     """One claim is answered: its slots are free again, or taken by its jobs."""
-    claims, left = _under_way(phase, slots)
+    assert isinstance(phase, Asking | Closed), f"nobody asks in {phase}"
+    before = phase.sent
+    left = replace(before, behind=False) if behind else Sent(before.claims - 1, before.slots - slots, before.behind)
     if answer.closed is not None:
-        return _later(replace(answer.closed, claims=claims, slots=left), phase)
-    match phase:
-        case Closed():
-            return replace(phase, claims=claims, slots=left, behind_marker=False)
-        case Asking(hinted=hinted) if claims:
-            return Asking(claims, left, answer.filled, hinted or answer.more)
-        case Asking(hinted=True) if not answer.filled:
-            return READY
-        case _:
-            return PLENTY if answer.filled else READY if answer.more else Idle(answer.due_at)
-
-
-def claim_unanswered(phase: Phase, slots: int) -> Phase:
-    """Nothing is known of one claim: there may be jobs as before."""
-    claims, left = _under_way(phase, slots)
-    match phase:
-        case Closed():
-            return replace(phase, claims=claims, slots=left, behind_marker=False)
-        case _:
-            return Asking(claims, left, hinted=True) if claims else READY
+        return _later(replace(answer.closed, sent=left), phase)
+    if isinstance(phase, Closed):
+        return replace(phase, sent=left)
+    may_be_more = answer.more or phase.hinted
+    if left.claims or left.behind:
+        return Asking(left, answer.filled, may_be_more or (answer.filled and not left.claims))
+    return PLENTY if answer.filled else READY if may_be_more else Idle(answer.due_at)
 
 
 def hinted(phase: Phase) -> Phase:
-    """Something says that there may be jobs: a marker, a look at the lists, a slot that came back with a job."""
+    """Something says that there may be jobs: a popped marker, a look at the lists, a name that can be claimed now."""
     match phase:
         case Idle():
             return READY
@@ -128,6 +132,11 @@ def hinted(phase: Phase) -> Phase:
             return replace(phase, hinted=True)
         case Ready() | Closed():
             return phase
+
+
+def marked(phase: Phase) -> Phase:
+    """The marker is set: a claim that lies behind it is executed anyway."""
+    return phase if sent(phase).behind else hinted(phase)
 
 
 def due(phase: Phase, due_at: float) -> Phase:
@@ -138,9 +147,7 @@ def due(phase: Phase, due_at: float) -> Phase:
 
 
 def closed(phase: Phase, until: float, reason: Literal["limited", "refused"]) -> Closed:
-    if isinstance(phase, Asking | Closed):
-        return _later(Closed(until, reason, phase.claims, phase.slots, phase.behind_marker), phase)
-    return Closed(until, reason)
+    return _later(Closed(until, reason, sent(phase)), phase)
 
 
 def _later(new: Closed, phase: Phase) -> Closed:
@@ -148,20 +155,6 @@ def _later(new: Closed, phase: Phase) -> Closed:
     if isinstance(phase, Closed) and phase.reason in {new.reason, "refused"}:
         return replace(new, until=max(new.until, phase.until), reason=phase.reason)
     return new
-
-
-def claims_under_way(phase: Phase) -> int:
-    """Claims whose answer is on its way; one behind a marker comes when there is a job, if ever."""
-    return phase.claims if isinstance(phase, Asking | Closed) and not phase.behind_marker else 0
-
-
-def slots_promised(phase: Phase) -> int:
-    return phase.slots if isinstance(phase, Asking | Closed) else 0
-
-
-def _under_way(phase: Phase, answered_slots: int) -> tuple[int, int]:
-    assert isinstance(phase, Asking | Closed), f"nobody asks in {phase}"
-    return phase.claims - 1, phase.slots - answered_slots
 
 
 # ------------------------------------------------------------------------------------------------ what follows
@@ -183,7 +176,7 @@ class Exchange(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Block on the queue's marker. `may_claim`: no delayed job is known that could need a claim meanwhile."""
+    """Block on the queue's marker."""
 
 
 class Rest(NamedTuple):
@@ -196,10 +189,12 @@ def may_claim(phase: Phase, now: float) -> bool:
     match phase:
         case Ready():
             return True
+        case Asking(sent=Sent(claims=0)):
+            return phase.hinted
         case Asking():
-            return phase.plenty and phase.claims < CLAIMS_AT_ONCE and not phase.behind_marker
+            return phase.plenty and phase.sent.claims < CLAIMS_AT_ONCE
         case Closed():
-            return now >= phase.until and phase.claims < CLAIMS_AT_ONCE
+            return now >= phase.until and phase.sent.claims < CLAIMS_AT_ONCE
         case Idle():
             return phase.due_at is not None and now >= phase.due_at
 
@@ -210,12 +205,11 @@ def plan_exchange(views: Sequence[View], first: int, now: float) -> Exchange | R
     for offset in range(len(views)):
         position = (first + offset) % len(views)
         phase, room, has_verdicts = views[position]
-        opens_at = _opens_at(phase)
-        if now < refused_until(phase):
-            has_verdicts = False
         claims = room > 0 and may_claim(phase, now)
-        if claims or has_verdicts:
+        if claims or (has_verdicts and now >= refused_until(phase)):
             return Exchange(position, claims)
+        # When time alone will make this queue worth asking.
+        opens_at = phase.due_at if isinstance(phase, Idle) else phase.until if isinstance(phase, Closed) else None
         if opens_at is not None and opens_at > now and (until is None or opens_at < until):
             until = opens_at
     return Rest(until)
@@ -228,19 +222,4 @@ def refused_until(phase: Phase) -> float:
 
 def plan_wait(view: View, now: float) -> Block | Rest:
     """What the waiter of one queue does next. With no room it does not watch: whoever pops a marker has to claim."""
-    match view.phase:
-        case Idle(due_at=due_at) if view.room > 0 and not (due_at is not None and now >= due_at):
-            return Block()
-        case _:
-            return Rest()
-
-
-def _opens_at(phase: Phase) -> float | None:
-    """When time alone will make this queue worth asking."""
-    match phase:
-        case Idle():
-            return phase.due_at
-        case Closed():
-            return phase.until
-        case Ready() | Asking():
-            return None
+    return Block() if isinstance(view.phase, Idle) and view.room > 0 and not may_claim(view.phase, now) else Rest()

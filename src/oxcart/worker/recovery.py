@@ -11,10 +11,9 @@ import contextlib
 from collections.abc import Mapping
 
 from oxcart.connection.link import Link
-from oxcart.connection.server import Server
 from oxcart.errors import OxcartError
 from oxcart.worker.adopt import Adopter
-from oxcart.worker.dispatch import Dispatch
+from oxcart.worker.common import Common
 from oxcart.worker.locks import LockRenewer
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import Caretaker
@@ -27,24 +26,21 @@ class Recovery:
 
     def __init__(
         self,
-        dispatch: Dispatch,
-        server: Server,
-        *,
+        common: Common,
         locks: LockRenewer,
         adopter: Adopter,
         caretaker: Caretaker,
-        lock_duration_ms: int,
         links: Mapping[ServedQueue, Link],
     ) -> None:
-        self._dispatch = dispatch
-        self._server = server
+        self._dispatch = common.dispatch
+        self._server = common.server
+        self._lock_seconds = common.settings.lock_duration_ms / 1000
         self._locks = locks
         self._adopter = adopter
         self._caretaker = caretaker
-        self._lock_seconds = lock_duration_ms / 1000
         self._links = links
         self._outages = 0
-        self._lost = {queue: asyncio.Event() for queue in dispatch.queues}
+        self._lost = {queue: asyncio.Event() for queue in self._dispatch.queues}
 
     def redis_lost(self) -> None:
         self._outages += 1

@@ -2,7 +2,8 @@
 
 Waiter ── a marker pops ──> Dispatch ── work ──> Exchanger ── claims ──> Attempt ── verdict ──> Dispatch
 (one a queue)                                    (two loops)
-beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies), Recovery (after an outage)
+beside them: LockRenewer (a thread), Caretaker (stalled jobs), Adopter (lost replies), Recovery (after an outage),
+QueueWatch (what /health tells of the queues)
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from oxcart import clock
-from oxcart.connection.blocking import BlockingLink
 from oxcart.connection.server import Server
 from oxcart.handlers import Handlers
 from oxcart.own_tasks import start_own_task, unlist
@@ -28,10 +29,10 @@ from oxcart.telemetry.events import (
 )
 from oxcart.worker import shutdown
 from oxcart.worker.adopt import Adopter
+from oxcart.worker.common import Common
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
-from oxcart.worker.items import keep_policy
 from oxcart.worker.left import LeftJobs
 from oxcart.worker.locks import LockRenewer
 from oxcart.worker.phases import CLAIMS_AT_ONCE, Closed
@@ -40,6 +41,7 @@ from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import PROBE_EVERY_SECONDS, Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
 from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter
+from oxcart.worker.watch import QueueWatch
 
 HEALTH_MARGIN_SECONDS = 5.0  # docs/http.md, GET /health
 STOP_SCAN_SECONDS = 0.5
@@ -56,6 +58,7 @@ class Worker:
         emit: Emit,
         *,
         version: str,
+        release: str | None = None,
         announces_starts: bool = False,
     ) -> None:
         self.worker_id = clock.new_uuid().hex
@@ -66,6 +69,7 @@ class Worker:
         self._settings = settings
         self._emit = emit
         self._version = version
+        self._release = release
         self._announces_starts = announces_starts
         self._started_at = clock.monotonic()
         self._state = "starting"
@@ -89,79 +93,41 @@ class Worker:
         return ServedQueue(keys, share.share or self._settings.concurrency, is_ours=share.name == OWN_QUEUE)
 
     def _build_loops(self) -> None:
-        settings, server, dispatch, emit = self._settings, self._server, self._dispatch, self._emit
-        keep = (keep_policy(settings.keep_completed), keep_policy(settings.keep_failed))
-        self._left = LeftJobs(self._handlers, settings, emit)
-        self._link = server.link("commands")
-        exchange, self._large = server.link("exchange"), server.link("large results")
-        self._intake = Intake(
-            dispatch,
+        server, dispatch = self._server, self._dispatch
+        self._left = LeftJobs(self._handlers, self._settings, self._emit)
+        link = server.link("commands")
+        self._watch = QueueWatch(dispatch, server, link, self._left, version=self._version, release=self._release)
+        common = Common(
+            server,
+            link,
             self._handlers,
-            settings,
-            self._link,
-            worker_name=self.name,
-            emit=emit,
-            left=self._left,
+            self._settings,
+            dispatch,
+            self._left,
+            self._watch.hearing(self._emit),
+            self.worker_id,
+            self.name,
+        )
+        self._intake = Intake(
+            common,
             announces_starts=self._announces_starts,
             renew_locks=lambda: self._locks.renew_now(),  # noqa: PLW0108 - it is made below
             too_many_deaf=self._stop_half_deaf,
         )
-        self._adopter = Adopter(server, self._link, settings.lock_duration_ms, emit=emit, take=self._intake.take)
-        self._exchanger = Exchanger(
-            dispatch,
-            server,
-            exchange,
-            worker_id=self.worker_id,
-            lock_duration_ms=settings.lock_duration_ms,
-            keep=keep,
-            allow_plain=settings.exchange == "own",
-            worker_name=self.name,
-            emit=emit,
-            left=self._left,
-            take=self._intake.take,
-            claims_settled=self._intake.claims_settled,
-            give_up=self._adopter.expect,
-        )
+        self._locks = LockRenewer(common, self._intake.claim_lost)
+        self._adopter = Adopter(common, self._intake)
+        self._exchange, self._large = server.link("exchange"), server.link("large results")
+        self._exchanger = Exchanger(common, self._exchange, self._intake, self._adopter)
         blocking = {queue: server.link("blocking", client_name=self._client_name(queue)) for queue in dispatch.queues}
-        self._links = [self._link, exchange, self._large, *blocking.values()]
+        self._links = [common.link, self._exchange, self._large, *blocking.values()]
         self._waiters = [
-            Waiter(
-                dispatch,
-                queue,
-                server,
-                blocking[queue],
-                self._exchanger,
-                claims_ahead=settings.prefetch,
-                longest_seconds=LONG_SECONDS if position == 0 else LONGEST_SECONDS,
+            Waiter(common, queue, link, self._exchanger, self._adopter, longest_seconds=longest)
+            for (queue, link), longest in zip(
+                blocking.items(), chain([LONG_SECONDS], repeat(LONGEST_SECONDS)), strict=False
             )
-            for position, queue in enumerate(dispatch.queues)
         ]
-        self._caretaker = Caretaker(
-            dispatch,
-            server,
-            self._link,
-            interval_ms=settings.stalled_interval_ms,
-            max_stalled_count=settings.max_stalled_count,
-            left=self._left,
-            worker_name=self.name,
-            emit=emit,
-        )
-        self._locks = LockRenewer(
-            BlockingLink(server.target, "locks"),
-            dispatch.queues,
-            settings.lock_duration_ms,
-            emit=emit,
-            on_lost=self._intake.claim_lost,
-        )
-        self._recovery = Recovery(
-            dispatch,
-            server,
-            locks=self._locks,
-            adopter=self._adopter,
-            caretaker=self._caretaker,
-            lock_duration_ms=settings.lock_duration_ms,
-            links=blocking,
-        )
+        self._caretaker = Caretaker(common)
+        self._recovery = Recovery(common, self._locks, self._adopter, self._caretaker, blocking)
 
     def _client_name(self, queue: ServedQueue) -> str:
         """How Node's getWorkers and bull-board find the workers of a queue in CLIENT LIST."""
@@ -196,13 +162,17 @@ class Worker:
                 unlist(group.create_task(loop, name=name))
 
     def _loops(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
-        queues = self._dispatch.queues
+        dispatch, queues = self._dispatch, self._dispatch.queues
         return [
-            *((f"exchange:{number}", self._exchanger.run()) for number in range(CLAIMS_AT_ONCE)),
-            ("large results", self._exchanger.run_large(self._large)),
+            *(
+                (f"exchange:{number}", self._exchanger.run(self._exchange, dispatch.next_work))
+                for number in range(CLAIMS_AT_ONCE)
+            ),
+            ("large results", self._exchanger.run(self._large, dispatch.next_large)),
             *((f"waiting:{queue.name}", waiter.run()) for queue, waiter in zip(queues, self._waiters, strict=True)),
             *((f"recovery:{queue.name}", self._recovery.run(queue)) for queue in queues),
             ("stalled", self._caretaker.run()),
+            ("watch", self._watch.run()),
             ("adoption", self._adopter.run()),
         ]
 
@@ -257,7 +227,7 @@ class Worker:
         await shutdown.claims_are_answered(self._dispatch, STOP_SCAN_SECONDS)
         await scanning
         self._intake.give_back_all()
-        await shutdown.drain(self._dispatch, self._intake.interrupted, grace, self._hurry)
+        await shutdown.drain(self._dispatch, self._intake.give_back_all, grace, self._hurry)
         self._locks.stop()
         self._intake.close()
         assert self._main is not None
@@ -272,7 +242,7 @@ class Worker:
             WorkerStopped(
                 clock.monotonic() - began,
                 self._dispatch.finished - finished_before,
-                len(self._intake.interrupted),
+                self._intake.interrupted,
                 self._dispatch.undelivered,
             )
         )
@@ -283,7 +253,6 @@ class Worker:
         dispatch, server, now = self._dispatch, self._server, clock.monotonic()
         answered_at = dispatch.last_answer_at
         trouble = dispatch.trouble
-        known = [queue.dead_letters for queue in dispatch.queues if queue.dead_letters is not None]
         refused = {queue.name: queue.refusal.failure for queue in dispatch.queues if queue.refusal is not None}
         is_answered = answered_at > 0 and all(self._is_fetched(queue, now) for queue in dispatch.queues)
         return WorkerStatus(
@@ -293,7 +262,6 @@ class Worker:
             concurrency=self._settings.concurrency,
             jobs_processing=dispatch.busy,
             unknown_jobs=self._left.unknown_names,
-            dead_letters=sum(known) if known else None,
             uptime_seconds=clock.monotonic() - self._started_at,
             loop_lag_seconds=self._locks.loop_lag_seconds,
             redis=RedisStatus(
@@ -309,7 +277,7 @@ class Worker:
             exchanges=self._exchanger.answered,
             outbox_verdicts=dispatch.undelivered,
             refused_queues=refused,
-            unhandled=self._left.unhandled,
+            queues=self._watch.facts,
         )
 
     def _is_fetched(self, queue: ServedQueue, now: float) -> bool:

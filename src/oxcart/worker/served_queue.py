@@ -51,7 +51,8 @@ class ServedQueue:
     `giving_back`: those that go back without having begun, together and in order; after a handler's rate limit none
     begins until `limited_here_until`. `active_elsewhere`: `active` holds jobs of others, who may have died.
     `refusals`, by what was refused ("fetch", "watch"): why, and since when. `cursor` and `last_event_id`: what the last
-    claim learned of foreign jobs, START if it met none; without an event the queue keeps none.
+    claim learned of foreign jobs, START if it met none; without an event the queue keeps none. `seen_waiting`: the last
+    look found jobs that wait, though nothing was to be claimed.
     """
 
     def __init__(self, keys: QueueKeys, share: int, *, is_ours: bool = False) -> None:
@@ -77,12 +78,17 @@ class ServedQueue:
         self.refusals: dict[str, Refusal] = {}
         self.cursor = START
         self.last_event_id = b""
-        self.dead_letters: int | None = None
+        self.seen_waiting = False
 
     @property
     def has_foreign(self) -> bool:
         """Jobs wait that this worker leaves to others, as far as its last claim saw."""
         return self.cursor != START
+
+    def let_go(self, attempt: Attempt) -> None:
+        """Its lock is not ours to renew any more."""
+        if self.held.get(attempt.claim.job_id) is attempt:
+            del self.held[attempt.claim.job_id]
 
     def learned(self, cursor: Cursor, last_event_id: bytes) -> None:
         self.cursor, self.last_event_id = cursor, last_event_id

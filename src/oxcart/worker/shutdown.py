@@ -17,11 +17,13 @@ LISTEN_SECONDS = 0.5  # for handlers to clean up after they were cancelled
 DELIVERY_SECONDS = 1.2  # for the last exchange; together with LISTEN_SECONDS below the 2 s that run may take longer
 
 
-async def drain(dispatch: Dispatch, interrupted: list[Attempt], grace_seconds: float, hurry: asyncio.Event) -> None:
+async def drain(
+    dispatch: Dispatch, give_back_all: Callable[[], None], grace_seconds: float, hurry: asyncio.Event
+) -> None:
     """Wait for what runs, cut off what is left after the grace, deliver the verdicts.
 
-    Attempts that were cut off gather in `interrupted`, to go back together and in order. Claims that are on their way
-    are waited for: their jobs go back too. `hurry` (a second signal) ends the grace at once.
+    Attempts that were cut off go back together, and in order. Claims that are on their way are waited for: their jobs
+    go back too. `hurry` (a second signal) ends the grace at once.
     """
     await _until(lambda: not _running(dispatch), grace_seconds, hurry)
     for attempt in _running(dispatch):
@@ -29,11 +31,7 @@ async def drain(dispatch: Dispatch, interrupted: list[Attempt], grace_seconds: f
     await _until(lambda: not _running(dispatch) and not dispatch.claims_under_way, LISTEN_SECONDS)
     for attempt in _running(dispatch):
         attempt.decide_deaf()
-    for queue in dispatch.queues:
-        for attempt in sorted(interrupted, key=lambda attempt: attempt.number, reverse=True):
-            if queue.held.get(attempt.claim.job_id) is attempt:
-                queue.outbox.put(attempt)
-    dispatch.tell()
+    give_back_all()
     await _until(lambda: not dispatch.undelivered and not dispatch.claims_under_way, DELIVERY_SECONDS)
 
 

@@ -11,27 +11,25 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from oxcart.connection.link import Link
-from oxcart.connection.server import Server
 from oxcart.errors import Kind, ServerRefused, Unavailable
 from oxcart.names import ForeignJobs
 from oxcart.protocol.exchange import START, Cursor
 from oxcart.protocol.scripts import ours, run_script
-from oxcart.queue.schedules import mend
+from oxcart.queue.mend_schedules import mend
 from oxcart.queue.unhandled import publish
-from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import JobsStalled, WarningRaised
-from oxcart.worker.dispatch import Dispatch
-from oxcart.worker.left import LeftJobs
+from oxcart.worker.common import Common
+from oxcart.worker.error_text import plain_text
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.waiting import look
 
 LOOK_EVERY_SECONDS = 60.0
 LOOK_AT_OUR_QUEUE_EVERY_SECONDS = 600.0  # only our own schedules use it: nobody's marker can be lost but ours
-DEAD_LETTERS_EVERY_SECONDS = 600.0
+SCHEDULES_EVERY_SECONDS = 600.0
 COUNT_EVERY_SECONDS = 60.0  # of what is left to others, while that changes
 COUNTED_AT_ONCE = 300  # jobs of each list: some providers bill what a script does
-SCHEDULES_LOOKED_AT = 50  # of each queue, those that run last
+SCHEDULES_LOOKED_AT = 50  # of each queue: those that run last, and those that should have run
+OVERDUE_MS = 10_000
 PROBE_EVERY_SECONDS = 20.0  # with no room nothing else talks to the server, and /health wants to know
 
 _EARLY = 0.9
@@ -44,7 +42,7 @@ class _Done:
 
     look: float = 0.0
     active: float = 0.0
-    dead_letters: float = 0.0
+    furthest: float = 0.0
     count: float = 0.0
     counted: Cursor = START
     next_check: float = 0.0
@@ -56,28 +54,18 @@ class Caretaker:
     reconnect, so that other workers can renew theirs. `probed_at`: when the server last answered a probe.
     """
 
-    def __init__(
-        self,
-        dispatch: Dispatch,
-        server: Server,
-        link: Link,
-        *,
-        interval_ms: int,
-        max_stalled_count: int,
-        left: LeftJobs,
-        worker_name: str,
-        emit: Emit,
-    ) -> None:
-        self._dispatch = dispatch
-        self._server = server
-        self._link = link
-        self._interval_ms = round(interval_ms * _EARLY)
-        self._look_at_active_every = interval_ms / 1000
-        self._max_stalled_count = max_stalled_count
-        self._left = left
-        self._worker_name = worker_name
-        self._emit = emit
-        self._done = {queue: _Done() for queue in dispatch.queues}
+    def __init__(self, common: Common) -> None:
+        settings = common.settings
+        self._common = common
+        self._dispatch = common.dispatch
+        self._server = common.server
+        self._link = common.link
+        self._left = common.left
+        self._emit = common.emit
+        self._interval_ms = round(settings.stalled_interval_ms * _EARLY)
+        self._look_at_active_every = settings.stalled_interval_ms / 1000
+        self._done = {queue: _Done() for queue in common.dispatch.queues}
+        self._names = common.left.names_to_claim
         self.hold_off_until = 0.0
         self.probed_at = 0.0
 
@@ -87,6 +75,7 @@ class Caretaker:
             if not self._server.connected:
                 continue
             self._server.watch_clock()
+            self._watch_names()
             try:
                 await self._probe_if_silent()
                 for queue in self._dispatch.queues:
@@ -96,6 +85,14 @@ class Caretaker:
                 await self._server.wait_until_ready()
             except ServerRefused:
                 continue  # a probe: whoever fetches meets the same, and says so
+
+    def _watch_names(self) -> None:
+        """What a handler lacked may have come: its jobs wait, and nobody sets a marker for them again."""
+        names = self._left.names_to_claim
+        if names != self._names:
+            self._names = names
+            for queue in self._dispatch.queues:
+                self._dispatch.hint(queue)
 
     async def _care_for_this_one(self, queue: ServedQueue) -> None:
         """What is refused for one queue harms no other. Trouble of the whole server is what the exchange reports."""
@@ -124,18 +121,19 @@ class Caretaker:
         elif is_quiet and not queue.is_ours and now - done.active >= self._look_at_active_every:
             done.active = now
             queue.active_elsewhere = await self._link.request("LLEN", queue.keys.active) > len(queue.held)
-        if not done.dead_letters or now - done.dead_letters >= DEAD_LETTERS_EVERY_SECONDS:
-            done.dead_letters = now
-            dead_letters, time_there, furthest = await self._link.requests(
+        if not done.furthest or now - done.furthest >= SCHEDULES_EVERY_SECONDS:
+            done.furthest = now
+            overdue = f"({self._server.clock.now_ms() - OVERDUE_MS}"
+            some = ("LIMIT", 0, SCHEDULES_LOOKED_AT)
+            time_there, furthest, late = await self._link.requests(
                 [
-                    ("ZCARD", queue.keys.failed),
                     ("TIME",),
                     ("ZREVRANGE", queue.keys.repeat, 0, SCHEDULES_LOOKED_AT - 1, "WITHSCORES"),
+                    ("ZRANGEBYSCORE", queue.keys.repeat, "-inf", overdue, "WITHSCORES", *some),
                 ]
             )
-            queue.dead_letters = dead_letters if isinstance(dead_letters, int) else None
             self._server.learn_time(time_there, asyncio.get_running_loop().time() - now)
-            await self._mend_schedules(queue, furthest)
+            await self._mend_schedules(queue, furthest, late)
         if queue.has_foreign and now - done.count >= COUNT_EVERY_SECONDS:
             done.count = now
             await self._count_foreign(queue)
@@ -152,7 +150,7 @@ class Caretaker:
             claimed = self._left.names_to_claim
             waiting = [ForeignJobs(name.decode("utf-8", "replace"), number, since) for name, number, since in found]
             self._left.seen(queue.name, [jobs for jobs in waiting if claimed is None or not claimed.claims(jobs.name)])
-        await publish(self._link, keys, self._left.unhandled, by=self._worker_name)
+        await publish(self._link, keys, self._left.unhandled, by=self._common.worker_name)
 
     async def _look(self, queue: ServedQueue) -> None:
         """A lost marker is set again: whoever waits for it, we or others, claims."""
@@ -161,16 +159,21 @@ class Caretaker:
         if queue.has_foreign:
             self._dispatch.hint(queue)  # we do not watch the marker
 
-    async def _mend_schedules(self, queue: ServedQueue, furthest: Any) -> None:
-        """A clock that was wrong, ours or another worker's, may have sent a schedule far away. Each is judged once."""
+    async def _mend_schedules(self, queue: ServedQueue, *looked_at: Any) -> None:
+        """A clock that was wrong, ours or another worker's, may have sent a schedule far away; the next job of another
+        may be gone, and no other would come. Each is judged once.
+        """
         seen = self._done[queue].schedules
-        found = dict(zip(furthest[::2], furthest[1::2], strict=True)) if isinstance(furthest, list) else {}
+        found: dict[bytes, bytes] = {}
+        for named in looked_at:
+            found |= dict(zip(named[::2], named[1::2], strict=True)) if isinstance(named, list) else {}
         for schedule_id in [name for name, due in found.items() if seen.get(name) != due]:
-            mended = await mend(
-                self._link, queue.keys, schedule_id.decode("utf-8", "replace"), self._server.clock.now_ms()
-            )
+            name = schedule_id.decode("utf-8", "replace")
+            mended = await mend(self._link, queue.keys, name, self._server.clock.now_ms())
             if mended is not None:
-                self._emit(WarningRaised("SCHEDULE_MENDED", f"Queue {queue.name}: {mended}"))
+                code = "SCHEDULE_MENDED" if mended.is_mended else "SCHEDULE_STOPPED"
+                shown = plain_text(name, 80)
+                self._emit(WarningRaised(code, f"Queue {queue.name}, schedule {shown}: {mended.what}"))
         self._done[queue].schedules = found
 
     async def _check_stalled(self, queue: ServedQueue) -> float:
@@ -190,7 +193,7 @@ class Caretaker:
                 keys.events,
                 keys.repeat,
             ),
-            (self._max_stalled_count, keys.base, self._server.clock.now_ms(), self._interval_ms),
+            (self._common.settings.max_stalled_count, keys.base, self._server.clock.now_ms(), self._interval_ms),
         )
         queue.active_elsewhere = active > len(queue.held)
         if stalled:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from oxcart.conditions import Problem, QueueFacts, problems_of
 from oxcart.errors import Failure
-from oxcart.names import UnhandledJobs
+from oxcart.names import UnhandledJobs, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class RedisStatus:
 class WorkerStatus:
     """`healthy` is the answer of GET /health (200 or 503); `state` is starting, running, stopping or stopped.
 
-    `dead_letters` comes from a cache that costs Redis nothing when read; None: not known yet. `exchanges` were
-    answered since the start; `outbox_verdicts` wait for the server's answer now. `refused_queues`: on which queues the
-    server does not work, and why; the worker is still healthy while it works on others. `unknown_jobs` are names that
-    came and that nobody here handles; `unhandled` is what has waited for long without a handler.
+    `exchanges` were answered since the start; `outbox_verdicts` wait for the server's answer now. `refused_queues`: on
+    which queues the server does not work, and why; the worker is still healthy while it works on others.
+    `unknown_jobs` are names that came and that nobody here handles. `queues` is what was last seen of each queue; one
+    that nobody could read is left out. Reading any of it costs Redis nothing.
     """
 
     healthy: bool
@@ -41,16 +42,30 @@ class WorkerStatus:
     concurrency: int
     jobs_processing: int
     unknown_jobs: tuple[str, ...]
-    dead_letters: int | None
     uptime_seconds: float
     loop_lag_seconds: float
     redis: RedisStatus
     exchanges: int = 0
     outbox_verdicts: int = 0
     refused_queues: Mapping[str, Failure] = field(default_factory=dict)
-    unhandled: tuple[UnhandledJobs, ...] = ()
+    queues: tuple[QueueFacts, ...] = ()
+
+    @property
+    def dead_letters(self) -> int | None:
+        """As last counted; None: not known yet."""
+        return sum(facts.counts["failed"] for facts in self.queues) if self.queues else None
+
+    @property
+    def unhandled(self) -> tuple[UnhandledJobs, ...]:
+        """What has waited for long without a handler, the longest wait first."""
+        return merged(jobs for facts in self.queues for jobs in facts.unhandled)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What keeps jobs from ending, though Redis answers."""
+        return tuple(problems_of(self.queues))
 
     @property
     def is_whole(self) -> bool:
         """Healthy, and nothing that is to be done here stays undone."""
-        return self.healthy and not self.refused_queues and not self.unhandled
+        return self.healthy and not self.refused_queues and not self.problems

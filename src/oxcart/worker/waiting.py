@@ -23,9 +23,10 @@ from redis.exceptions import ResponseError
 
 from oxcart.connection.failures import classify
 from oxcart.connection.link import Link
-from oxcart.connection.server import Server
 from oxcart.errors import ServerRefused, Unavailable
 from oxcart.protocol.scripts import Command
+from oxcart.worker.adopt import Adopter
+from oxcart.worker.common import Common
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.phases import Idle, Rest
@@ -51,21 +52,21 @@ class Waiter:
 
     def __init__(
         self,
-        dispatch: Dispatch,
+        common: Common,
         queue: ServedQueue,
-        server: Server,
         link: Link,
         exchanger: Exchanger,
+        adopter: Adopter,
         *,
-        claims_ahead: bool,
         longest_seconds: float,
     ) -> None:
-        self._dispatch = dispatch
+        self._dispatch = common.dispatch
+        self._server = common.server
+        self._claims_ahead = common.settings.prefetch
         self._queue = queue
-        self._server = server
         self._link = link
         self._exchanger = exchanger
-        self._claims_ahead = claims_ahead
+        self._adopter = adopter
         self._longest_seconds = longest_seconds
         self._sent_behind: str | None = None
         self._idle_looks = 0
@@ -93,7 +94,7 @@ class Waiter:
         """
         self._link.close()
         if self._sent_behind is not None:
-            self._exchanger.give_up(self._queue, self._sent_behind)
+            self._adopter.expect(self._queue, self._sent_behind)
 
     def _patience(self, now: float) -> float:
         queue = self._queue
@@ -144,14 +145,16 @@ class Waiter:
         """
         dispatch, queue, loop = self._dispatch, self._queue, asyncio.get_running_loop()
         work = dispatch.claim_behind_marker(queue, now)
-        token, claim = self._exchanger.claim_command(work)
-        self._sent_behind = token
+        claim = self._exchanger.claim_behind_marker(work)
+        self._sent_behind = claim.token
         try:
-            came, claimed = await self._link.requests((block, claim), deadline_seconds=seconds + ANSWER_MARGIN_SECONDS)
+            came, claimed = await self._link.requests(
+                (block, claim.command), deadline_seconds=seconds + ANSWER_MARGIN_SECONDS
+            )
         except BaseException as error:
-            dispatch.unanswered(work)
+            dispatch.answered(work)
             if not isinstance(error, Unavailable) or error.outcome_unknown:
-                self._exchanger.give_up(queue, token)
+                self._adopter.expect(queue, claim.token)
             raise
         finally:
             self._sent_behind = None
@@ -160,11 +163,11 @@ class Waiter:
         if isinstance(claimed, ResponseError):
             failure = classify(claimed, target=self._server.target)
             if failure.code == "NOSCRIPT":  # the exchange that follows sends it whole
-                dispatch.unanswered(work)
+                dispatch.answered(work)
             else:
-                self._exchanger.claim_refused(work, token, failure)
+                self._exchanger.refused(claim, failure)
         else:
-            jobs = self._exchanger.read_claim(work, token, claimed, loop.time())
+            jobs = self._exchanger.read_claim(claim, claimed, loop.time())
         if isinstance(came, ResponseError):
             raise ServerRefused(classify(came, target=self._server.target), "Waiting for jobs") from came
         dispatch.accepted(queue, "watch", loop.time())
@@ -224,7 +227,8 @@ async def look(link: Link, dispatch: Dispatch, queue: ServedQueue) -> bool:
     if isinstance(first, list):
         note_first_due(dispatch, queue, first, link.clock.now_ms())
     queue.active_elsewhere = _count(active) > len(queue.held)
-    return _count(waiting) > 0
+    queue.seen_waiting = _count(waiting) > 0
+    return queue.seen_waiting
 
 
 def _count(reply: Any) -> int:

@@ -10,7 +10,7 @@ from support.sandbox import Sandbox, client_of, open_kommo
 
 from oxcart.kommo.client import Client, Kommo
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
 
 # Tests of anything but the limit are not slowed down by it.
 UNLIMITED = 1_000_000

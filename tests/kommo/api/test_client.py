@@ -23,8 +23,8 @@ from oxcart.kommo.failures import (
     Unpaid,
 )
 from oxcart.kommo.limiter import Caller, Pace
-from oxcart.kommo.sandbox import change_scenario
 from oxcart.secret import Secret
+from oxcart_sandbox import change_scenario
 
 
 def switch(sandbox: Sandbox, **switches: object) -> None:

@@ -18,8 +18,8 @@ from oxcart.connection.target import parse_redis_url
 from oxcart.errors import InvalidInput, Unavailable
 from oxcart.kommo.failures import Blocked, TooManyRequests
 from oxcart.kommo.limiter import Caller, Limiter, Pace, Permit
-from oxcart.kommo.sandbox import change_scenario
 from oxcart.telemetry.events import Event, KommoBlocked, KommoPaused, KommoUnblocked
+from oxcart_sandbox import change_scenario
 
 TESTS = Path(__file__).resolve().parents[2]
 KOMMO_S_LIMIT = 7

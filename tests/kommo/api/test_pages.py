@@ -12,10 +12,10 @@ from support.sandbox import Sandbox
 from oxcart.errors import InvalidInput
 from oxcart.kommo.client import Answer, Client
 from oxcart.kommo.pages import FiltersIgnored, rows_of, walk, walk_changes
-from oxcart.kommo.sandbox import Account, SandboxClock, Scenario, World
-from oxcart.kommo.sandbox.listing import read_query
-from oxcart.kommo.sandbox.reading import Reads
-from oxcart.kommo.sandbox.scenario import change_scenario
+from oxcart_sandbox import Account, SandboxClock, Scenario, World
+from oxcart_sandbox.listing import read_query
+from oxcart_sandbox.reading import Reads
+from oxcart_sandbox.scenario import change_scenario
 
 ALL = [("order[id]", "asc")]
 
@@ -76,6 +76,19 @@ async def test_a_list_that_cuts_its_pages_is_read_to_its_end(sandbox: Sandbox, c
     found = [len(page.rows) async for page in client.pages("/companies", "companies", ALL, limit=250)]
 
     assert found == [4, 4, 2]
+
+
+async def test_a_list_that_breaks_off_behind_a_full_page_is_asked_again(sandbox: Sandbox, client: Client) -> None:
+    """A 204 there was met by others; what is behind it would never be read by a first walk."""
+    sandbox.world.faults.plan({"kind": "empty", "path": "/api/v4/contacts", "skip": 2})
+    found = [row["id"] async for page in client.pages("/contacts", "contacts", ALL, limit=30) for row in page.rows]
+
+    sandbox.world.faults.plan({"kind": "empty", "path": "/api/v4/contacts", "skip": 2})
+    changed = walk_changes(client.get, "/contacts", "contacts", since=0, limit=30)
+    ids = {row["id"] async for page in changed for row in page.rows}
+
+    assert found == list(range(30_000_001, 30_000_201))
+    assert ids == set(found)
 
 
 @pytest.mark.parametrize("limit", [0, 251])
@@ -247,7 +260,7 @@ def test_php_s_empty_things_are_empty(body: Any) -> None:
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=10)), max_size=5))
 def test_any_query_string_is_read_or_refused(pairs: list[tuple[str, str]]) -> None:
-    from oxcart.kommo.sandbox.listing import BadQuery
+    from oxcart_sandbox.listing import BadQuery
 
     try:
         query = read_query(pairs, filters=True)

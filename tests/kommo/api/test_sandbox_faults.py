@@ -11,7 +11,7 @@ from starlette.requests import Request
 from support.sandbox import Sandbox
 from support.waiting import wait_until
 
-from oxcart.kommo.sandbox import World, change_scenario
+from oxcart_sandbox import World, change_scenario
 
 
 def switch(sandbox: Sandbox, **switches: object) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from support.sandbox import Sandbox
 from support.waiting import wait_until
 
-from oxcart.kommo.sandbox import change_scenario
+from oxcart_sandbox import change_scenario
 
 ALL_LEADS = [f"{action}_lead" for action in ("add", "update", "delete", "restore", "status", "responsible", "note")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.sandbox import Sandbox
 
-from oxcart.kommo.sandbox import Scenario, World, change_scenario
+from oxcart_sandbox import Scenario, World, change_scenario
 
 WINDOW = "filter[updated_at][from]={0}&filter[updated_at][to]={1}"
 

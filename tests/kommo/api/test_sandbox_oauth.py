@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from support.sandbox import DEMO, Raw, Sandbox
 
-from oxcart.kommo.sandbox import change_scenario
+from oxcart_sandbox import change_scenario
 
 
 def form_of(sandbox: Sandbox, **fields: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.sandbox import Sandbox
 
-from oxcart.kommo.sandbox import change_scenario
+from oxcart_sandbox import change_scenario
 
 
 async def post(sandbox: Sandbox, path: str, body: Any) -> Any:

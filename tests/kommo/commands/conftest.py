@@ -14,11 +14,11 @@ from sqlalchemy import text
 from support.command import Oxcart, Running
 from support.server import PrivateServer
 
-from oxcart.kommo.sandbox import Account, Scenario, World, serving
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.opening import open_database
 from oxcart.secret import Secret
 from oxcart.testing import wait_until
+from oxcart_sandbox import Account, Scenario, World, serving
 
 DOMAIN = "demo.kommo.com"
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

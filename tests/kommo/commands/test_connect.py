@@ -96,14 +96,14 @@ async def test_an_unpaid_account_says_so(crm: Crm) -> None:
     assert "not paid" in done.err
 
 
-async def test_a_user_who_is_no_administrator_is_told_that_sweeps_are_off(crm: Crm) -> None:
+async def test_a_user_who_is_no_administrator_is_told_what_that_means(crm: Crm) -> None:
     token = crm.world.authority.long_lived(crm.remote, admin=False)
 
     done = await crm.oxcart("kommo", "connect", DOMAIN, KOMMO_TOKEN=token)
 
     assert done.code == 0, done.err
     assert "no administrator" in done.out
-    assert "sweeps are off" in done.out
+    assert "until an administrator's token is connected" in done.out
 
 
 async def test_without_a_token_and_without_an_integration_it_says_what_to_give(crm: Crm) -> None:

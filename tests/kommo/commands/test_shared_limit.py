@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from oxcart.kommo.sandbox.scenario import change_scenario
+from oxcart_sandbox.scenario import change_scenario
 
 KOMMO_S_LIMIT = 7
 RETRY_AFTER = 2.0

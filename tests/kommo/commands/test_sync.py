@@ -105,7 +105,9 @@ async def test_disconnect_forgets_tokens_webhook_and_schedules_and_the_rows_only
     await crm.connect("--no-sync")
     await crm.oxcart("kommo", "sync", "--now")
 
-    done = await crm.oxcart("kommo", "disconnect", DOMAIN, "--yes", *(["--purge"] if purge else []))
+    (found,) = await crm.rows("SELECT id FROM crm_connections")
+    which = ["--connection", str(found["id"])] if purge else [DOMAIN]
+    done = await crm.oxcart("kommo", "disconnect", *which, "--yes", *(["--purge"] if purge else []))
     schedules = await crm.oxcart("schedules", "list", "--queue", "oxcart", "--json")
     synced = await crm.oxcart("kommo", "sync", "--now")
 

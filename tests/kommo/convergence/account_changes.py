@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kommo.convergence import steps
-from oxcart.kommo.sandbox import Account, World
-from oxcart.kommo.sandbox.seed import FIRST_IDS, WON, user
+from oxcart_sandbox import Account, World
+from oxcart_sandbox.seed import FIRST_IDS, WON, user
 
 NEW_STAGE, NEW_PIPELINE, NEW_FIELD, NEW_TAG = 60_000_000, 7_000_000, 900_000, 500
 

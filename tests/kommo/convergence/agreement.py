@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import select
 from support.mirroring import TABLES, Mirror
 
-from oxcart.kommo.entities import ENTITIES, Entity
-from oxcart.kommo.sandbox.rendering import render_pipeline
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.own_tables import crm_dirty
+from oxcart.kommo.store.own_tables import crm_dirty, crm_entity_tags, crm_field_values
 from oxcart.kommo.store.platform_tables import crm_custom_fields, crm_pipeline_stages, crm_pipelines, crm_tasks
 from oxcart.kommo.store.typed import hash_of, row_of
+from oxcart_sandbox.rendering import render_pipeline
 
 LINKED = ("leads", "contacts")
 SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company"}
@@ -27,7 +28,10 @@ async def disagreements(mirror: Mirror) -> dict[str, Any]:
     for name in LINKED:
         found |= _unless_equal(f"links of {name}", await _links(mirror, name), _true_links(mirror, name))
     found |= await _in_small_lists(mirror)
-    found |= await _in_platform_tables(mirror)
+    found |= await _in_parts(mirror)
+    found |= await _in_pipelines(mirror)
+    if mirror.account.database.exports:
+        found |= await _in_platform_tables(mirror)
     left = {(row["entity"], row["external_id"]) for row in await _mine(mirror, crm_dirty)}
     return found | ({"marks left": left} if left else {})
 
@@ -50,12 +54,7 @@ async def _mine(mirror: Mirror, table: Any) -> list[dict[str, Any]]:
 async def _in_columns(mirror: Mirror, entity: Entity) -> dict[str, Any]:
     """The typed columns and the hash follow from what the account says now."""
     here, there = await mirror.alive(entity.name), mirror.truth(entity)
-    columns: Any = ENTITY_TABLES[entity.table].c if entity.table in ENTITY_TABLES else ()
-    expected = {
-        key: {name: value for name, value in row_of(entity, raw).values.items() if name in columns}
-        | {"content_hash": hash_of(raw)}
-        for key, raw in there.items()
-    }
+    expected = {key: {**row_of(entity, raw).values, "content_hash": hash_of(raw)} for key, raw in there.items()}
     actual = {key: {name: row[name] for name in expected[key]} for key, row in here.items() if key in expected}
     return _unless_equal(f"columns of {entity.name}", actual, expected)
 
@@ -92,13 +91,50 @@ async def _in_small_lists(mirror: Mirror) -> dict[str, Any]:
 
 async def _in_platform_tables(mirror: Mirror) -> dict[str, Any]:
     return {
-        **await _in_pipelines(mirror),
+        **await _in_their_pipelines(mirror),
         **await _in_tasks(mirror),
         **await _in_custom_fields(mirror),
     }
 
 
+async def _in_parts(mirror: Mirror) -> dict[str, Any]:
+    """Tags and values of fields, of rows that are there and of no others."""
+    tags, values = set(), set()
+    for name in ("leads", "contacts", "companies"):
+        for key, raw in mirror.truth(ENTITIES[name]).items():
+            tags |= {(name, key, str(tag["id"])) for tag in raw["_embedded"].get("tags") or ()}
+            for field in raw["custom_fields_values"] or ():
+                for value in field["values"]:
+                    values.add((name, key, str(field["field_id"]), str(value["value"])))
+    names = ("entity_type", "entity_id")
+    here = {tuple(row[name] for name in (*names, "tag_id")) for row in await _mine(mirror, crm_entity_tags)}
+    held = {tuple(row[name] for name in (*names, "field_id", "text")) for row in await _mine(mirror, crm_field_values)}
+    return _unless_equal("tags of rows", here, tags) | _unless_equal("values of fields", held, values)
+
+
 async def _in_pipelines(mirror: Mirror) -> dict[str, Any]:
+    demo = mirror.world.accounts[0]
+    there = {(str(one["id"]), one["name"], one["sort"]) for one in demo.pipelines}
+    here = {(key, row["name"], row["sort"]) for key, row in (await mirror.alive("pipelines")).items()}
+    stages = [row for row in await _mine(mirror, ENTITY_TABLES["kommo_stages"]) if row["deleted_at"] is None]
+    stages_here = {(row["pipeline_id"], row["status_id"], row["name"], row["sort"]) for row in stages}
+    stages_there = {
+        (str(one["id"]), str(status["id"]), status["name"], status["sort"])
+        for one in demo.pipelines
+        for status in one["_statuses"]
+    }
+    fields = {(of, str(one["id"]), one["name"]) for of, held in demo.custom_fields.items() for one in held}
+    fields_here = {
+        (of, key, row["name"]) for of in SINGULAR for key, row in (await mirror.alive(f"{of}_custom_fields")).items()
+    }
+    return {
+        **_unless_equal("pipelines", here, there),
+        **_unless_equal("stages", stages_here, stages_there),
+        **_unless_equal("custom fields", fields_here, fields),
+    }
+
+
+async def _in_their_pipelines(mirror: Mirror) -> dict[str, Any]:
     demo = mirror.world.accounts[0]
     pipelines = await _mine(mirror, crm_pipelines)
     here = {row["external_id"]: (row["name"], row["sort_order"], row["is_active"]) for row in living(pipelines)}
@@ -157,6 +193,8 @@ def removed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def local_ids(mirror: Mirror) -> Mapping[tuple[str, ...], str]:
     """Of pipelines and stages, by what they are at Kommo: other tables of the platform point at them."""
+    if not mirror.account.database.exports:
+        return {}
     pipelines = await _mine(mirror, crm_pipelines)
     names = {row["id"]: row["external_id"] for row in pipelines}
     async with mirror.account.database.reading("Asserting") as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,10 +23,7 @@ from oxcart.kommo.client import Kommo
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.failures import KommoError
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
-from oxcart.kommo.sandbox.hooks import subscribe
-from oxcart.kommo.sandbox.scenario import change_scenario
-from oxcart.kommo.sandbox.world import Seen
+from oxcart.kommo.store.account_settings import merge_account_settings
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
@@ -39,6 +36,10 @@ from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.hook_secrets import make_secrets
 from oxcart.kommo.webhooks.subscription import SETTINGS
 from oxcart.secret import Secret
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
+from oxcart_sandbox.hooks import subscribe
+from oxcart_sandbox.scenario import change_scenario
+from oxcart_sandbox.world import Seen
 
 START_AT = 1_790_000_000
 LATEST_SECONDS = 301.0
@@ -146,6 +147,16 @@ class Play:
         assert self.ids.items() <= now.items()
         self.ids = dict(now)
 
+    async def become_administrator(self) -> None:
+        """The account is connected again, with another user's token."""
+        self.account = replace(self.account, client=client_of(self.kommo, self.world, patience_seconds=5))
+        await self.tell_rights(is_admin=True)
+
+    async def tell_rights(self, *, is_admin: bool) -> None:
+        """What `connect` finds out."""
+        async with self.account.database.writing("Arranging") as connection:
+            await merge_account_settings(connection, self.account.connection_id, {"is_admin": is_admin})
+
     async def calm_down(self, *, hooks_arrive: bool, seconds: float) -> None:
         """The end of all mishaps, and time enough for every list to show what is."""
         scenario = self.world.scenario
@@ -192,13 +203,15 @@ async def playing(place: Place, beginning: steps.Beginning, *, bucket: str) -> A
         serving(world) as url,
         open_kommo(url, place.redis_url, bucket=bucket, pace=_PACE, retry_seconds=(0.001, 0.01)) as kommo,
     ):
-        client = client_of(kommo, world, patience_seconds=5)
+        client = client_of(kommo, world, patience_seconds=5, admin=beginning.is_admin)
         connection_id, org_id = await _connect(database, account_id=world.accounts[0].id)
         secret = (await make_secrets(database, Keyring(Secret("00" * 32)), connection_id)).current.reveal()
         address = f"{place.door_url}/webhooks/kommo/{connection_id}/{secret}"
         subscribe(world.accounts[0], address, SETTINGS, 1, START_AT)
         account = Account(connection_id, org_id, DEMO, database, client, lambda _: None)
-        yield Play(world, account, kommo, url, Changes(world, world.accounts[0]))
+        play = Play(world, account, kommo, url, Changes(world, world.accounts[0]))
+        await play.tell_rights(is_admin=beginning.is_admin)
+        yield play
 
 
 async def _connect(database: Database, *, account_id: int) -> tuple[str, str]:

@@ -129,6 +129,7 @@ class Beginning:
     seed: int
     late_seconds: float = 0.0
     loses_hooks: bool = False
+    is_admin: bool = True
 
 
 def beginnings() -> st.SearchStrategy[Beginning]:
@@ -142,6 +143,7 @@ def beginnings() -> st.SearchStrategy[Beginning]:
         seed=st.integers(1, 5),
         late_seconds=st.sampled_from((0.0, 60.0, 300.0)),
         loses_hooks=st.booleans(),
+        is_admin=st.sampled_from((True, True, False)),
     )
 
 
@@ -207,6 +209,7 @@ def _mishaps() -> st.SearchStrategy[Step]:
         optional={
             "late_seconds": st.sampled_from((0.0, 2.0, 60.0, 300.0)),
             "empty_by_id_seconds": st.sampled_from((0.0, 5.0, 60.0)),
+            "bom": st.booleans(),
             "next_link": st.sampled_from(("right", "always", "never")),
             "filters": st.sampled_from((True, True, True, False)),
             "fault_rate": st.sampled_from((0.0, 0.0, 0.1)),

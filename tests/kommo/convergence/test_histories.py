@@ -17,7 +17,12 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kommo.convergence import steps
-from kommo.convergence.ending import check_it_is_right, check_nothing_is_left_to_do, poll_and_sweep
+from kommo.convergence.ending import (
+    check_it_is_right,
+    check_nothing_is_left_to_do,
+    poll_and_sweep,
+    poll_and_sweep_as_a_user,
+)
 from kommo.convergence.playing import Place, playing
 
 EXAMPLES = int(os.environ.get("OXCART_CONVERGENCE_EXAMPLES", "0"))
@@ -41,6 +46,7 @@ GONE = (
     steps.Merge(4, 5),
     steps.Hide("leads", 3),
 )
+BOM = (steps.Weather({"bom": True}), SYNC, steps.Edit("leads", 1, "stage"), steps.Edit("contacts", 3, "odd"))
 # Killed in the middle of a first walk and of a sweep, while rows move over the edges of its pages.
 KILLED = (
     replace(SYNC, cut=150, meanwhile=((9, steps.Delete("contacts", 0)), (10, steps.Edit("contacts", 4, "links")))),
@@ -66,6 +72,7 @@ KILLED = (
 @example(beginning=LATE, history=SEEN_LATE, hooks_arrive=False, quiet_seconds=0.0)
 @example(beginning=PLAIN, history=GONE, hooks_arrive=False, quiet_seconds=700.0)
 @example(beginning=LATE, history=KILLED, hooks_arrive=True, quiet_seconds=0.0)
+@example(beginning=replace(PLAIN, is_admin=False), history=(*GONE, *BOM), hooks_arrive=False, quiet_seconds=0.0)
 @pytest.mark.timeout(0 if EXAMPLES else 300)
 def test_the_mirror_is_right_after_one_poll_and_one_sweep(
     place: Place, beginning: steps.Beginning, history: Sequence[steps.Step], hooks_arrive: bool, quiet_seconds: float
@@ -74,6 +81,9 @@ def test_the_mirror_is_right_after_one_poll_and_one_sweep(
         async with playing(place, beginning, bucket=uuid.uuid4().hex) as play:
             await play.play(history)
             await play.calm_down(hooks_arrive=hooks_arrive, seconds=quiet_seconds)
+            if not beginning.is_admin:
+                await poll_and_sweep_as_a_user(play)
+                await play.become_administrator()
             await poll_and_sweep(play)
             await check_it_is_right(play)
             if EXAMPLES:

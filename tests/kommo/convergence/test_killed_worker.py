@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import uuid
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 from support.programs import free_port
+from support.starter import Forked, start
 from support.waiting import wait_until
 
 from kommo.convergence import steps
 from kommo.convergence.ending import check_it_is_right, check_nothing_is_left_to_do, poll_and_sweep
 from kommo.convergence.playing import Place, Play, playing
-from oxcart.kommo.sandbox.scenario import change_scenario
+from oxcart_sandbox.scenario import change_scenario
 
-TESTS = Path(__file__).parents[2]
 KILLS = 3
 BEGINNING = steps.Beginning(40, 30, page_rows=10, php_empty=True, notes_touch_parent=False, seed=3)
 WEATHER = {
@@ -71,18 +67,14 @@ async def _until_answered(play: Play, enough: int) -> None:
 
 
 @asynccontextmanager
-async def _working(place: Place, play: Play, bucket: str, port: int) -> AsyncIterator[Process]:
+async def _working(place: Place, play: Play, bucket: str, port: int) -> AsyncIterator[Forked]:
     """A worker process, from when it answers until it is killed."""
     account, token = play.account, play.world.token_of(play.world.accounts[0])
     words = (place.database_url, place.redis_url, play.url, bucket, token, account.connection_id, account.org_id)
-    program = (sys.executable, "-m", "kommo.convergence.working_process", *words, str(port))
-    process = await asyncio.create_subprocess_exec(*program, cwd=TESTS, stdin=DEVNULL, stdout=PIPE)
+    process = await start("kommo.convergence.working_process", (*words, str(port)))
     try:
-        assert process.stdout is not None
         assert await process.stdout.readline() == f"{port}\n".encode()
         yield process
         assert process.returncode is None, "the worker ended by itself"
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        await process.end()

@@ -14,8 +14,8 @@ from support.server import PrivateServer
 
 from kommo.stored import add_account
 from oxcart.cli.kommo_checks import all_checks
-from oxcart.kommo.sandbox import Scenario, World, serving
 from oxcart.kommo.store.database import Database
+from oxcart_sandbox import Scenario, World, serving
 
 Look = Callable[..., Awaitable[Examined]]
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select
 from support.examined import examined
-from support.programs import free_port
+from support.ports import closed_port
 from support.russian import not_russian
 
 from kommo.doctor.conftest import Look
@@ -77,7 +77,7 @@ async def test_a_database_without_an_account_is_not_judged(look: Look) -> None:
 
 # ------------------------------------------------------------------------------------------------ broken
 async def test_a_database_that_cannot_be_reached_is_the_verdict(look: Look) -> None:
-    seen = await look(DATABASE_URL=f"postgresql://ann:s3cret-word@127.0.0.1:{free_port()}/crm")
+    seen = await look(DATABASE_URL=f"postgresql://ann:s3cret-word@127.0.0.1:{closed_port()}/crm")
 
     assert seen.verdict == "DB_UNREACHABLE"
     assert "s3cret-word" not in seen.text

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 from sqlalchemy import insert, update
-from support.programs import free_port
+from support.ports import closed_port
 from support.sandbox import Sandbox
 from support.server import PrivateServer
 
@@ -19,12 +19,12 @@ from oxcart.checks import State
 from oxcart.kommo.checks import CHECKS
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.held_tokens import read_held
-from oxcart.kommo.sandbox.hooks import subscribe
 from oxcart.kommo.store.connections import mark_refused
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.kommo.webhook_checks import RECEIVER_SAYS
 from oxcart.queue.repeats import Repeat
+from oxcart_sandbox.hooks import subscribe
 
 SECRET = "a-secret-of-the-path-a-secret"
 IDS = [check.id for check in CHECKS]
@@ -101,6 +101,19 @@ async def test_tokens_that_are_known_as_refused_are_not_tried_again(
     assert not sandbox.world.seen
 
 
+async def test_a_refused_token_of_another_account_is_told_apart(
+    look: Look, sandbox: Sandbox, database: Database, connection_id: str
+) -> None:
+    """The token says itself whose it is, and nobody looks at the account's number by hand."""
+    sandbox.world.authority.revoke(sandbox.demo)
+    await change_account(database, connection_id, account_id="4711")
+
+    seen = await look()
+
+    assert seen.verdict == "KOMMO_TOKEN_OTHER"
+    assert "this account has the number 4711" in seen.text
+
+
 async def test_an_access_token_that_the_worker_will_replace_is_a_warning(
     look: Look, sandbox: Sandbox, database: Database, connection_id: str
 ) -> None:
@@ -136,7 +149,7 @@ async def test_an_address_without_an_account_is_told(
 
 
 async def test_kommo_out_of_reach_may_pass(look: Look, connection_id: str) -> None:
-    seen = await look(OXCART_KOMMO_BASE_URL=f"http://127.0.0.1:{free_port()}")
+    seen = await look(OXCART_KOMMO_BASE_URL=f"http://127.0.0.1:{closed_port()}")
 
     assert seen.verdict == "KOMMO_AWAY"
     assert seen.diagnosis.verdict is not None
@@ -256,7 +269,7 @@ async def test_an_address_that_leads_elsewhere_is_a_warning_without_its_secret(
     subscribe(sandbox.demo, destination(receiver, connection_id, other), ["add_lead"], 10, 0)
     wrong = await look(OXCART_PUBLIC_URL=receiver)
     sandbox.demo.subscriptions.clear()
-    nobody = f"http://127.0.0.1:{free_port()}"
+    nobody = f"http://127.0.0.1:{closed_port()}"
     subscribe(sandbox.demo, destination(nobody, connection_id, other), ["add_lead"], 10, 0)
     away = await look(OXCART_PUBLIC_URL=nobody)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 from support.examined import Examined
-from support.programs import free_port
+from support.ports import closed_port
 from support.russian import english_in, lines_without_russian, not_russian
 from support.sandbox import Sandbox
 from support.server import PrivateServer
@@ -22,7 +22,6 @@ from oxcart.doctor.report import Lines, conclusion
 from oxcart.errors import SettingsError
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.held_tokens import read_held
-from oxcart.kommo.sandbox.hooks import subscribe
 from oxcart.kommo.store.connections import mark_refused
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
@@ -30,6 +29,7 @@ from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.language import speaking
 from oxcart.queue.repeats import Repeat
 from oxcart.secret import Secret
+from oxcart_sandbox.hooks import subscribe
 
 SEALED = "00" * 16 + ":" + "11" * 20 + ":" + "22" * 16
 
@@ -105,7 +105,7 @@ async def of_others(sandbox: Sandbox, database: Database, connection_id: str) ->
 
 
 async def away(sandbox: Sandbox, database: Database, connection_id: str) -> dict[str, str]:
-    return {"OXCART_KOMMO_BASE_URL": f"http://127.0.0.1:{free_port()}"}
+    return {"OXCART_KOMMO_BASE_URL": f"http://127.0.0.1:{closed_port()}"}
 
 
 async def fast_clock(sandbox: Sandbox, database: Database, connection_id: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ async def unsubscribed(sandbox: Sandbox, database: Database, connection_id: str)
 
 
 async def disabled(sandbox: Sandbox, database: Database, connection_id: str) -> dict[str, str]:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{closed_port()}"
     subscribe(sandbox.demo, f"{url}/webhooks/kommo/{connection_id}/a-secret-of-the-path", ["add_lead"], 10, 0)
     sandbox.demo.subscriptions[0].disabled = True
     return {"OXCART_PUBLIC_URL": url}
@@ -154,7 +154,7 @@ async def no_database_on_railway(sandbox: Sandbox, database: Database, connectio
 
 
 async def unreachable(sandbox: Sandbox, database: Database, connection_id: str) -> dict[str, str]:
-    return {"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{free_port()}/db"}
+    return {"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{closed_port()}/db"}
 
 
 WAYS: dict[Break, str] = {

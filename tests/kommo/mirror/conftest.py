@@ -13,8 +13,8 @@ from kommo.stored import account as stored_account
 from kommo.stored import add_account
 from oxcart.kommo.account import Account
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
 from oxcart.kommo.store.database import Database
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
 
 QUICK = Pace(requests_per_second=1e6)
 

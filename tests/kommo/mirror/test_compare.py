@@ -14,19 +14,21 @@ from oxcart.kommo.sync.sweep import SWEPT, sweep_account
 
 
 async def test_a_full_mirror_has_no_differences(mirror: Mirror) -> None:
-    await mirror.fill(*COMPARED)
+    there = [name for name in COMPARED if name != "customers"]
+    await mirror.know(is_unsorted_on=True)
+    await mirror.fill(*there)
 
     found = await compare_account(mirror.account)
 
-    assert [one.entity for one in found] == list(COMPARED)
+    assert [one.entity for one in found] == there
     assert [one for one in found if not one.is_none] == []
     counts = {one.entity: (one.remote_count, one.local_count) for one in found}
     assert counts["contacts"] == (600, 600)
-    assert counts["pipelines"][0] == counts["pipelines"][1] > 2
+    assert counts["pipelines"] == (2, 2)
     assert counts["contacts_custom_fields"][0] == counts["contacts_custom_fields"][1] > 0
 
 
-@pytest.mark.parametrize("name", SWEPT)
+@pytest.mark.parametrize("name", [name for name in SWEPT if name != "customers"])
 async def test_missing_extra_and_different_rows_are_told_apart(mirror: Mirror, name: str) -> None:
     await mirror.fill(name)
     edited, deleted = mirror.ids(name)[:2]
@@ -85,9 +87,8 @@ async def test_stages_fields_and_users_are_compared_too(mirror: Mirror) -> None:
 
     found = {one.entity: one for one in await compare_account(mirror.account, names)}
 
-    stage = f"{pipeline['id']}:{pipeline['_statuses'][1]['id']}"
-    assert stage in found["pipelines"].different
-    assert found["leads_custom_fields"].extra == (f"leads:{field['id']}",)
+    assert found["pipelines"].different == (str(pipeline["id"]),)
+    assert found["leads_custom_fields"].extra == (str(field["id"]),)
     assert found["contacts_custom_fields"].is_none
     assert found["users"].different == (str(demo.users[0]["id"]),)
 
@@ -130,7 +131,7 @@ async def test_users_are_left_out_where_the_token_may_not_read_them(mirror: Mirr
 
     found = await compare_account(less)
 
-    assert "users" not in [one.entity for one in found]
+    assert not {"users", "roles"} & {one.entity for one in found}
     with pytest.raises(NoRights):
         await compare_account(less, ["users"])
 

@@ -15,8 +15,8 @@ from oxcart.errors import InvalidInput
 from oxcart.kommo.erase import Erased, ErasedJobs, erase_contact, erase_from_queue
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.own_tables import crm_hooks, crm_links, crm_outbox, crm_row_versions
-from oxcart.kommo.store.platform_tables import METADATA, crm_tasks, webhook_events
+from oxcart.kommo.store.own_tables import crm_field_values, crm_hooks, crm_links, crm_outbox
+from oxcart.kommo.store.platform_tables import METADATA, webhook_events
 from oxcart.kommo.sync.compare import compare_account
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.queue.producer import Queue
@@ -110,13 +110,13 @@ async def count_links(mirror: Mirror) -> int:
 
 async def test_another_contact_keeps_everything(peopled: Mirror) -> None:
     async def others() -> list[int]:
-        notes, events = ENTITY_TABLES["crm_notes"].c, ENTITY_TABLES["crm_events"].c
+        notes, events, tasks = (ENTITY_TABLES[name].c for name in ("crm_notes", "crm_events", "kommo_tasks"))
         queries = (
             select(crm_hooks.c.body).where(crm_hooks.c.body.contains(str(OTHER))),
             select(webhook_events.c.id).where(cast(webhook_events.c.payload, Text).contains(str(OTHER))),
             select(crm_outbox.c.id).where(cast(crm_outbox.c.payload, Text).contains(NAME)),
-            select(crm_tasks.c.id).where(crm_tasks.c.entity_id == str(OTHER)),
-            select(crm_row_versions.c.external_id).where(cast(crm_row_versions.c.raw, Text).contains(str(OTHER))),
+            select(tasks.external_id).where(tasks.entity_id == str(OTHER)),
+            select(crm_field_values.c.text).where(crm_field_values.c.entity_id == str(OTHER)),
             select(notes.external_id).where(notes.entity_id == str(OTHER)),
             select(events.external_id).where(events.entity_id == str(OTHER)),
             select(crm_links.c.to_id).where(crm_links.c.to_id == str(OTHER)),

@@ -254,8 +254,8 @@ async def test_streams_without_a_filter_by_id_are_read_whole_once(mirror: Mirror
     fetched = await fetch_marked(mirror.account)
 
     rows = await mirror.rows("leads_custom_fields")
-    assert rows[f"leads:{gone['id']}"]["deleted_at"] is not None
-    assert rows[f"leads:{fields[0]['id']}"]["name"] == "Renamed"
+    assert rows[str(gone["id"])]["deleted_at"] is not None
+    assert rows[str(fields[0]["id"])]["name"] == "Renamed"
     assert list(await mirror.rows("account")) == [str(mirror.sandbox.demo.id)]
     assert (fetched.read, fetched.gone, mirror.asked()) == (6, 1, 4)
     assert await mirror.waiting() == {}

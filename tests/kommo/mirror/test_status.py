@@ -25,7 +25,7 @@ async def test_a_new_connection_has_nothing_yet(mirror: Mirror) -> None:
 
 async def test_rows_are_counted_where_they_lie(mirror: Mirror) -> None:
     """Notes of three entities share a table, and so do custom fields, tasks and pipelines."""
-    await mirror.fill(*COMPARED)
+    await mirror.fill(*(name for name in COMPARED if name != "customers"))
 
     found = await status(mirror)
 

@@ -30,6 +30,9 @@ async def test_merged_contacts_are_found_though_nothing_told_of_them(mirror: Mir
 
 
 async def test_every_entity_with_ids_is_swept_and_its_content_mended(mirror: Mirror) -> None:
+    await mirror.know(customers_mode="segments")
+    for _ in range(2):
+        mirror.sandbox.demo.add("customers", {"name": "Regular"})
     await mirror.fill(*SWEPT)
     for name in SWEPT:
         first, second = mirror.ids(name)[:2]

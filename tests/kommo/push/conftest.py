@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from support.programs import free_port
+from support.ports import closed_port
 from support.sandbox import DEMO, Sandbox, open_kommo
 
 from kommo.stored import add_account
@@ -15,9 +15,9 @@ from oxcart.kommo.client import Kommo
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
 from oxcart.kommo.store.database import Database
 from oxcart.secret import Secret
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
 
 ORG = "6f1c3f0e-5d0b-4b57-9a0c-2a9d3f4c1b11"
 
@@ -53,7 +53,7 @@ def crm(database: Database, kommo: Kommo) -> Crm:
 @pytest.fixture
 async def crm_without_kommo(database: Database, redis_url: str, queue_name: str) -> AsyncIterator[Crm]:
     """The same, where nobody listens at Kommo's address."""
-    nobody = f"http://127.0.0.1:{free_port()}"
+    nobody = f"http://127.0.0.1:{closed_port()}"
     async with open_kommo(nobody, redis_url, bucket=queue_name, pace=Pace(requests_per_second=1e6)) as opened:
         yield Crm(database, opened, Keyring(Secret("00" * 32)), lambda _: None)
 

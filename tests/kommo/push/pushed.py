@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from support.sandbox import Sandbox
 
-from oxcart.kommo.sandbox.seed import FIRST_IDS
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_outbox
+from oxcart_sandbox.seed import FIRST_IDS
 
 LEAD = FIRST_IDS["leads"] + 1
 

@@ -1,4 +1,4 @@
-"""A process that pushes three notes, to be killed.
+"""A process that pushes a note, to be killed.
 
 python -m kommo.push.pushing_process DATABASE_URL REDIS_URL SANDBOX_URL BUCKET CONNECTION KEY
 """
@@ -15,7 +15,7 @@ from oxcart.kommo.crm import Crm
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Pace
 from oxcart.kommo.push.drafts import NewNote
-from oxcart.kommo.push.pushing import push_notes
+from oxcart.kommo.push.pushing import push
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.opening import open_database
 from oxcart.secret import Secret
@@ -32,7 +32,7 @@ async def main(database_url: str, redis_url: str, kommo_url: str, bucket: str, c
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.readline)
-        await push_notes(account, key, [NewNote("leads", LEAD, f"{key} {number}") for number in range(3)])
+        await push(account, key, NewNote("leads", LEAD, key))
 
 
 if __name__ == "__main__":

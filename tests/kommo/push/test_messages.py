@@ -15,8 +15,8 @@ from oxcart.kommo.crm import Crm
 from oxcart.kommo.failures import ServerTrouble
 from oxcart.kommo.push.messages import send_message
 from oxcart.kommo.push.pushing import SURE_SECONDS
-from oxcart.kommo.sandbox import change_scenario
 from oxcart.kommo.store.database import Database
+from oxcart_sandbox import change_scenario
 
 pytestmark = pytest.mark.usefixtures("connection_id")
 

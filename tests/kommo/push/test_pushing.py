@@ -15,23 +15,18 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.failures import Blocked, NoRights, ServerTrouble, TooManyRequests, Unpaid
 from oxcart.kommo.push.drafts import NewNote, NewTask
-from oxcart.kommo.push.pushing import SURE_SECONDS, Pushed, push_notes, push_tasks
-from oxcart.kommo.sandbox import change_scenario
+from oxcart.kommo.push.pushing import SURE_SECONDS, Pushed, push
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
-from oxcart.kommo.store.platform_tables import crm_tasks
+from oxcart_sandbox import change_scenario
 
-HELLO = [NewNote("leads", LEAD, "Hello")]
-
-
-def states(pushed: Pushed) -> list[str]:
-    return [row.state for row in pushed.rows]
+HELLO = NewNote("leads", LEAD, "Hello")
 
 
-async def until_done(sandbox: Sandbox, account: Account, key: str, notes: list[NewNote]) -> Pushed:
+async def until_done(sandbox: Sandbox, account: Account, key: str, note: NewNote) -> Pushed:
     """As a job that comes back does it, while the sandbox's time goes on."""
     for _ in range(40):
-        pushed = await push_notes(account, key, notes)
+        pushed = await push(account, key, note)
         if pushed.is_done:
             return pushed
         sandbox.world.clock.advance(pushed.come_back_seconds or 5)
@@ -41,28 +36,29 @@ async def until_done(sandbox: Sandbox, account: Account, key: str, notes: list[N
 async def test_a_note_reads_well_and_is_in_the_mirror_at_once(
     sandbox: Sandbox, account: Account, database: Database
 ) -> None:
-    pushed = await push_notes(account, "agent-jobs:7", [NewNote("leads", LEAD, "Hello\nthere \n")])
+    pushed = await push(account, "agent-jobs:7", NewNote("leads", LEAD, "Hello\nthere \n"))
 
-    (row,) = pushed.rows
-    note = sandbox.demo.find("leads_notes", int(row.remote_id or 0))
+    note = sandbox.demo.find("leads_notes", int(pushed.remote_id or 0))
     marker = (await boxed(database))[0]["marker"]
     assert (note["note_type"], note["params"]["text"]) == ("common", f"Hello\nthere\n\nRef. {marker}")
     async with database.reading("Asserting") as connection:
         notes = ENTITY_TABLES["crm_notes"]
-        found = (await connection.execute(select(notes).where(notes.c.external_id == row.remote_id))).mappings().one()
+        found = (
+            (await connection.execute(select(notes).where(notes.c.external_id == pushed.remote_id))).mappings().one()
+        )
     assert (found["entity_type"], found["entity_id"], found["text"]) == ("leads", str(LEAD), note["params"]["text"])
 
 
 async def test_the_same_key_posts_nothing_more(sandbox: Sandbox, account: Account, database: Database) -> None:
-    first = await push_notes(account, "job", HELLO)
+    first = await push(account, "job", HELLO)
     asked = len(sandbox.world.seen)
-    again = await push_notes(account, "job", HELLO)
-    other = await push_notes(account, "another", HELLO)
+    again = await push(account, "job", HELLO)
+    other = await push(account, "another", HELLO)
 
     assert first == again
-    assert other.rows[0].remote_id != first.rows[0].remote_id
+    assert other.remote_id != first.remote_id
     assert texts(sandbox)["Hello"] == 2
-    assert len(sandbox.world.seen) - asked == asked, "the repetition asked Kommo nothing"
+    assert len(sandbox.world.seen) - asked == asked, "the repetition asked nothing"
     assert [row["payload"] for row in await boxed(database)] == [{}, {}], "what was said is not kept twice"
 
 
@@ -70,47 +66,25 @@ async def test_tasks_are_pushed_with_their_fields(sandbox: Sandbox, account: Acc
     till = datetime(2026, 12, 1, 9, tzinfo=UTC)
     responsible = sandbox.demo.users[1]["id"]
 
-    pushed = await push_tasks(account, "job", [NewTask("leads", LEAD, "Call", till, responsible_user_id=responsible)])
+    pushed = await push(account, "job", NewTask("leads", LEAD, "Call", till, responsible_user_id=responsible))
 
-    task = sandbox.demo.find("tasks", int(pushed.rows[0].remote_id or 0))
+    task = sandbox.demo.find("tasks", int(pushed.remote_id or 0))
     assert task["text"].startswith("Call\n\nRef. ox-")
     assert (task["entity_id"], task["entity_type"], task["complete_till"]) == (LEAD, "leads", till.timestamp())
     assert (task["responsible_user_id"], task["task_type_id"]) == (responsible, 1)
     async with database.reading("Asserting") as connection:
-        ids = set((await connection.execute(select(crm_tasks.c.task_id))).scalars())
-    assert pushed.rows[0].remote_id in ids
+        ids = set((await connection.execute(select(ENTITY_TABLES["kommo_tasks"].c.external_id))).scalars())
+    assert pushed.remote_id in ids
 
 
-async def test_120_notes_go_in_three_posts(sandbox: Sandbox, account: Account) -> None:
-    notes = [NewNote("leads", LEAD + number % 7, f"note {number}") for number in range(120)]
-
-    pushed = await push_notes(account, "job", notes)
-
-    assert states(pushed) == ["confirmed"] * 120
-    assert texts(sandbox) == {f"note {number}": 1 for number in range(120)}
-    assert len(requests(sandbox, "POST")) == 3
-    for number, row in enumerate(pushed.rows):
-        assert sandbox.demo.find("leads_notes", int(row.remote_id or 0))["params"]["text"].startswith(
-            f"note {number}\n"
-        )
-
-
-async def test_notes_of_several_kinds_of_cards_go_to_their_own(sandbox: Sandbox, account: Account) -> None:
+async def test_notes_go_to_every_kind_of_card(sandbox: Sandbox, account: Account) -> None:
     contact = next(sandbox.demo.truth("contacts"))["id"]
     company = next(sandbox.demo.truth("companies"))["id"]
-    notes = [
-        NewNote("contacts", contact, "to a contact", note_type="service_message"),
-        NewNote("leads", LEAD, "to a lead"),
-        NewNote("companies", company, "to a company"),
-    ]
+    for entity, card in (("contacts", contact), ("leads", LEAD), ("companies", company)):
+        pushed = await push(account, f"job-{entity}", NewNote(entity, card, f"to {entity}"))
 
-    pushed = await push_notes(account, "job", notes)
-
-    assert states(pushed) == ["confirmed"] * 3
-    for entity, what in (("contacts_notes", "contact"), ("leads_notes", "lead"), ("companies_notes", "company")):
-        assert texts(sandbox, entity)[f"to a {what}"] == 1
-    note = sandbox.demo.find("contacts_notes", int(pushed.rows[0].remote_id or 0))
-    assert (note["note_type"], note["params"]["service"]) == ("service_message", "Oxcart")
+        assert pushed.state == "confirmed"
+        assert texts(sandbox, f"{entity}_notes")[f"to {entity}"] == 1
 
 
 # ------------------------------------------------------------------------------------------------ lost answers
@@ -118,20 +92,10 @@ async def test_notes_of_several_kinds_of_cards_go_to_their_own(sandbox: Sandbox,
 async def test_a_note_whose_answer_is_lost_is_found_at_once(sandbox: Sandbox, account: Account, kind: str) -> None:
     sandbox.world.faults.plan({"kind": kind, "method": "POST", "after_doing": True})
 
-    pushed = await push_notes(account, "job", HELLO)
+    pushed = await push(account, "job", HELLO)
 
-    assert (states(pushed), pushed.error) == (["confirmed"], None)
+    assert (pushed.state, pushed.stopped) == ("confirmed", None)
     assert texts(sandbox)["Hello"] == 1
-
-
-async def test_the_chunk_behind_a_lost_answer_is_posted_too(sandbox: Sandbox, account: Account) -> None:
-    sandbox.world.faults.plan({"kind": "lost", "method": "POST"})
-    notes = [NewNote("leads", LEAD, f"note {number}") for number in range(60)]
-
-    pushed = await push_notes(account, "job", notes)
-
-    assert (states(pushed), pushed.error) == (["confirmed"] * 60, None)
-    assert texts(sandbox) == {f"note {number}": 1 for number in range(60)}
 
 
 async def test_a_note_that_lists_show_late_is_not_posted_again(
@@ -141,15 +105,15 @@ async def test_a_note_that_lists_show_late_is_not_posted_again(
     sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"late_seconds": 300.0})
     sandbox.world.faults.plan({"kind": "lost", "method": "POST"})
 
-    lost = await push_notes(account, "job", HELLO)
-    assert (states(lost), lost.come_back_seconds) == (["sent"], 5)
-    assert isinstance(lost.error, ServerTrouble)
+    lost = await push(account, "job", HELLO)
+    assert (lost.state, lost.come_back_seconds) == ("sent", 5)
+    assert isinstance(lost.stopped, ServerTrouble)
     sandbox.world.clock.advance(299)
-    assert states(await push_notes(account, "job", HELLO)) == ["sent"]
+    assert (await push(account, "job", HELLO)).state == "sent"
     assert len(requests(sandbox, "POST")) == 1
 
     sandbox.world.clock.advance(2)
-    assert states(await push_notes(account, "job", HELLO)) == ["confirmed"]
+    assert (await push(account, "job", HELLO)).state == "confirmed"
     assert texts(sandbox)["Hello"] == 1
     assert len(requests(sandbox, "POST")) == 1
     assert (await boxed(database))[0]["attempts"] == 1
@@ -158,13 +122,13 @@ async def test_a_note_that_lists_show_late_is_not_posted_again(
 async def test_a_note_that_was_never_made_is_posted_once_that_is_certain(sandbox: Sandbox, account: Account) -> None:
     sandbox.world.faults.plan({"kind": "504", "method": "POST"})
 
-    assert states(await push_notes(account, "job", HELLO)) == ["sent"]
+    assert (await push(account, "job", HELLO)).state == "sent"
     sandbox.world.clock.advance(SURE_SECONDS - 1)
-    assert states(await push_notes(account, "job", HELLO)) == ["sent"]
+    assert (await push(account, "job", HELLO)).state == "sent"
     assert texts(sandbox)["Hello"] == 0
 
     sandbox.world.clock.advance(1)
-    assert states(await push_notes(account, "job", HELLO)) == ["confirmed"]
+    assert (await push(account, "job", HELLO)).state == "confirmed"
     assert texts(sandbox)["Hello"] == 1
 
 
@@ -174,7 +138,7 @@ async def test_the_waits_grow_and_end_when_it_is_certain(sandbox: Sandbox, accou
 
     pushed = await until_done(sandbox, account, "job", HELLO)
 
-    assert states(pushed) == ["confirmed"]
+    assert pushed.state == "confirmed"
     assert len(requests(sandbox, "GET")) < 13
 
 
@@ -183,13 +147,13 @@ async def test_a_note_in_doubt_is_found_behind_newer_ones_when_filters_are_off(
 ) -> None:
     sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"late_seconds": 60.0, "filters": False})
     sandbox.world.faults.plan({"kind": "lost", "method": "POST"})
-    await push_notes(account, "job", HELLO)
+    await push(account, "job", HELLO)
 
     for number in range(300):
         sandbox.demo.add("leads_notes", {"entity_id": LEAD + 1, "params": {"text": f"by a colleague {number}"}})
     sandbox.world.clock.advance(61)
 
-    assert states(await push_notes(account, "job", HELLO)) == ["confirmed"]
+    assert (await push(account, "job", HELLO)).state == "confirmed"
     assert texts(sandbox)["Hello"] == 1
 
 
@@ -198,41 +162,39 @@ async def test_kommo_out_of_reach_leaves_the_note_unposted_and_not_in_doubt(
 ) -> None:
     """What could not even be connected was not posted: there is nothing to wait for."""
     there = await crm_without_kommo.find(connection_id=account.connection_id)
-    away = await push_notes(crm_without_kommo.account(there), "job", HELLO)
+    away = await push(crm_without_kommo.account(there), "job", HELLO)
 
-    assert states(away) == ["pending"]
-    assert isinstance(away.error, ServerTrouble)
-    assert states(await push_notes(account, "job", HELLO)) == ["confirmed"]
+    assert away.state == "pending"
+    assert isinstance(away.stopped, ServerTrouble)
+    assert (await push(account, "job", HELLO)).state == "confirmed"
 
 
 # ------------------------------------------------------------------------------------------------ refusals
-async def test_rows_that_kommo_refuses_fail_alone_with_its_words(sandbox: Sandbox, account: Account) -> None:
-    notes = [NewNote("leads", LEAD, "good"), NewNote("leads", 999, "bad"), NewNote("leads", LEAD + 1, "good too")]
+async def test_what_kommo_refuses_fails_with_its_words(sandbox: Sandbox, account: Account) -> None:
+    pushed = await push(account, "job", NewNote("leads", 999, "bad"))
+    again = await push(account, "job", NewNote("leads", 999, "bad"))
 
-    pushed = await push_notes(account, "job", notes)
-    again = await push_notes(account, "job", notes)
-
-    assert states(pushed) == states(again) == ["confirmed", "failed", "confirmed"]
-    assert pushed.rows[1].error == "entity_id NotFound Element not found"
-    assert len(requests(sandbox, "POST")) == 2, "one with the bad row, one without; none for the repetition"
+    assert pushed == again
+    assert (pushed.state, pushed.error) == ("failed", "entity_id NotFound Element not found")
+    assert len(requests(sandbox, "POST")) == 1, "none for the repetition"
 
 
 async def test_a_refused_row_can_be_tried_again(sandbox: Sandbox, account: Account) -> None:
     sandbox.demo.hidden.add(("leads", LEAD))
-    refused = await push_notes(account, "job", HELLO)
+    refused = await push(account, "job", HELLO)
     sandbox.demo.hidden.clear()
 
-    assert states(refused) == ["failed"]
-    assert states(await push_notes(account, "job", HELLO, retry_failed=True)) == ["confirmed"]
+    assert refused.state == "failed"
+    assert (await push(account, "job", HELLO, retry_failed=True)).state == "confirmed"
 
 
 async def test_nothing_is_posted_to_an_unpaid_account_until_it_is_paid(sandbox: Sandbox, account: Account) -> None:
     sandbox.demo.unpaid = True
-    unpaid = await push_notes(account, "job", HELLO)
+    unpaid = await push(account, "job", HELLO)
     sandbox.demo.unpaid = False
 
-    assert (states(unpaid), type(unpaid.error)) == (["pending"], Unpaid)
-    assert states(await push_notes(account, "job", HELLO)) == ["confirmed"]
+    assert (unpaid.state, type(unpaid.stopped)) == ("pending", Unpaid)
+    assert (await push(account, "job", HELLO)).state == "confirmed"
     assert texts(sandbox)["Hello"] == 1
 
 
@@ -244,11 +206,11 @@ async def test_what_kommo_turns_away_is_pending_again(
     sandbox.world.scenario = change_scenario(sandbox.world.scenario, change)
     sandbox.world.faults.plan({"kind": kind, "method": "POST"})
 
-    turned_away = await push_notes(account, "job", HELLO)
+    turned_away = await push(account, "job", HELLO)
     await crm.kommo.limiter.unblock()
 
-    assert (states(turned_away), type(turned_away.error)) == (["pending"], error)
-    assert states(await push_notes(account, "job", HELLO)) == ["confirmed"]
+    assert (turned_away.state, type(turned_away.stopped)) == ("pending", error)
+    assert (await push(account, "job", HELLO)).state == "confirmed"
     assert texts(sandbox)["Hello"] == 1
 
 
@@ -257,9 +219,9 @@ async def test_a_post_that_a_429_carried_out_nevertheless_is_found(sandbox: Sand
     sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"retry_after_real_seconds": 0.05})
     sandbox.world.faults.plan({"kind": "429", "method": "POST", "after_doing": True})
 
-    await push_notes(account, "job", HELLO)
+    await push(account, "job", HELLO)
 
-    assert states(await push_notes(account, "job", HELLO)) == ["confirmed"]
+    assert (await push(account, "job", HELLO)).state == "confirmed"
     assert texts(sandbox)["Hello"] == 1
 
 
@@ -269,45 +231,42 @@ async def test_a_post_that_a_429_carried_out_nevertheless_is_found(sandbox: Sand
         NewNote("deals", LEAD, "x"),
         NewNote("leads", 0, "x"),
         NewNote("leads", LEAD, "  "),
-        NewNote("leads", LEAD, "x", "outgoing_email"),
     ],
 )
 async def test_what_cannot_be_pushed_is_refused_before_anything_is(
     sandbox: Sandbox, account: Account, note: NewNote
 ) -> None:
     with pytest.raises(InvalidInput, match="Pushing a note"):
-        await push_notes(account, "job", [*HELLO, note])
+        await push(account, "job", note)
 
     assert not sandbox.world.seen
 
 
 async def test_texts_that_no_database_takes_are_pushed(sandbox: Sandbox, account: Account) -> None:
-    pushed = await push_notes(account, "job", [NewNote("leads", LEAD, "a\x00b\ud800c")])
+    pushed = await push(account, "job", NewNote("leads", LEAD, "a\x00b\ud800c"))
 
-    assert states(pushed) == ["confirmed"]
+    assert pushed.state == "confirmed"
     assert texts(sandbox)["a\ufffdb\ufffdc"] == 1
 
 
 # ------------------------------------------------------------------------------------------------ several at once
 async def test_of_many_with_the_same_key_one_posts(sandbox: Sandbox, account: Account) -> None:
     sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"latency_real_seconds": 0.02})
-    notes = [NewNote("leads", LEAD, f"note {number}") for number in range(3)]
+    await asyncio.gather(*(push(account, "job", HELLO) for _ in range(8)))
 
-    await asyncio.gather(*(push_notes(account, "job", notes) for _ in range(8)))
-
-    assert states(await push_notes(account, "job", notes)) == ["confirmed"] * 3
-    assert texts(sandbox) == {f"note {number}": 1 for number in range(3)}
+    assert (await push(account, "job", HELLO)).state == "confirmed"
+    assert texts(sandbox) == {"Hello": 1}
 
 
 async def test_who_comes_while_another_posts_waits_and_finds_it(sandbox: Sandbox, account: Account) -> None:
     sandbox.world.faults.plan({"kind": "slow", "method": "POST", "seconds": 0.5})
-    posting = asyncio.create_task(push_notes(account, "job", HELLO))
+    posting = asyncio.create_task(push(account, "job", HELLO))
     while not requests(sandbox, "POST"):
         await asyncio.sleep(0.005)
 
-    second = await push_notes(account, "job", HELLO)
+    second = await push(account, "job", HELLO)
 
-    assert states(second) in (["sent"], ["confirmed"])
-    assert states(await posting) == ["confirmed"]
+    assert second.state in {"sent", "confirmed"}
+    assert (await posting).state == "confirmed"
     assert len(requests(sandbox, "POST")) == 1
     assert texts(sandbox)["Hello"] == 1

@@ -13,8 +13,8 @@ from kommo.stored import add_account
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Kommo
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
 from oxcart.kommo.store.database import Database
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
 
 NOW = 1_790_000_000
 ORGANISATION = "0b7c9e0e-5d1f-4a52-8a53-6b0f6a1f9c11"

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
-import sys
-from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.mirroring import Mirror
 from support.sandbox import Sandbox
+from support.starter import Forked, start
 from support.waiting import wait_until
 
 from kommo.sync.conftest import ORGANISATION, UNLIMITED, make_world
 from oxcart.kommo.entities import ENTITIES
-from oxcart.kommo.sandbox import Scenario, World
-from oxcart.kommo.sandbox.seed import FIRST_IDS
+from oxcart_sandbox import Scenario, World
+from oxcart_sandbox.seed import FIRST_IDS
 
-TESTS = Path(__file__).parent.parent.parent
 KILLS = 3
 LEASE_SECONDS = 1.0
 
@@ -40,12 +36,10 @@ class Runs:
         token = sandbox.world.token_of(sandbox.demo)
         places = (database_url, sandbox.url, redis_url, bucket)
         self._arguments = (*places, token, mirror.account.connection_id, ORGANISATION, str(LEASE_SECONDS))
-        self.process: Process | None = None
+        self.process: Forked | None = None
 
-    async def start(self) -> Process:
-        program = (sys.executable, "-m", "support.sync_process")
-        self.process = await asyncio.create_subprocess_exec(*program, *self._arguments, cwd=TESTS, stdout=PIPE)
-        assert self.process.stdout is not None
+    async def start(self) -> Forked:
+        self.process = await start("support.sync_process", self._arguments)
         assert await self.process.stdout.readline() == b"begun\n"
         return self.process
 
@@ -57,9 +51,8 @@ class Runs:
         return found
 
     async def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
+        if self.process is not None:
+            await self.process.end()
 
 
 @pytest.mark.timeout(240)

@@ -9,11 +9,11 @@ from sqlalchemy import select
 from support.mirroring import Mirror
 from support.sandbox import Sandbox
 
-from oxcart.kommo.sandbox.seed import FIRST_IDS
 from oxcart.kommo.store.own_tables import crm_quarantine
 from oxcart.kommo.sync.compare import compare_account
 from oxcart.kommo.sync.status import read_status
 from oxcart.kommo.sync.sweep import sweep_account
+from oxcart_sandbox.seed import FIRST_IDS
 
 ODD = {
     "odd:half": "half \ufffd of a pair",

@@ -13,11 +13,11 @@ from kommo.stored import add_account
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Kommo, LongLivedToken
 from oxcart.kommo.limiter import Caller
-from oxcart.kommo.sandbox.seed import FIRST_IDS, PIPELINE_IDS
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.own_tables import crm_row_versions
+from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.platform_tables import crm_tasks
 from oxcart.secret import Secret
+from oxcart_sandbox.seed import FIRST_IDS, PIPELINE_IDS
 
 SYNCS = 100
 
@@ -81,7 +81,7 @@ async def test_stages_keep_their_ids_through_a_hundred_syncs_and_what_points_at_
 async def test_two_accounts_of_one_organisation_share_the_row_of_a_task_number(
     mirror: Mirror, sandbox: Sandbox, kommo: Kommo, database: Database
 ) -> None:
-    """The platform's key; what each account says is apart in crm_row_versions. Said in docs/kommo.md."""
+    """The platform's key; what each account says is apart in kommo_tasks. Said in docs/kommo.md."""
     other_id = await add_account(
         database, base_domain="second.amocrm.com", account_id=None, org_id=ORG, client_secret=None
     )
@@ -96,8 +96,6 @@ async def test_two_accounts_of_one_organisation_share_the_row_of_a_task_number(
     async with database.reading("Asserting") as connection:
         row = select(crm_tasks.c.task_text).where(crm_tasks.c.task_id == str(task_id))
         assert (await connection.execute(row)).scalars().all() == ["Of the second"]
-        said = select(crm_row_versions.c.raw).where(
-            crm_row_versions.c.entity == "tasks", crm_row_versions.c.external_id == str(task_id)
-        )
-        texts = {raw["text"] for raw in (await connection.execute(said)).scalars()}
+        ours = ENTITY_TABLES["kommo_tasks"].c
+        texts = set((await connection.execute(select(ours.text).where(ours.external_id == str(task_id)))).scalars())
         assert texts == {"Of the first", "Of the second"}

@@ -14,7 +14,7 @@ from support.sandbox import Sandbox
 
 from kommo.sync.conftest import ORGANISATION, make_world
 from oxcart.kommo.entities import ENTITIES
-from oxcart.kommo.sandbox import World
+from oxcart_sandbox import World
 
 TESTS = Path(__file__).parent.parent.parent
 ALLOWED = 1.1

@@ -14,10 +14,10 @@ from kommo.sync.conftest import NOW, UNLIMITED, make_world
 from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.failures import Blocked, ServerTrouble, TooManyRequests, Unauthorized, Unpaid
-from oxcart.kommo.sandbox import Scenario, World
-from oxcart.kommo.sandbox.seed import FIRST_IDS
 from oxcart.kommo.store.holding import LeaseLost, hold_lease
 from oxcart.kommo.store.leases import acquire_lease, release_lease
+from oxcart_sandbox import Scenario, World
+from oxcart_sandbox.seed import FIRST_IDS
 
 CONTACT = FIRST_IDS["contacts"]
 

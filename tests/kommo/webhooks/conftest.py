@@ -19,13 +19,13 @@ from oxcart.kommo.client import Kommo
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.limiter import Pace
-from oxcart.kommo.sandbox import SandboxClock, Scenario, World, serving
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_dirty, crm_hooks
 from oxcart.kommo.webhooks.hook_secrets import make_secrets
 from oxcart.kommo.webhooks.inbox import HookInbox
 from oxcart.secret import Secret
 from oxcart.telemetry.events import Event
+from oxcart_sandbox import SandboxClock, Scenario, World, serving
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For what has nothing to do with the kind of database."""

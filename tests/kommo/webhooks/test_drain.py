@@ -18,8 +18,6 @@ from support.waiting import wait_until
 from kommo.webhooks.conftest import ON_SQLITE, hooks_of, marks_of
 from oxcart.kommo.account import Account
 from oxcart.kommo.failures import ServerTrouble
-from oxcart.kommo.sandbox.account import Change
-from oxcart.kommo.sandbox.hook_bodies import body_of
 from oxcart.kommo.store.database import Answer, Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.leases import acquire_lease
@@ -28,6 +26,8 @@ from oxcart.kommo.sync.marked import Fetched, fetch_marked
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.stored import Hook, store_hooks
+from oxcart_sandbox.account import Change
+from oxcart_sandbox.hook_bodies import body_of
 
 LEADS = ENTITY_TABLES["crm_leads"]
 

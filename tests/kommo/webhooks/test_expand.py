@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from oxcart.kommo.entities import ENTITIES
-from oxcart.kommo.sandbox import World
-from oxcart.kommo.sandbox.account import Change
-from oxcart.kommo.sandbox.hook_bodies import body_of
 from oxcart.kommo.sync.marks import Mark
 from oxcart.kommo.webhooks.expand import FORM, Expanded, expand, expand_body
 from oxcart.kommo.webhooks.forms import UnreadableHook, tree_of
+from oxcart_sandbox import World
+from oxcart_sandbox.account import Change
+from oxcart_sandbox.hook_bodies import body_of
 
 AT = datetime.fromtimestamp(1_790_000_000, UTC)
 

@@ -6,8 +6,6 @@ import asyncio
 import math
 import random
 import re
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,21 +19,21 @@ import pytest
 from sqlalchemy import select
 from support.programs import free_port
 from support.sandbox import Sandbox
+from support.starter import Forked, start
 from support.waiting import wait_until
 
 from kommo.webhooks.conftest import ON_SQLITE, hooks_of, marks_of
 from oxcart.kommo.account import Account
 from oxcart.kommo.crypto import Keyring
-from oxcart.kommo.sandbox import Scenario, World, serving
-from oxcart.kommo.sandbox.account import Change
-from oxcart.kommo.sandbox.hook_bodies import body_of
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.webhooks.hook_secrets import make_secrets
 from oxcart.kommo.webhooks.stored import has_waiting
 from oxcart.secret import Secret
+from oxcart_sandbox import Scenario, World, serving
+from oxcart_sandbox.account import Change
+from oxcart_sandbox.hook_bodies import body_of
 
-TESTS = Path(__file__).parents[2]
 LEADS = ENTITY_TABLES["crm_leads"]
 HOOKS = 2000
 SECONDS = 10.0
@@ -48,12 +46,10 @@ class Receiver:
     def __init__(self, port: int, arguments: tuple[str, ...]) -> None:
         self.port = port
         self._arguments = arguments
-        self._process: Process | None = None
+        self._process: Forked | None = None
 
     async def start(self) -> None:
-        program = (sys.executable, "-m", "kommo.webhooks.receiving_process", *self._arguments)
-        self._process = await asyncio.create_subprocess_exec(*program, cwd=TESTS, stdin=DEVNULL, stdout=PIPE)
-        assert self._process.stdout is not None
+        self._process = await start("kommo.webhooks.receiving_process", self._arguments)
         line = await self._process.stdout.readline()
         assert line.strip() == str(self.port).encode(), f"the receiver did not start: {line!r}"
 
@@ -69,9 +65,7 @@ class Receiver:
 
     async def kill(self) -> None:
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.communicate()
+        await self._process.end()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oxcart.kommo.sandbox.hook_bodies import form_fields
 from oxcart.kommo.webhooks.expand import expand_body
 from oxcart.kommo.webhooks.forms import (
     DEEPEST,
@@ -22,6 +21,7 @@ from oxcart.kommo.webhooks.forms import (
     text_of,
     tree_of,
 )
+from oxcart_sandbox.hook_bodies import form_fields
 
 KEYS = st.text(st.characters(exclude_characters="[].= \x00", exclude_categories=["Cs"]), min_size=1, max_size=8)
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

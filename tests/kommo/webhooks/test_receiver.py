@@ -18,7 +18,6 @@ from kommo.stored import account as stored_account
 from kommo.stored import add_account
 from kommo.webhooks.conftest import ON_SQLITE, RING, Door, hooks_of, path_of
 from oxcart.http.webhooks import LARGEST_BODY, webhook_routes
-from oxcart.kommo.sandbox import World
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.own_tables import crm_connection_states, crm_hooks
@@ -27,6 +26,7 @@ from oxcart.kommo.webhooks.hook_secrets import change_secrets, forget_secrets
 from oxcart.kommo.webhooks.inbox import AWAY, STRANGER, HookInbox
 from oxcart.secret import Secret
 from oxcart.telemetry.events import WarningRaised
+from oxcart_sandbox import World
 
 BODY = b"leads[update][0][id]=5&leads[update][0][updated_at]=1790000000&account[id]=31000001"
 

@@ -17,7 +17,6 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.crm import Crm
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.failures import ServerTrouble
-from oxcart.kommo.sandbox import change_scenario
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_connection_states
 from oxcart.kommo.sync.marked import fetch_marked
@@ -30,6 +29,7 @@ from oxcart.kommo.webhooks.subscription import (
     rotate_secret,
     unsubscribe,
 )
+from oxcart_sandbox import change_scenario
 
 PUBLIC = "https://worker.example.com"
 OTHERS = "https://somebody.example.com/hook"

@@ -29,6 +29,8 @@ async def auth(visit: Visit) -> Finding:
     try:
         await visit.open_link()
     except Unavailable as error:
+        if error.failure.code == "TCP_TIMEOUT":  # the checks before this one were answered: it is the login that is not
+            error.failure = failure_for("READ_TIMEOUT", visit.target)
         visit.connection_failure = error.failure
         raise
     target = visit.known_target

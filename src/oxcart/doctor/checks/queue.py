@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import time
+import shlex
 from collections import Counter
-from collections.abc import Mapping
+from functools import partial
 
 from oxcart.checks import Check, Finding, Unanswerable, failed, failed_by, ok, warning
+from oxcart.conditions import BY_CODE, CONDITIONS, Condition, problem_of
 from oxcart.connection.failures import failure_for
 from oxcart.doctor.scratch import StepFailed, exercise, in_one_line, scratch_queue
 from oxcart.doctor.visit import Visit
-from oxcart.errors import ServerRefused
 from oxcart.language import tr
-from oxcart.names import told
 from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import pairs, text
+from oxcart.telemetry.lines import show_command
 
 GROUP = "queue"
 
-_LONG_WAIT_SECONDS = 300.0
 _MOST_LOOKED_AT = 100
 _CLAIMABLE = ("waiting", "prioritized")
 _SCRATCH_SECONDS = 25.0
@@ -53,60 +52,17 @@ async def counts(visit: Visit) -> Finding:
     return ok("; ".join(told))
 
 
-async def paused(visit: Visit) -> Finding:
-    names = [name for name in visit.queue_names if await (await visit.queue(name)).is_paused()]
-    if not names:
-        return ok(tr("not paused"))
-    return warning(
-        "QUEUE_PAUSED",
-        tr("No worker fetches from {names}: paused by someone.", names=", ".join(names)),
-        tr("Resume it when it is time: oxcart resume --queue {name}", name=names[0]),
-        evidence=", ".join(names),
-    )
-
-
-async def oldest(visit: Visit) -> Finding:
-    """The job whose turn is next, and how long ago it was added."""
-    longest, where = 0.0, ""
-    for name in visit.queue_names:
-        for state in _CLAIMABLE:
-            jobs = await visit.read_jobs(visit.keys(name), state, 1, ("name", "timestamp", "delay"))
-            for job_id, job in jobs.items():
-                added = _number(job, "timestamp")
-                age = time.time() - (added + _number(job, "delay")) / 1000
-                if added and age > longest:
-                    longest = age
-                    where = tr("job {job} ({name}) of {queue}", job=job_id, name=job.get("name", ""), queue=name)
-    if not where:
-        return ok(tr("nothing waits"))
-    evidence = tr("{where} waits since {span}", where=where, span=_span(longest))
-    if longest > _LONG_WAIT_SECONDS:
-        return warning(
-            "WAIT_LONG",
-            tr("Jobs wait long: {evidence}.", evidence=evidence),
-            tr(
-                "See that a worker serves this queue (the check workers), and raise JOB_CONCURRENCY or run another "
-                "worker if it cannot keep up."
-            ),
-            evidence=evidence,
-        )
-    return ok(evidence)
-
-
-def _number(job: Mapping[str, str], name: str) -> float:
-    """0 for what is no number: another program may have written it."""
-    try:
-        return float(job.get(name, 0))
-    except ValueError:
-        return 0
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return tr("{seconds:.0f} s", seconds=seconds)
-    return (
-        tr("{minutes:.0f} min", minutes=seconds / 60) if seconds < 7200 else tr("{hours:.1f} h", hours=seconds / 3600)
-    )
+async def _look_for(condition: Condition, visit: Visit) -> Finding:
+    """One line of the list that health, metrics and alerts read too."""
+    every = [await visit.facts(name) for name in visit.queue_names]
+    if condition is BY_CODE["NO_WORKER"] and any(facts.workers is None for facts in every):
+        raise Unanswerable(tr("this server does not list its clients"))
+    found = [problem for facts in every if (problem := problem_of(condition, facts)) is not None]
+    if not found and condition is BY_CODE["WAIT_LONG"] and any(facts.waits_long for facts in every):
+        raise Unanswerable(tr("jobs wait, and the cause stands above"))
+    if not found:
+        return ok(condition.well(every))
+    return warning(condition.code, " ".join(problem.summary() for problem in found), found[0].cure())
 
 
 async def lockless(visit: Visit) -> Finding:
@@ -154,32 +110,9 @@ async def handlers(visit: Visit) -> Finding:
     )
 
 
-async def unhandled(visit: Visit) -> Finding:
-    """What the running workers have told: they know their handlers, and we only those of the app we were given."""
-    seen = [jobs for name in visit.queue_names for jobs in await (await visit.queue(name)).unhandled()]
-    if not seen:
-        return ok(tr("no worker has told of any"))
-    names = told([f"{jobs.name} ({jobs.waiting})" for jobs in seen])
-    oldest = min(jobs.since_ms for jobs in seen)
-    lacking = sorted({jobs.detail for jobs in seen if jobs.detail is not None})
-    shown = tr("{names}, for {span}", names=", ".join(names), span=_span(time.time() - oldest / 1000))
-    summary = tr("Jobs wait, and the workers that run have no handler for them: {shown}.", shown=shown)
-    if lacking:
-        summary += " " + tr("Not possible there: {lacking}.", lacking="; ".join(lacking))
-    return warning(
-        "UNHANDLED_JOBS",
-        summary,
-        tr(
-            "Deploy a handler for them, give the worker what it lacks, or start the worker that has them; see whether "
-            "--only or --except leaves them out everywhere. OXCART_UNKNOWN_JOBS=fail makes them dead letters."
-        ),
-        evidence=shown,
-    )
-
-
 async def parents(visit: Visit) -> Finding:
     """A parent all of whose children have ended, and which still waits for them."""
-    stuck: list[str] = []
+    stuck: list[tuple[str, str]] = []
     waiting = 0
     for name in visit.queue_names:
         keys = visit.keys(name)
@@ -187,7 +120,7 @@ async def parents(visit: Visit) -> Finding:
         ids = [text(job_id) for job_id in reply]
         waiting += len(ids)
         replies = await visit.known_link.requests([("SCARD", keys.dependencies(job_id)) for job_id in ids])
-        stuck += [job_id for job_id, left in zip(ids, replies, strict=True) if left == 0]
+        stuck += [(job_id, name) for job_id, left in zip(ids, replies, strict=True) if left == 0]
     if not stuck:
         return ok(
             tr("{waiting} parents wait for children that are on their way", waiting=waiting)
@@ -197,14 +130,14 @@ async def parents(visit: Visit) -> Finding:
     return warning(
         "PARENT_STUCK",
         tr("{count} parent jobs wait for children that do not exist any more.", count=len(stuck)),
-        tr("Look at each with oxcart jobs show ID; then remove it and add its flow again."),
-        evidence=", ".join(stuck[:5]),
+        tr("Look at each, as with {command}; then remove it and add its flow again.", command=show_command(*stuck[0])),
+        evidence=", ".join(job_id for job_id, _ in stuck[:5]),
     )
 
 
 async def legacy_repeat(visit: Visit) -> Finding:
     found = [
-        schedule.name
+        (schedule.name, name)
         for name in visit.queue_names
         for schedule in await (await visit.queue(name)).schedules()
         if schedule.legacy or not schedule.has_template
@@ -217,42 +150,12 @@ async def legacy_repeat(visit: Visit) -> Finding:
             "{count} recurring jobs are of an older kind, which BullMQ 6 refuses, or runs without their data.",
             count=len(found),
         ),
-        tr("Make job schedulers of them: oxcart schedules migrate --dry-run, then without it."),
-        evidence=", ".join(found[:5]),
-    )
-
-
-async def mixed(visit: Visit) -> Finding:
-    """`paused` as a list of its own is how BullMQ 5 pauses; version 6 leaves the jobs in `wait`."""
-    found = []
-    for name in visit.queue_names:
-        keys = visit.keys(name)
-        is_paused, aside = await visit.known_link.requests([("HEXISTS", keys.meta, "paused"), ("EXISTS", keys.paused)])
-        if aside == 1 and not is_paused:
-            found.append(name)
-    if not found:
-        return ok(tr("nothing left over"))
-    return warning(
-        "PAUSED_LEFT_OVER",
-        tr("Jobs of {names} are in the list of a paused queue, but the queue is not paused.", names=", ".join(found)),
         tr(
-            "A pause and a resume of different BullMQ versions crossed: oxcart pause -q {name} and then oxcart resume "
-            "-q {name} brings them back.",
-            name=found[0],
+            "Make job schedulers of them: oxcart schedules migrate --dry-run --queue {queue}, then without --dry-run.",
+            queue=shlex.quote(found[0][1]),
         ),
-        evidence=", ".join(found),
+        evidence=", ".join(schedule for schedule, _ in found[:5]),
     )
-
-
-async def workers(visit: Visit) -> Finding:
-    told = []
-    for name in visit.queue_names:
-        try:
-            seen = await (await visit.queue(name)).workers()
-        except ServerRefused as error:
-            raise Unanswerable(tr("this server does not list its clients")) from error
-        told.append(f"{name}: {len({worker.name or worker.address for worker in seen}) or tr('none')}")
-    return ok(tr("connected to {queues}", queues="; ".join(told)))
 
 
 async def scratch(visit: Visit) -> Finding:
@@ -295,9 +198,9 @@ CHECKS: tuple[Check[Visit], ...] = (
         "layout", GROUP, "the queue has BullMQ's layout", layout, "Foreign data under a queue's keys stops it.", _READ
     ),
     Check("counts", GROUP, "jobs can be counted", counts, "It shows at a glance where jobs pile up.", ("layout",)),
-    Check("paused", GROUP, "the queue is not paused", paused, "A paused queue runs no job.", ("layout",)),
-    Check(
-        "oldest", GROUP, "nothing waits too long", oldest, "The age of the next job is what users feel.", ("layout",)
+    *(
+        Check(condition.check, GROUP, condition.title, partial(_look_for, condition), condition.matters, ("layout",))
+        for condition in CONDITIONS
     ),
     Check(
         "lockless",
@@ -316,14 +219,6 @@ CHECKS: tuple[Check[Visit], ...] = (
         ("layout",),
     ),
     Check(
-        "unhandled",
-        GROUP,
-        "the workers can do what waits",
-        unhandled,
-        "Jobs that nobody can do wait for ever, while everything else looks well.",
-        ("layout",),
-    ),
-    Check(
         "parents", GROUP, "no parent waits for nothing", parents, "A parent runs only after its children.", ("layout",)
     ),
     Check(
@@ -332,22 +227,6 @@ CHECKS: tuple[Check[Visit], ...] = (
         "all schedules are job schedulers",
         legacy_repeat,
         "Old repeatable jobs end when the last worker of BullMQ 5 does.",
-        ("layout",),
-    ),
-    Check(
-        "mixed",
-        GROUP,
-        "BullMQ 5 and 6 left nothing behind",
-        mixed,
-        "Both pause in different ways; what falls between is fetched by nobody.",
-        ("layout",),
-    ),
-    Check(
-        "workers",
-        GROUP,
-        "workers can be listed",
-        workers,
-        "Jobs of a queue that no worker is connected to just wait.",
         ("layout",),
     ),
 )

@@ -18,16 +18,11 @@ from enum import StrEnum
 from typing import Any
 
 from oxcart.errors import InvalidInput
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.columns import storable
 
 CARDS = ("leads", "contacts", "companies")
-
-NOTE_TYPES = ("common", "service_message", "extended_service_message")
-"""Those that are a text and nothing else."""
-
-SERVICE = "Oxcart"
-"""Who a service message says it is from."""
 
 _MARKER_CHARACTERS = 10  # 50 bits, looked for among the notes of a few cards
 
@@ -39,7 +34,6 @@ class NewNote:
     entity_type: str
     entity_id: int
     text: str
-    note_type: str = "common"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +72,13 @@ def draft_of(new: NewNote | NewTask) -> Draft:
     """Raises InvalidInput for what Kommo would refuse in any case."""
     doing = f"Pushing a {'note' if isinstance(new, NewNote) else 'task'}"
     if new.entity_type not in CARDS:
-        raise InvalidInput(f'{doing}: "{str(new.entity_type)[:40]}" is no card; it is {_some_of(CARDS)}.')
+        raise InvalidInput(f'{doing}: "{str(new.entity_type)[:40]}" is no card; it is leads, contacts or companies.')
     if isinstance(new.entity_id, bool) or not isinstance(new.entity_id, int) or new.entity_id <= 0:
         raise InvalidInput(f"{doing}: the id of the card is a whole number above 0, not {str(new.entity_id)[:40]!r}.")
     if not isinstance(new.text, str) or not new.text.strip():
         raise InvalidInput(f"{doing} to {new.entity_type} {new.entity_id}: its text is empty; give it one.")
-    made = _note(new) if isinstance(new, NewNote) else _task(new)
-    return Draft(made[0], new.entity_type, str(new.entity_id), storable({**made[1], "text": new.text.rstrip()}))
+    kind, more = (Kind.NOTE, {"note_type": "common"}) if isinstance(new, NewNote) else (Kind.TASK, _task(new))
+    return Draft(kind, new.entity_type, str(new.entity_id), storable({**more, "text": new.text.rstrip()}))
 
 
 def marker_of(connection_id: str, key: str) -> str:
@@ -100,8 +94,7 @@ def posted_row(draft: Draft, marker: str) -> dict[str, Any]:
     common = {"entity_id": int(draft.entity_id)}
     if draft.kind is Kind.TASK:
         return {**common, "entity_type": draft.entity_type, "text": text, **payload}
-    service = {} if payload["note_type"] == "common" else {"service": SERVICE}
-    return {**common, **payload, "params": {**service, "text": text}}
+    return {**common, **payload, "params": {"text": text}}
 
 
 def text_of(raw: Mapping[str, Any]) -> str:
@@ -111,22 +104,10 @@ def text_of(raw: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _note(new: NewNote) -> tuple[Kind, dict[str, Any]]:
-    if new.note_type not in NOTE_TYPES:
-        raise InvalidInput(
-            f'Pushing a note: "{str(new.note_type)[:40]}" cannot be pushed; note_type is {_some_of(NOTE_TYPES)}.'
-        )
-    return Kind.NOTE, {"note_type": new.note_type}
-
-
-def _task(new: NewTask) -> tuple[Kind, dict[str, Any]]:
+def _task(new: NewTask) -> dict[str, Any]:
     if new.complete_till.tzinfo is None:
         raise InvalidInput("Pushing a task: complete_till has no time zone; give it one, as in datetime.now(UTC).")
     payload: dict[str, Any] = {"complete_till": int(new.complete_till.timestamp()), "task_type_id": new.task_type_id}
     if new.responsible_user_id is not None:
         payload["responsible_user_id"] = new.responsible_user_id
-    return Kind.TASK, payload
-
-
-def _some_of(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    return payload

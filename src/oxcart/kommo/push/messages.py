@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oxcart.errors import Discard, InvalidInput, Snooze
+from oxcart.errors import Discard, InvalidInput
 from oxcart.kommo.crm import Crm
-from oxcart.kommo.failures import ServerTrouble
 from oxcart.kommo.push.drafts import NewNote
-from oxcart.kommo.push.outbox import Stage
-from oxcart.kommo.push.pushing import Pushed, push_notes
-from oxcart.kommo.ways import way_on
+from oxcart.kommo.push.pushing import push_as_job
 
 CHANNELS = ("email", "chat")
 
@@ -36,27 +33,15 @@ class OutgoingMessage:
 
 
 async def send_message(crm: Crm, data: Any, *, key: str) -> dict[str, Any]:
-    """Returns {ok, noteId, dealId, state}. `key` is what may be sent once: queue:jobId.
-
-    Raises Discard for what no repetition mends, with Kommo's words; Snooze while it is not known whether the note is
-    there, and while Kommo lets nobody in; ServerTrouble, Unavailable, SettingsError.
-    """
+    """Returns {ok, noteId, dealId, state}. `key` is what may be sent once: queue:jobId. Raises as push_as_job does."""
     try:
         message = read_message(data)
         stored = await crm.find(connection_id=message.connection_id, domain=message.domain, org_id=message.org_id)
-        account = crm.account(stored, interactive=True)
-        note = NewNote("leads", message.lead_id, message.text)
-        pushed = await push_notes(account, key, [note], retry_failed=True)
     except InvalidInput as error:
         raise Discard(str(error)) from error
-    if pushed.rows[0].state != Stage.CONFIRMED:
-        raise _way_on(pushed, message) from pushed.error
-    return {
-        "ok": True,
-        "noteId": int(pushed.rows[0].remote_id or 0),
-        "dealId": str(message.lead_id),
-        "state": pushed.rows[0].state,
-    }
+    note = NewNote("leads", message.lead_id, message.text)
+    note_id = await push_as_job(crm.account(stored, interactive=True), key, note)
+    return {"ok": True, "noteId": note_id, "dealId": str(message.lead_id), "state": "confirmed"}
 
 
 def read_message(data: Any) -> OutgoingMessage:
@@ -104,13 +89,3 @@ def _mapping(value: Any, what: str) -> Mapping[str, Any]:
 def _optional(given: Mapping[str, Any], name: str) -> str | None:
     value = given.get(name)
     return value if isinstance(value, str) and value else None
-
-
-def _way_on(pushed: Pushed, message: OutgoingMessage) -> Exception:
-    row = pushed.rows[0]
-    if row.state == Stage.FAILED:
-        return Discard(f"Posting a note to lead {message.lead_id}: Kommo refuses it ({row.error}).")
-    is_in_doubt = row.state == Stage.SENT and (pushed.error is None or isinstance(pushed.error, ServerTrouble))
-    if pushed.error is None or is_in_doubt:
-        return Snooze(pushed.come_back_seconds or 0.0)
-    return way_on(pushed.error)

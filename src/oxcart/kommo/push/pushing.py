@@ -1,4 +1,4 @@
-"""How does something get into the account exactly once? Through the outbox, looked for before it is posted again.
+"""How does a note or task get into the account exactly once? Through the outbox, looked for before it is posted again.
 
 A row is committed as `sent`, then posted. Where the answer is lost, or the process, the account is asked. What is found
 is confirmed. What is not found is *not* posted again at once: Kommo's lists may be minutes late, and the first request
@@ -9,17 +9,16 @@ there, by Kommo's own clock. Until then the row stays `sent`, and the job comes 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.errors import Discard, InvalidInput, Snooze
 from oxcart.kommo.account import Account
-from oxcart.kommo.batches import CHUNK, Written, write_rows
-from oxcart.kommo.entities import Entity
-from oxcart.kommo.failures import KommoError, RowProblem, ServerTrouble, TooManyRequests
+from oxcart.kommo.failures import KommoError, Refused, ServerTrouble, TooManyRequests
 from oxcart.kommo.pages import Row, rows_of
 from oxcart.kommo.push import outbox
 from oxcart.kommo.push.drafts import Draft, NewNote, NewTask, draft_of, posted_row
@@ -27,9 +26,10 @@ from oxcart.kommo.push.finding import find_posted
 from oxcart.kommo.push.outbox import Item, Stage
 from oxcart.kommo.store.database import now
 from oxcart.kommo.sync.apply import apply_rows
+from oxcart.kommo.ways import way_on
 
 SENDING_SECONDS = 120.0
-"""How long one chunk may take with all its requests; then it is given up, and its rows are in doubt."""
+"""How long a post may take with all its requests; then it is given up, and in doubt."""
 
 LATE_SECONDS = 300.0
 """Lists were seen to be so late."""
@@ -43,167 +43,163 @@ _FIRST_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class PushedRow:
-    """`state` is pending, sent (perhaps), confirmed or failed; `remote_id` is set once it is confirmed."""
+class Pushed:
+    """`state` is pending, sent (perhaps), confirmed or failed; `remote_id` is set once it is confirmed.
 
-    key: str
+    `come_back_seconds`: call again then, with the same key. `stopped` is what of Kommo's was in the way.
+    """
+
     state: str
     remote_id: str | None
     error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """One row for each thing given, in that order. `come_back_seconds`: call again then, with the same key.
-
-    `error` is what stopped the work early; rows that it left pending were not posted.
-    """
-
-    rows: tuple[PushedRow, ...]
     come_back_seconds: float | None = None
-    error: KommoError | None = None
+    stopped: KommoError | None = None
 
     @property
     def is_done(self) -> bool:
-        """Nothing more will happen to these rows."""
-        return all(row.state in {Stage.CONFIRMED, Stage.FAILED} for row in self.rows)
+        return self.state in {Stage.CONFIRMED, Stage.FAILED}
 
 
-async def push_notes(account: Account, key: str, notes: Sequence[NewNote], *, retry_failed: bool = False) -> Pushed:
-    """Post each of them once, however often this is called with the key, by how many processes at once.
+async def push_as_job(account: Account, key: str, new: NewNote | NewTask) -> int:
+    """`push`, as a job does it: the id of the note or task, or what becomes of the job.
+
+    Raises Discard for what no repetition mends, with Kommo's words; Snooze while it is not known whether it is there,
+    and while Kommo lets nobody in; ServerTrouble, Unavailable, SettingsError.
+    """
+    try:
+        pushed = await push(account, key, new, retry_failed=True)
+    except InvalidInput as error:
+        raise Discard(str(error)) from error
+    if pushed.state == Stage.CONFIRMED:
+        return int(pushed.remote_id or 0)
+    if pushed.state == Stage.FAILED:
+        what = f"a {'note' if isinstance(new, NewNote) else 'task'} to {new.entity_type} {new.entity_id}"
+        raise Discard(f"Posting {what}: Kommo refuses it ({pushed.error}).") from pushed.stopped
+    in_doubt = pushed.state == Stage.SENT and isinstance(pushed.stopped, ServerTrouble)
+    if pushed.stopped is None or in_doubt:
+        raise Snooze(pushed.come_back_seconds or 0.0)
+    raise way_on(pushed.stopped) from pushed.stopped
+
+
+async def push(account: Account, key: str, new: NewNote | NewTask, *, retry_failed: bool = False) -> Pushed:
+    """Post it once, however often this is called with the key, by how many processes at once.
 
     `key` names what may be posted once only in this account: queue:jobId, or the payload's own id. What was first given
     under it is what is posted. Raises InvalidInput, SettingsError or Unavailable (of the database); Kommo's errors are
-    in the answer. `retry_failed` tries rows again that Kommo refused.
+    in the answer. `retry_failed` tries again what Kommo refused.
     """
-    return await _push(account, key, notes, retry_failed=retry_failed)
+    draft = draft_of(new)
 
+    async def enter(connection: AsyncConnection) -> Item:
+        entered = await outbox.enter(connection, account.connection_id, f"{key}#0", draft, at=await now(connection))
+        if retry_failed and entered.stage is Stage.FAILED:
+            await outbox.reopen(connection, entered)
+        return await outbox.reread(connection, entered)
 
-async def push_tasks(account: Account, key: str, tasks: Sequence[NewTask], *, retry_failed: bool = False) -> Pushed:
-    """As push_notes."""
-    return await _push(account, key, tasks, retry_failed=retry_failed)
-
-
-async def _push(account: Account, key: str, new: Sequence[NewNote | NewTask], *, retry_failed: bool) -> Pushed:
-    if not new:
-        return Pushed(())
-    drafts = {f"{key}#{number}": draft_of(one) for number, one in enumerate(new)}
-    push = _Push(account, list(drafts))
-    error: KommoError | None = None
+    one = _Push(account, await account.database.write("Entering what is to be pushed", enter))
+    stopped: KommoError | None = None
     try:
-        await push.enter(drafts, retry_failed=retry_failed)
-        await push.post(await push.settle_doubts())
-    except KommoError as stopped:
-        error = stopped
-    return await push.answer(error)
+        if await one.may_post():
+            await one.post()
+    except KommoError as error:
+        stopped = error
+    return await one.answer(stopped)
 
 
 @dataclass(slots=True)
 class _Push:
     account: Account
-    keys: list[str]
-    items: list[Item] = field(default_factory=list)
+    item: Item
     looked_at: datetime | None = None
 
-    async def enter(self, drafts: Mapping[str, Draft], *, retry_failed: bool) -> None:
-        async def write(connection: AsyncConnection) -> None:
-            whose = self.account.connection_id
-            entered = await outbox.enter(connection, whose, drafts, at=await now(connection))
-            if retry_failed:
-                await outbox.reopen(connection, [item for item in entered if item.stage is Stage.FAILED])
-            self.items = await outbox.read_items(connection, whose, self.keys)
+    async def may_post(self) -> bool:
+        """Looks for it first if it may have been posted. Raises KommoError."""
+        item = self.item
+        if not item.is_open or item.sent_at is None:
+            return item.is_open and item.stage is Stage.PENDING
+        if await self.is_there():
+            return False
+        if item.stage is Stage.PENDING:
+            return True
+        if not self._is_surely_missing():
+            return False
+        if item.attempts >= _MOST_POSTS:
+            await self._settle(outbox.fail, f"Kommo lost it {_MOST_POSTS} times; it is in none of the lists.")
+            return False
+        return True
 
-        await self.account.database.write("Entering what is to be pushed", write)
-
-    async def settle_doubts(self) -> list[Item]:
-        """Looks for what may have been posted. Returns what may be posted now. Raises KommoError."""
-        doubtful = [item for item in self.items if item.is_open and item.sent_at is not None]
-        missing = await self.look_for(doubtful)
-        fresh = [item for item in self.items if item.stage is Stage.PENDING and item.sent_at is None]
-        proven = [item for item in missing if item.stage is Stage.PENDING or self._is_surely_missing(item)]
-        hopeless = [item for item in proven if item.stage is Stage.SENT and item.attempts >= _MOST_POSTS]
-        if hopeless:
-            await self._give_up(hopeless)
-        return fresh + [item for item in proven if item not in hopeless]
-
-    async def look_for(self, items: Sequence[Item]) -> list[Item]:
-        """Those that are not in the account, as far as its lists tell. Raises KommoError."""
-        if not items:
-            return []
+    async def is_there(self) -> bool:
+        """As far as lists tell. Raises KommoError."""
         database = self.account.database
         async with database.reading("Looking at what was pushed") as connection:
             today = await now(connection)
-        oldest = min((item.sent_at for item in items if item.sent_at is not None), default=today)
-        ago = (today - oldest).total_seconds()
-        looked = await find_posted(self.account.client, items, sent_seconds_ago=max(ago, 0.0))
-        self.looked_at = looked.at
-        missing = [item for item in items if item.id not in looked.found]
+        ago = max((today - (self.item.sent_at or today)).total_seconds(), 0.0)
+        self.looked_at, row = await find_posted(self.account.client, self.item, sent_seconds_ago=ago)
+        if row is None:
+            at = self.looked_at
+            await database.write("Noting what was missed", lambda c: outbox.note_missed(c, self.item, at=at))
+            return False
+        await self._settle(outbox.confirm, str(row["id"]))
+        await self._mirror([row], self.looked_at)
+        return True
 
-        async def write(connection: AsyncConnection) -> None:
-            remote_ids = {row_id: str(raw["id"]) for row_id, raw in looked.found.items()}
-            await outbox.confirm(connection, remote_ids, at=await now(connection))
-            await outbox.note_missed(connection, missing, at=looked.at)
+    async def post(self) -> None:
+        """Raises the error that stopped it, unless it has turned out to be there after all."""
 
-        await database.write("Noting what was found in the account", write)
-        found = [(item.draft.stream, looked.found[item.id]) for item in items if item.id in looked.found]
-        await self._mirror(found, looked.at)
-        return missing
+        async def take(connection: AsyncConnection) -> Item | None:
+            return await outbox.take(connection, self.item, at=await now(connection))
 
-    async def post(self, items: Sequence[Item]) -> None:
-        """In chunks of one path each. Raises KommoError when there is no use in going on."""
-        by_path: dict[str, list[Item]] = defaultdict(list)
-        for item in items:
-            by_path[item.draft.stream.path].append(item)
-        for part in by_path.values():
-            for start in range(0, len(part), CHUNK):
-                await self._post_chunk(part[start : start + CHUNK])
-
-    async def _post_chunk(self, items: Sequence[Item]) -> None:
-        taken: list[Item] = []
-        stream = items[0].draft.stream
-
-        async def take(connection: AsyncConnection) -> list[Item]:
-            return await outbox.take(connection, items, at=await now(connection))
-
+        taken = await self.account.database.write("Taking what is to be pushed", take)
+        if taken is None:
+            return  # another process posts it
+        self.item, stream = taken, taken.draft.stream
         try:
             async with asyncio.timeout(SENDING_SECONDS) as limit:
-                taken = await self.account.database.write("Taking what is to be pushed", take)
-                rows = [posted_row(item.draft, item.marker) for item in taken]
-                written = await write_rows(self.account.client, "POST", stream.path, stream.key, rows)
+                answer = await self.account.client.write(
+                    "POST", stream.path, [{**posted_row(taken.draft, taken.marker), "request_id": "0"}]
+                )
         except TimeoutError:
             if not limit.expired():
                 raise
-            written = Written(unknown=set(range(len(taken))), error=_too_slow(stream))
-        await self._note(taken, written)
+            await self._look_after(_too_slow(taken.draft))
+        except Refused as refused:
+            await self._settle(outbox.fail, _words_of(refused))
+        except ServerTrouble as trouble:
+            await self._look_after(trouble)
+        except KommoError as error:
+            by_kommo = isinstance(error, TooManyRequests) and error.status == 429
+            await self.account.database.write(
+                "Giving it back", lambda c: outbox.give_back(c, taken, looked_for_first=by_kommo)
+            )
+            raise
+        else:
+            posted = rows_of(answer.body, stream.key)
+            if not posted:
+                await self._look_after(_no_id(taken.draft))
+                return
+            await self._settle(outbox.confirm, str(posted[0]["id"]))
+            await self._read_back(str(posted[0]["id"]))
 
-    async def _note(self, taken: Sequence[Item], written: Written) -> None:
-        """Raises the error that stopped the writing, unless its rows have turned out to be there after all."""
-        saved = {taken[place].id: row for place, row in written.saved.items()}
-        refused = {place: _words_of(problems) for place, problems in written.refused.items()}
-        unknown = [taken[place] for place in sorted(written.unknown)]
-        settled = {*written.saved, *written.refused, *written.unknown}
-        unsent = [item for place, item in enumerate(taken) if place not in settled]
-        by_kommo = isinstance(written.error, TooManyRequests) and written.error.status == 429
+    async def _look_after(self, trouble: ServerTrouble) -> None:
+        """Raises it where nobody knows yet whether it was done."""
+        if not trouble.outcome_unknown:
+            item = self.item
+            await self.account.database.write(
+                "Giving it back", lambda c: outbox.give_back(c, item, looked_for_first=False)
+            )
+            raise trouble
+        try:
+            is_there = await self.is_there()
+        except KommoError:
+            is_there = False
+        if not is_there:
+            raise trouble
 
-        async def write(connection: AsyncConnection) -> None:
-            at = await now(connection)
-            await outbox.confirm(connection, {row_id: str(row["id"]) for row_id, row in saved.items()}, at=at)
-            errors = {taken[place].id: words for place, words in refused.items()}
-            await outbox.fail(connection, [taken[place] for place in refused], errors, at=at)
-            await outbox.give_back(connection, unsent, looked_for_first=by_kommo)
-
-        await self.account.database.write("Noting what was pushed", write)
-        missing = await self.look_for(unknown)
-        await self._mirror_saved([item for item in taken if item.id in saved], saved)
-        if written.error is not None and (missing or unsent):
-            raise written.error
-
-    async def answer(self, error: KommoError | None) -> Pushed:
+    async def answer(self, stopped: KommoError | None) -> Pushed:
         async with self.account.database.reading("Reading what was pushed") as connection:
-            items = await outbox.read_items(connection, self.account.connection_id, self.keys)
-        rows = tuple(PushedRow(item.key, item.stage.value, item.remote_id, item.error) for item in items)
-        waits = [self._wait_of(item) for item in items if item.is_open]
-        return Pushed(rows, min(waits) if waits else None, error)
+            item = await outbox.reread(connection, self.item)
+        wait = self._wait_of(item) if item.is_open else None
+        return Pushed(item.stage.value, item.remote_id, item.error, wait, stopped)
 
     def _wait_of(self, item: Item) -> float:
         """Soon at first, for another process may be posting it; then at longer and longer intervals."""
@@ -212,56 +208,48 @@ class _Push:
         waited = (self.looked_at - item.missed_at).total_seconds()
         return max(min(waited, SURE_SECONDS - waited), _SOON_SECONDS)
 
-    def _is_surely_missing(self, item: Item) -> bool:
-        """`item` is as it was read before the list was: the first time in vain was an earlier one."""
-        if item.missed_at is None or self.looked_at is None:
+    def _is_surely_missing(self) -> bool:
+        """The item is as it was read before the list was: the first time in vain was an earlier one."""
+        if self.item.missed_at is None or self.looked_at is None:
             return False
-        return self.looked_at - item.missed_at >= timedelta(seconds=SURE_SECONDS)
+        return self.looked_at - self.item.missed_at >= timedelta(seconds=SURE_SECONDS)
 
-    async def _give_up(self, items: Sequence[Item]) -> None:
+    async def _settle(self, how: Callable[..., Awaitable[None]], what: str) -> None:
         async def write(connection: AsyncConnection) -> None:
-            told = f"Kommo lost it {_MOST_POSTS} times; it is in none of the lists."
-            await outbox.fail(connection, items, {item.id: told for item in items}, at=await now(connection))
+            await how(connection, self.item, what, at=await now(connection))
 
-        await self.account.database.write("Giving up what cannot be pushed", write)
+        await self.account.database.write("Noting what was pushed", write)
 
-    # ------------------------------------------------------------------------------------------ the mirror
-    async def _mirror_saved(self, items: Sequence[Item], saved: Mapping[str, Row]) -> None:
-        """Kommo answers a POST with ids alone, so what it made of them is read; if not now, then by the next poll."""
-        if not items:
-            return
-        stream = items[0].draft.stream
-        query = [("filter[id][]", str(saved[item.id]["id"])) for item in items]
+    async def _read_back(self, remote_id: str) -> None:
+        """Kommo answers a POST with the id alone, so what it made of it is read; if not now, then by the next poll."""
+        stream = self.item.draft.stream
         try:
-            answer = await self.account.client.get(stream.path, [*query, ("limit", CHUNK)])
+            answer = await self.account.client.get(stream.path, [("filter[id][]", remote_id)])
         except KommoError:
             return
         if answer.server_time is not None:
-            at = datetime.fromtimestamp(answer.server_time, UTC)
-            await self._mirror([(stream, row) for row in rows_of(answer.body, stream.key)], at)
+            await self._mirror(rows_of(answer.body, stream.key), datetime.fromtimestamp(answer.server_time, UTC))
 
-    async def _mirror(self, rows: Iterable[tuple[Entity, Row]], at: datetime) -> None:
-        by_stream: dict[str, tuple[Entity, list[Row]]] = {}
-        for stream, row in rows:
-            by_stream.setdefault(stream.name, (stream, []))[1].append(row)
+    async def _mirror(self, rows: list[Row], at: datetime) -> None:
+        async def write(connection: AsyncConnection) -> Any:
+            return await apply_rows(connection, self.account, self.item.draft.stream, rows, fetched_at=at)
 
-        async def write(connection: AsyncConnection) -> None:
-            for stream, raws in by_stream.values():
-                await apply_rows(connection, self.account, stream, raws, fetched_at=at)
-
-        if by_stream:
-            await self.account.database.write("Storing what was pushed", write)
+        await self.account.database.write("Storing what was pushed", write)
 
 
-def _too_slow(stream: Entity) -> ServerTrouble:
-    return ServerTrouble(
-        f"Posting to {stream.path}",
-        f"it had no end after {SENDING_SECONDS:g} s.",
-        "It may have been done; it is looked for before it is sent again.",
-        outcome_unknown=True,
-    )
+def _too_slow(draft: Draft) -> ServerTrouble:
+    return _in_doubt(draft, f"it had no end after {SENDING_SECONDS:g} s.")
 
 
-def _words_of(problems: Sequence[RowProblem]) -> str:
-    told = [" ".join(filter(None, (one.path, one.code, one.detail))) for one in problems[:_FIRST_PROBLEMS]]
-    return "; ".join(filter(None, told)) or "Kommo refuses it without a reason."
+def _no_id(draft: Draft) -> ServerTrouble:
+    return _in_doubt(draft, "the answer does not say what was made.")
+
+
+def _in_doubt(draft: Draft, happened: str) -> ServerTrouble:
+    advice = "It may have been done; it is looked for before it is sent again."
+    return ServerTrouble(f"Posting to {draft.stream.path}", happened, advice, outcome_unknown=True)
+
+
+def _words_of(refused: Refused) -> str:
+    told = [" ".join(filter(None, (one.path, one.code, one.detail))) for one in refused.rows[:_FIRST_PROBLEMS]]
+    return "; ".join(filter(None, told)) or refused.hint or "Kommo refuses it without a reason."

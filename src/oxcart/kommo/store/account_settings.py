@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.store.columns import insert_into
 from oxcart.kommo.store.own_tables import crm_connection_states as states
 
 
@@ -21,9 +21,8 @@ async def merge_account_settings(
     connection: AsyncConnection, connection_id: str, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Set these and leave the others as they are; returns all of them. The row is locked until the transaction ends."""
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     await connection.execute(
-        insert(states).values(connection_id=connection_id, token_version=0).on_conflict_do_nothing()
+        insert_into(connection, states).values(connection_id=connection_id, token_version=0).on_conflict_do_nothing()
     )
     mine = states.c.connection_id == connection_id
     known = _as_dict((await connection.execute(select(states.c.settings).where(mine).with_for_update())).scalar_one())

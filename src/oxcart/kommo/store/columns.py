@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import JSON, BigInteger, DateTime, Numeric, Table, Text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from oxcart import clock
 
@@ -49,6 +51,25 @@ class Moment(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+class Money(TypeDecorator[Decimal]):
+    """An exact number, in and out. SQLite has no such type: it keeps a whole number as one, any other as it can."""
+
+    impl = Numeric(asdecimal=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        exact: Numeric[Any] = Numeric() if dialect.name == "postgresql" else Numeric(asdecimal=False)
+        return dialect.type_descriptor(exact)
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return int(value) if value == value.to_integral_value() and abs(value) < 2**63 else float(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        return None if value is None else Decimal(str(value))
+
+
 class random_uuid(FunctionElement[str]):  # noqa: N801 - a function of SQL
     """The default of a primary key for whoever inserts without one."""
 
@@ -81,6 +102,11 @@ def _postgresql_epoch(*_: Any, **__: Any) -> str:
 @compiles(epoch, "sqlite")
 def _sqlite_epoch(*_: Any, **__: Any) -> str:
     return "'1970-01-01 00:00:00.000000'"
+
+
+def insert_into(connection: AsyncConnection, table: Table) -> Any:
+    """An INSERT that can say ON CONFLICT, which each dialect has as its own."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
 def new_id() -> str:

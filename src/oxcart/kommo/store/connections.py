@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, Select, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.columns import insert_into, new_id
 from oxcart.kommo.store.own_tables import crm_connection_states as states
-from oxcart.kommo.store.platform_tables import METADATA, PLATFORM, crm_connections, crm_credentials, crm_pipelines
-from oxcart.kommo.store.platform_tables import crm_pipeline_stages as stages
+from oxcart.kommo.store.platform_tables import METADATA, PLATFORM, crm_connections, crm_credentials
 from oxcart.secret import Secret
 
 KOMMO = "kommo"
@@ -200,7 +198,7 @@ async def add_connection(connection: AsyncConnection, org_id: str, tokens: Seale
         "account_id": tokens.account_id,
         "metadata": {},
     }
-    await connection.execute(insert(crm_connections).values(row))
+    await connection.execute(insert_into(connection, crm_connections).values(row))
     await make_state(connection, connection_id)
     known = update(states).where(states.c.connection_id == connection_id)
     await connection.execute(known.values(api_domain=tokens.api_domain))
@@ -209,7 +207,7 @@ async def add_connection(connection: AsyncConnection, org_id: str, tokens: Seale
 
 async def save_credentials(connection: AsyncConnection, org_id: str, values: Mapping[str, str | None]) -> None:
     """`values`: client_id, client_secret (as it is to lie there), redirect_uri. One row per organisation."""
-    statement = _insert(connection, crm_credentials).values(org_id=org_id, provider=KOMMO, id=new_id(), **values)
+    statement = insert_into(connection, crm_credentials).values(org_id=org_id, provider=KOMMO, id=new_id(), **values)
     await connection.execute(statement.on_conflict_do_update(index_elements=["org_id", "provider"], set_=dict(values)))
 
 
@@ -238,8 +236,6 @@ async def purge_connection(connection: AsyncConnection, connection_id: str) -> N
     """Forget an account as a whole: tokens, mirror, hooks, everything that belongs to this connection."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 
-    pipelines = select(crm_pipelines.c.id).where(crm_pipelines.c.connection_id == connection_id)
-    await connection.execute(delete(stages).where(stages.c.pipeline_id.in_(pipelines)))
     for table in reversed(METADATA.sorted_tables):
         if "connection_id" in table.c and not (table.info.get(PLATFORM) and table.name == "crm_connections"):
             await connection.execute(delete(table).where(table.c.connection_id == connection_id))
@@ -248,12 +244,8 @@ async def purge_connection(connection: AsyncConnection, connection_id: str) -> N
 
 async def make_state(connection: AsyncConnection, connection_id: str) -> None:
     """The row of ours beside the platform's, if there is none."""
-    statement = _insert(connection, states).values(connection_id=connection_id, token_version=0)
+    statement = insert_into(connection, states).values(connection_id=connection_id, token_version=0)
     await connection.execute(statement.on_conflict_do_nothing())
-
-
-def _insert(connection: AsyncConnection, table: Any) -> Any:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def is_uuid(text: str) -> bool:

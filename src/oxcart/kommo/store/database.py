@@ -40,6 +40,8 @@ class Database:
 
     def __init__(self, target: DatabaseTarget) -> None:
         self.target = target
+        self.exports: frozenset[str] = frozenset()
+        """Tables of the platform's beside ours, which platform_export.py writes; found when it is opened."""
         self._engine = _engine(target)
 
     @property

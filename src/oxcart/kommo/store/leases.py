@@ -6,12 +6,11 @@ A row and a time instead of a lock of the session: a lease outlives the transact
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.store.columns import insert_into
 from oxcart.kommo.store.database import now
 from oxcart.kommo.store.own_tables import crm_leases
 
@@ -19,8 +18,8 @@ from oxcart.kommo.store.own_tables import crm_leases
 async def acquire_lease(connection: AsyncConnection, scope: str, holder: str, seconds: float) -> bool:
     """True if it is ours now, for `seconds` by the database's clock; also when it was ours before."""
     at = await now(connection)
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(crm_leases).values(scope=scope, holder=holder, held_until=at + timedelta(seconds=seconds))
+    values = {"scope": scope, "holder": holder, "held_until": at + timedelta(seconds=seconds)}
+    statement = insert_into(connection, crm_leases).values(values)
     statement = statement.on_conflict_do_update(
         index_elements=["scope"],
         set_={"holder": statement.excluded.holder, "held_until": statement.excluded.held_until},

@@ -1,15 +1,16 @@
-"""What does the database lack of our tables, and how is it added? Tables, columns that may be null, and indexes.
+"""What does the database lack of our tables, and how is it added? Tables, columns that may be null, indexes, views.
 
-Nothing is ever altered or dropped, so there is no history of revisions to keep: Alembic compares the database with
-the declared tables, and only additions are let through. SQLite is brought up to date when it is opened, PostgreSQL
-by `oxcart kommo migrate`.
+Nothing of anybody else's is ever altered or dropped, so there is no history of revisions to keep: Alembic compares the
+database with the declared tables, and only additions are let through. What an earlier version kept elsewhere is moved
+(moves.py), and rows that it wrote are told anew (retelling.py). SQLite is brought up to date when it is opened,
+PostgreSQL by `oxcart kommo migrate`.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alembic.autogenerate import produce_migrations
@@ -20,7 +21,10 @@ from sqlalchemy import Connection, MetaData, Table, UniqueConstraint, inspect, t
 from oxcart.errors import SettingsError
 from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
 from oxcart.kommo.store.database import Database
+from oxcart.kommo.store.moves import find_moves
 from oxcart.kommo.store.platform_tables import METADATA, PLATFORM
+from oxcart.kommo.store.retelling import retell
+from oxcart.kommo.store.views import mark_of, views_for
 
 # Any number that no other program uses on this database; transactions take it, sessions never.
 _LOCK = 7_203_911_552
@@ -28,11 +32,16 @@ _LOCK = 7_203_911_552
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """`statements` in their order, without a closing semicolon; `tables` and `columns` (table.column) as names."""
+    """`statements` in their order, without a closing semicolon; `columns` as table.column.
+
+    `told` rows of an earlier version have got new columns since.
+    """
 
     tables: tuple[str, ...]
     columns: tuple[str, ...]
+    views: tuple[str, ...]
     statements: tuple[str, ...]
+    told: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.statements)
@@ -45,7 +54,9 @@ async def missing(database: Database) -> Additions:
 
 
 async def migrate(database: Database) -> Additions:
-    """Add it, in one transaction. Two that do so at once are no harm: the second finds nothing missing."""
+    """Add it, in one transaction; then tell old rows anew. Two that do so at once are no harm: the second finds nothing
+    missing.
+    """
 
     def add(connection: Connection) -> Additions:
         if database.is_postgresql:
@@ -56,23 +67,63 @@ async def migrate(database: Database) -> Additions:
         return additions
 
     async with database.writing("Adding tables") as connection:
-        return await connection.run_sync(add)
+        additions = await connection.run_sync(add)
+    return replace(additions, told=await retell(database))
 
 
 def _compare(connection: Connection, schema: str | None) -> Additions:
     wanted = _in_schema(schema, connection)
     names = {table.name for table in wanted.tables.values()}
-    existing = names & set(inspect(connection).get_table_names(schema=_effective(schema, connection)))
-    _refuse_strangers(connection, wanted, existing)
+    there = set(inspect(connection).get_table_names(schema=_effective(schema, connection)))
+    _refuse_strangers(connection, wanted, names & there)
+    moves = find_moves(connection, there, _effective(schema, connection))
     found = _produce(connection, wanted, schema)
     additions = [op for op in _flat(found) if _is_addition(op)]
     tables = tuple(op.table_name for op in additions if isinstance(op, ops.CreateTableOp))
     columns = tuple(f"{op.table_name}.{op.column.name}" for op in additions if isinstance(op, ops.AddColumnOp))
+    views = _missing_views(connection, schema, frozenset(there - moves.dropped))
     statements = [
+        *moves.before,
         *_render(connection, additions),
         *(line for table in tables for line in _closed(connection, table, schema)),
+        *moves.after,
+        *(f"DROP VIEW IF EXISTS {_prefix(connection, schema)}{name}" for name in reversed(views)),
+        *(line for name, select in views.items() for line in _view(connection, name, select, schema)),
     ]
-    return Additions(tables, columns, tuple(statements))
+    return Additions(tables, columns, tuple(views), tuple(statements))
+
+
+def _missing_views(connection: Connection, schema: str | None, taken: frozenset[str]) -> dict[str, str]:
+    """All of them where one is missing or another than is wanted, for they build on each other; else none."""
+    wanted = views_for(connection.dialect.name, _prefix(connection, schema), taken)
+    there = _marks_of_views(connection, wanted, schema)
+    return {} if there == {name: mark_of(select) for name, select in wanted.items()} else wanted
+
+
+def _marks_of_views(connection: Connection, names: Collection[str], schema: str | None) -> dict[str, str]:
+    """SQLite keeps a view's comments, PostgreSQL a comment on it."""
+    if connection.dialect.name == "sqlite":
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+        return {name: sql.partition("/* ")[2].partition(" */")[0] for name, sql in rows if name in names}
+    query = text("SELECT obj_description(to_regclass(:name)::oid, 'pg_class')")
+    prefix = _prefix(connection, schema)
+    marks = {name: connection.execute(query, {"name": prefix + name}).scalar_one_or_none() for name in names}
+    return {name: mark for name, mark in marks.items() if mark}
+
+
+def _view(connection: Connection, name: str, select: str, schema: str | None) -> Iterator[str]:
+    """On Supabase a view shows whatever its owner may see, so it is closed as tables are."""
+    full, mark = _prefix(connection, schema) + name, mark_of(select)
+    if connection.dialect.name == "sqlite":
+        yield f"CREATE VIEW {full} AS /* {mark} */\n{select}"
+        return
+    yield f"CREATE VIEW {full} AS\n{select}"
+    yield f"COMMENT ON VIEW {full} IS '{mark}'"
+    yield from _revoked(full)
+
+
+def _prefix(connection: Connection, schema: str | None) -> str:
+    return f"{connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
 
 
 def _effective(schema: str | None, connection: Connection) -> str | None:
@@ -139,9 +190,12 @@ def _closed(connection: Connection, table: str, schema: str | None) -> Iterator[
     """On Supabase a table in `public` is open to whoever has the browser's key, unless it is closed."""
     if connection.dialect.name != "postgresql":
         return
-    quote = connection.dialect.identifier_preparer.quote
-    name = f"{quote(schema)}.{quote(table)}" if schema else quote(table)
+    name = _prefix(connection, schema) + connection.dialect.identifier_preparer.quote(table)
     yield f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"
+    yield from _revoked(name)
+
+
+def _revoked(name: str) -> Iterator[str]:
     for role in ("anon", "authenticated"):
         yield (  # names of our own tables, and quoted
             f"DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = '{role}') "  # noqa: S608

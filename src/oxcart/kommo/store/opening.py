@@ -5,15 +5,19 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.connection.embedded import prepare_folder
 from oxcart.errors import SettingsError
+from oxcart.kommo.entities import SHAPE
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import DatabaseTarget
+from oxcart.kommo.store.platform_export import tables_there
 from oxcart.kommo.store.platform_tables import METADATA
+from oxcart.kommo.store.views import VIEW_NAMES
 from oxcart.language import tr
 
 
@@ -36,6 +40,8 @@ async def open_database(target: DatabaseTarget) -> AsyncIterator[Database]:
                 await check_tables(connection, target.schema)
         else:
             await _complete(database)
+        async with database.reading("Looking for the platform's tables") as connection:
+            database.exports = await tables_there(connection, target.schema if database.is_postgresql else None)
         yield database
 
 
@@ -43,12 +49,11 @@ async def _complete(database: Database) -> None:
     """SQLite's tables appear by themselves. Comparing them takes Alembic and half a second, so a file of our own
     remembers for which tables that was done last, in `user_version`; another's may use that for itself.
     """
-    wanted = _fingerprint()
-    if database.target.is_ours:
-        async with database.reading("Looking for the tables") as connection:
-            known = (await connection.execute(text("PRAGMA user_version"))).scalar_one()
-        if known == wanted:
-            return
+    wanted = fingerprint()
+    async with database.reading("Looking for the tables") as connection:
+        known = (await connection.execute(text("PRAGMA user_version"))).scalar_one()
+    if known == wanted:
+        return
     from oxcart.kommo.store.migrate import migrate
 
     await migrate(database)
@@ -57,11 +62,13 @@ async def _complete(database: Database) -> None:
             await connection.execute(text(f"PRAGMA user_version = {wanted}"))
 
 
-def _fingerprint() -> int:
+def fingerprint() -> int:
     """The same for the same tables, columns and indexes; never 0, which an empty file has."""
     from oxcart.kommo.store import entity_tables  # noqa: F401 - declares every table in METADATA
+    from oxcart.kommo.store.views import views_for
 
-    parts = [
+    parts: list[Any] = [views_for("sqlite", "", frozenset()), SHAPE]
+    parts += [
         (
             table.name,
             [(column.name, repr(column.type)) for column in table.columns],
@@ -90,7 +97,7 @@ async def check_tables(connection: AsyncConnection, schema: str | None) -> None:
 
     preparer = connection.dialect.identifier_preparer
     prefix = f"{preparer.quote(schema)}." if schema else ""
-    names = [f"{prefix}{name}" for name in METADATA.tables]
+    names = [f"{prefix}{name}" for name in (*METADATA.tables, *VIEW_NAMES)]
     query = text(
         "SELECT name, to_regclass(name) IS NOT NULL AS found, "
         "CASE WHEN to_regclass(name) IS NULL THEN false ELSE row_security_active(to_regclass(name)::oid) END AS hidden "

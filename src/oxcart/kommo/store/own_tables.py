@@ -10,43 +10,13 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
 
-from oxcart.kommo.store.columns import BIG, JSON_VALUE, UUID, Moment, new_id
+from oxcart.kommo.store.columns import BIG, JSON_VALUE, UUID, Moment, Money, new_id
 from oxcart.kommo.store.platform_tables import METADATA
 
 
 def _connection() -> Column[Any]:
     return Column("connection_id", UUID, primary_key=True)
 
-
-def versioned() -> tuple[Column[Any], ...]:
-    """What every mirrored row carries; rows.py says how these decide what is written."""
-    return (
-        Column("remote_created_at", Moment),
-        Column("remote_updated_at", Moment),
-        Column("fetched_at", Moment),  # when the content here was read, by the server's clock
-        Column("asked_at", Moment),  # when it was last read by its id: lists may lag behind that
-        Column("seen_at", Moment),  # the last time that the account had this row
-        Column("gone_at", Moment),  # the last time that it had not
-        Column("deleted_at", Moment),
-        Column("deleted_source", Text),  # hook, event, list or sweep
-        Column("changed_at", Moment, nullable=False),  # when what this row says last became another, by our clock
-        Column("seen_run", Text),  # the last sweep that met this row
-        Column("content_hash", Text),
-        Column("raw", JSON_VALUE),
-    )
-
-
-crm_row_versions = Table(
-    "crm_row_versions",  # the mirror's columns of rows that lie in a table of the platform
-    METADATA,
-    _connection(),
-    Column("entity", Text, primary_key=True),  # pipelines, stages, tasks, custom_fields
-    Column("external_id", Text, primary_key=True),  # of a stage: pipeline:stage, for 142 and 143 are in every one
-    Column("name", Text),
-    Column("local_id", UUID),
-    *versioned(),
-    Index("ix_crm_row_versions_local", "local_id"),
-)
 
 crm_links = Table(
     "crm_links",
@@ -57,7 +27,36 @@ crm_links = Table(
     Column("to_type", Text, primary_key=True),
     Column("to_id", Text, primary_key=True),
     Column("is_main", Boolean),
+    Column("quantity", Money),  # of a catalog's element in a lead
     Index("ix_crm_links_to", "connection_id", "to_type", "to_id"),
+)
+
+crm_entity_tags = Table(
+    "crm_entity_tags",
+    METADATA,
+    _connection(),
+    Column("entity_type", Text, primary_key=True),
+    Column("entity_id", Text, primary_key=True),
+    Column("tag_id", Text, primary_key=True),
+    Column("name", Text),
+)
+
+crm_field_values = Table(
+    "crm_field_values",  # custom fields; of several values of one field each is a row
+    METADATA,
+    _connection(),
+    Column("entity_type", Text, primary_key=True),
+    Column("entity_id", Text, primary_key=True),
+    Column("field_id", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),  # from 0
+    Column("code", Text),  # PHONE, EMAIL…
+    Column("type", Text),
+    Column("text", Text),  # the value, whatever it is, as Kommo writes it
+    Column("number", Money),  # where it is one
+    Column("time", Moment),  # of dates, times and birthdays
+    Column("enum_id", Text),
+    Column("enum_code", Text),
+    Index("ix_crm_field_values_field", "connection_id", "field_id"),
 )
 
 crm_connection_states = Table(

@@ -1,7 +1,7 @@
 """Which tables does the platform bring along? Its names and columns; used as they are where they exist.
 
-Where they do not (a database of our own), we make them; nothing there points at `organizations`, and `org_id` is
-what `org_of_domain` says. What these tables have no column for is in crm_row_versions and crm_connection_states.
+Where those of METADATA do not (a database of our own), we make them; nothing there points at `organizations`, and
+`org_id` is what `org_of_domain` says. What they have no column for is in crm_connection_states.
 Source: the platform's supabase/schema.sql and its migrations.
 """
 
@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, MetaData, Table, Text, UniqueConstraint, false, func, true
+from sqlalchemy import Boolean, Column, Integer, MetaData, Table, Text, UniqueConstraint, false, func, true
 
 from oxcart.kommo.store.columns import JSON_VALUE, TEXTS, UUID, Moment, new_id, random_uuid
 
 METADATA = MetaData()
-"""All tables, the platform's and ours."""
+"""Ours, and those of the platform that we live in: its connections, credentials, logins and saved webhooks."""
+
+EXPORTED = MetaData()
+"""Those of the platform that platform_export.py writes where they are; we make none of them."""
 
 PLATFORM = "platform"
 """Key of Table.info: true for the tables of this file."""
 
 
-def _table(name: str, *items: Any) -> Table:
+def _table(name: str, *items: Any, metadata: MetaData = METADATA) -> Table:
     return Table(
         name,
-        METADATA,
+        metadata,
         Column("id", UUID, primary_key=True, default=new_id, server_default=random_uuid()),
         *items,
         info={PLATFORM: True},
@@ -39,10 +42,6 @@ def _times() -> tuple[Column[Any], ...]:
 
 def _provider() -> Column[Any]:
     return Column("provider", Text, nullable=False, server_default="kommo", default="kommo")
-
-
-def _under(table: str) -> ForeignKey:
-    return ForeignKey(f"{table}.id", ondelete="CASCADE")
 
 
 crm_credentials = _table(
@@ -73,7 +72,7 @@ crm_connections = _table(
 
 crm_pipelines = _table(
     "crm_pipelines",
-    Column("connection_id", UUID, _under("crm_connections"), nullable=False),
+    Column("connection_id", UUID, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("is_active", Boolean, server_default=true()),
@@ -81,22 +80,24 @@ crm_pipelines = _table(
     Column("metadata", JSON_VALUE),
     *_times(),
     UniqueConstraint("connection_id", "external_id"),
+    metadata=EXPORTED,
 )
 
 crm_pipeline_stages = _table(
     "crm_pipeline_stages",
-    Column("pipeline_id", UUID, _under("crm_pipelines"), nullable=False),
+    Column("pipeline_id", UUID, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("sort_order", Integer),
     Column("metadata", JSON_VALUE),
     *_times(),
     UniqueConstraint("pipeline_id", "external_id"),
+    metadata=EXPORTED,
 )
 
 crm_custom_fields = _table(
     "crm_custom_fields",
-    Column("connection_id", UUID, _under("crm_connections"), nullable=False),
+    Column("connection_id", UUID, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("entity_type", Text, nullable=False),
     Column("name", Text, nullable=False),
@@ -110,6 +111,7 @@ crm_custom_fields = _table(
     Column("metadata", JSON_VALUE),
     *_times(),
     UniqueConstraint("connection_id", "external_id", "entity_type"),
+    metadata=EXPORTED,
 )
 
 crm_tasks = _table(
@@ -126,6 +128,7 @@ crm_tasks = _table(
     Column("metadata", JSON_VALUE),
     *_times(),
     UniqueConstraint("org_id", "task_id"),
+    metadata=EXPORTED,
 )
 
 oauth_states = _table(

@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.store.columns import storable
+from oxcart.kommo.store.columns import insert_into, storable
 from oxcart.kommo.store.own_tables import crm_quarantine
 
 _ID = re.compile(r'^\s*\{\s*"id"\s*:\s*"?([\w-]{1,64})\b')
@@ -30,8 +29,7 @@ def key_of(element: Any) -> str:
 async def put_aside(
     connection: AsyncConnection, connection_id: str, entity: str, broken: Sequence[Any], *, at: datetime
 ) -> None:
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(crm_quarantine)
+    statement = insert_into(connection, crm_quarantine)
     changes = {name: statement.excluded[name] for name in ("raw", "seen_at")}
     key = {"connection_id": connection_id, "entity": entity, "seen_at": at}
     rows = [key | {"external_id": key_of(one), "raw": _text(one)[:_LONGEST_CHARACTERS]} for one in broken]

@@ -18,12 +18,13 @@ from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, upda
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.entities import SHAPE
 from oxcart.kommo.store.columns import epoch
 from oxcart.kommo.store.typed import Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_BOOKKEEPING = {"asked_at", "seen_at", "gone_at", "deleted_at", "deleted_source", "changed_at", "seen_run", "local_id"}
+_BOOKKEEPING = {"asked_at", "seen_at", "gone_at", "deleted_at", "deleted_source", "changed_at", "seen_run"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ async def write_rows(
             "seen_at": fetched_at,
             "changed_at": changed_at,
             "seen_run": run,
+            "shape": SHAPE,
         }
         for row in _newest(rows)
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from oxcart import clock
 from oxcart.kommo.client import Client
-from oxcart.kommo.entities import Entity
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.failures import Gone
 from oxcart.kommo.pages import LARGEST_PAGE, Row, broken_of, rows_of
 from oxcart.kommo.store.quarantine import key_of

@@ -17,16 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, PIPELINES, USERS, Entity, Walk
+from oxcart.kommo.entities import ENTITIES, PIPELINES
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.failures import NoRights
 from oxcart.kommo.pages import Row, rows_of
-from oxcart.kommo.store.carrying import scope_of
 from oxcart.kommo.store.columns import storable
-from oxcart.kommo.store.own_tables import crm_row_versions
-from oxcart.kommo.store.residents import STAGES
-from oxcart.kommo.store.typed import hash_of
-from oxcart.kommo.sync.apply import is_custom_fields, table_of
+from oxcart.kommo.store.entity_tables import table_of
+from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, can_be_id, moment_of, read_by_ids
+from oxcart.kommo.sync.learning import streams_there
+from oxcart.kommo.sync.lists import whole_list
+from oxcart.kommo.sync.progress import camel
 
 COMPARED = tuple(
     entity.name for entity in ENTITIES.values() if entity.by_id or entity is PIPELINES or entity.walk is Walk.PAGES
@@ -39,9 +40,7 @@ _ROWS_AT_ONCE = 5000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`missing` are in Kommo and not here, `extra` here and not in Kommo, `different` in both. Stages are in pipelines,
-    as pipeline:stage; custom fields as leads:771906.
-    """
+    """`missing` are in Kommo and not here, `extra` here and not in Kommo, `different` in both."""
 
     entity: str
     missing: tuple[str, ...]
@@ -55,27 +54,24 @@ class Difference:
         return not (self.missing or self.extra or self.different)
 
     def as_json(self) -> dict[str, Any]:
-        values = asdict(self)
-        values["remoteCount"], values["localCount"] = values.pop("remote_count"), values.pop("local_count")
-        return values
+        return {camel(name): value for name, value in asdict(self).items()}
 
 
 async def compare_account(account: Account, names: Sequence[str] | None = None) -> list[Difference]:
     """One for each entity, of all or of these. Rows that change while it runs are no difference.
 
-    Users are left out, unless named, where the token may not read them. Raises InvalidInput, KommoError, Unavailable.
+    Left out, unless named: what the account has not, what the settings skip, and users where the token may not read
+    them. Raises InvalidInput, KommoError, Unavailable.
     """
     unknown = sorted(set(names or ()) - set(COMPARED))
     if unknown:
         raise InvalidInput(f"Comparing {', '.join(unknown)}: only {', '.join(COMPARED)} can be compared.")
     found = []
-    for name in COMPARED:
-        if names is not None and name not in names:
-            continue
+    for entity in await streams_there(account, [ENTITIES[name] for name in COMPARED], names):
         try:
-            found.append(await _Comparison(account, ENTITIES[name]).run())
+            found.append(await _Comparison(account, entity).run())
         except NoRights:
-            if names is not None or name != USERS.name:
+            if names is not None or not entity.needs_admin:
                 raise
     return found
 
@@ -113,17 +109,16 @@ class _Comparison:
         if entity is PIPELINES:
             answer = await client.get(entity.path, entity.query)
             self.began_at = moment_of(answer.server_time)
-            yield _with_stages(rows_of(answer.body, entity.key)), self.began_at
+            yield {self._key(row): row for row in rows_of(answer.body, entity.key)}, self.began_at
             return
         order = [("order[id]", "asc")] if entity.by_id else []
-        async for page in client.pages(entity.path, entity.key, [*entity.query, *order], limit=entity.limit):
+        async for page in whole_list(client.get, self.account, entity, [*entity.query, *order]):
             at = moment_of(page.server_time)
             self.began_at = self.began_at or at
             yield {self._key(row): row for row in page.rows if row.get("is_deleted") is not True}, at
 
     def _key(self, row: Row) -> str:
-        prefix = f"{self.entity.of}:" if is_custom_fields(self.entity) else ""
-        return storable(f"{prefix}{row.get('id')}")  # type: ignore[no-any-return]
+        return storable(str(row["id"]))  # type: ignore[no-any-return]
 
     def _judge(self, rows: Mapping[str, Row], local: Mapping[str, _Local], at: datetime) -> None:
         """Replaces what was thought of these rows before. What changed since we began is no difference, here or there;
@@ -140,7 +135,9 @@ class _Comparison:
                 continue
             if here is None:
                 self.missing.add(external_id)
-            elif here.content_hash != hash_of(storable(dict(row))) and not (here.fetched_at and here.fetched_at > at):
+            elif here.content_hash != row_of(self.entity, row).content_hash and not (
+                here.fetched_at and here.fetched_at > at
+            ):
                 self.different.add(external_id)
 
     async def _extra(self) -> tuple[set[str], int]:
@@ -196,29 +193,13 @@ class _Comparison:
         query = select(*columns).where(
             table.c.connection_id == self.account.connection_id, table.c.deleted_at.is_(None)
         )
-        if self.entity is PIPELINES:
-            stages = scope_of(STAGES, self.account.connection_id)
-            query = query.where(crm_row_versions.c.entity.in_((scope.value, stages.value)))
-        elif scope.column is not None:
+        if scope.column is not None:
             query = query.where(table.c[scope.column] == scope.value)
-        if is_custom_fields(self.entity):
-            query = query.where(table.c.external_id.startswith(f"{self.entity.of}:"))
         if ids is not None:
             query = query.where(table.c.external_id.in_(ids))
         else:
             query = query.where(table.c.external_id > after).order_by(table.c.external_id).limit(_ROWS_AT_ONCE)
         return {row[0]: _Local(*row[1:]) for row in await connection.execute(query)}
-
-
-def _with_stages(pipelines: Sequence[Row]) -> dict[str, Row]:
-    found: dict[str, Row] = {}
-    for pipeline in pipelines:
-        found[str(pipeline.get("id"))] = pipeline
-        embedded = pipeline.get("_embedded")
-        statuses = embedded.get("statuses") if isinstance(embedded, dict) else None
-        for status in (one for one in (statuses if isinstance(statuses, list) else []) if isinstance(one, dict)):
-            found[f"{pipeline.get('id')}:{status.get('id')}"] = status
-    return found
 
 
 def _ordered(ids: Iterable[str]) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.store.columns import insert_into
 from oxcart.kommo.store.own_tables import crm_cursors
 
 
@@ -14,8 +14,7 @@ async def add_costs(
     connection: AsyncConnection, connection_id: str, entity: str, *, rows: int = 0, requests: int = 0, **values: Any
 ) -> None:
     """`rows` that changed and `requests` are added to what is there; `values` are other columns, set as given."""
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(crm_cursors).values(
+    statement = insert_into(connection, crm_cursors).values(
         connection_id=connection_id, entity=entity, rows_written=rows, requests=requests, **values
     )
     added = {

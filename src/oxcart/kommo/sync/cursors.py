@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.store.columns import insert_into
 from oxcart.kommo.store.own_tables import crm_cursors
 
 
@@ -85,8 +85,7 @@ async def save_cursor(
             changes |= {"full_walk_at": then.full_walk_at} if then.full_walk_at is not None else {}
     if error is not None:
         changes |= {"last_error": error, "last_run_at": at}
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(crm_cursors).values(
+    statement = insert_into(connection, crm_cursors).values(
         connection_id=connection_id, entity=entity, rows_written=rows, requests=requests, **changes
     )
     new, old = statement.excluded, crm_cursors.c

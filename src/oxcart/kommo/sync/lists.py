@@ -6,19 +6,24 @@ missing from several pages is looked for once more before it is believed, and to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
 
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.account import Account
 from oxcart.kommo.client import Query
-from oxcart.kommo.entities import USERS, Walk
-from oxcart.kommo.pages import Page, walk
+from oxcart.kommo.entities import ENTITIES, USERS
+from oxcart.kommo.entity import Entity, Walk
+from oxcart.kommo.failures import Gone
+from oxcart.kommo.pages import Get, Page, walk
 from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.quarantine import aside_of
 from oxcart.kommo.store.rows import count_rows, unseen
-from oxcart.kommo.sync.apply import apply_deleted, is_custom_fields, is_too_much, table_of
+from oxcart.kommo.sync.apply import apply_deleted, is_too_much
 from oxcart.kommo.sync.cursors import Checkpoint, Ended
 from oxcart.kommo.sync.stream import Stream, Then, moment
 
@@ -36,6 +41,37 @@ async def read_list(stream: Stream, *, prunes: bool) -> None:
         begun = await reading.read()
         if begun is None:
             return
+
+
+async def whole_list(
+    get: Get, account: Account, entity: Entity, query: Query, *, first: int = 1
+) -> AsyncIterator[Page]:
+    """Its pages. Where each catalog has such a list, those of all of them, numbered through and all from the first.
+
+    Raises what `get` raises; a catalog that is gone has no page.
+    """
+    if entity.each is None:
+        async for page in walk(get, entity.path, entity.key, query, limit=entity.limit, first=first):
+            yield page
+        return
+    last = Page(0, [], False, None)
+    for of in await _living_ids(account, ENTITIES[entity.each]):
+        try:
+            async for page in walk(get, entity.path.format(of), entity.key, query, limit=entity.limit):
+                if last.number:
+                    yield replace(last, has_more=True)
+                last = replace(page, number=last.number + 1)
+        except Gone:
+            continue
+    yield replace(last, number=max(last.number, 1), has_more=False)
+
+
+async def _living_ids(account: Account, entity: Entity) -> list[str]:
+    table, scope = table_of(entity, account.connection_id)
+    mine = [table.c[name] == value for name, value in scope.keys.items()]
+    query = select(table.c.external_id).where(*mine, table.c.deleted_at.is_(None)).order_by(table.c.external_id)
+    async with account.database.reading(f"Looking for {entity.name}") as connection:
+        return list((await connection.execute(query)).scalars())
 
 
 def _resumed(stream: Stream) -> Checkpoint | None:
@@ -60,8 +96,7 @@ class _Reading:
         """None when the walk is over, else where another reading begins."""
         stream, entity = self.stream, self.stream.entity
         first = max(self.begun.at, 1) if self.begun else 1
-        get, limit = stream.reader.get, entity.limit
-        async for page in walk(get, entity.path, entity.key, self._query(), limit=limit, first=first):
+        async for page in whole_list(stream.reader.get, stream.account, entity, self._query(), first=first):
             stands = self._stands(page)
             self.begun = stands
             then: Then | Callable[[AsyncConnection], Awaitable[Then]] = stands
@@ -102,10 +137,8 @@ class _Reading:
         table, scope = table_of(entity, stream.account.connection_id)
         run, before = str(stands.run), moment(stands.began)
         suspects = await unseen(connection, table, scope, run=run, before=before, limit=_ALL)
-        if is_custom_fields(entity):  # those of leads, contacts and companies lie together
-            suspects = [external_id for external_id in suspects if external_id.startswith(f"{entity.of}:")]
         aside = await aside_of(connection, stream.account.connection_id, entity.name)
-        suspects = [external_id for external_id in suspects if external_id.rpartition(":")[2] not in aside]
+        suspects = [external_id for external_id in suspects if external_id not in aside]
         if suspects and page.number > 1 and not self.is_last:
             return True
         alive, _ = await count_rows(connection, table, scope)

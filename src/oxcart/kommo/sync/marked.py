@@ -16,13 +16,14 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, PIPELINES, Entity, Walk
+from oxcart.kommo.entities import ENTITIES, PIPELINES
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
 from oxcart.kommo.pages import rows_of
 from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.store.holding import LEASE_SECONDS, Hold, hold_lease
 from oxcart.kommo.store.quarantine import key_of
-from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_custom_fields
+from oxcart.kommo.sync.apply import apply_deleted, apply_rows
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, can_be_id, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
 from oxcart.kommo.sync.learning import can_filter
@@ -185,15 +186,13 @@ class _Reader:
         if not marks:
             return
         at, met = await self._walk()
-        prefix = f"{self.entity.of}:" if is_custom_fields(self.entity) else ""
-        missing = [mark for mark in marks if mark.external_id.removeprefix(prefix) not in met]
+        missing = [mark for mark in marks if mark.external_id not in met]
         if self.entity.walk is Walk.ONCE:
             missing = []  # the whole list says itself what is gone
         gone: dict[str, dict[str, datetime]] = {}
         for mark in missing:
-            if can_be_id(mark.external_id.removeprefix(prefix)):
-                external_id = prefix + mark.external_id.removeprefix(prefix)
-                gone.setdefault(mark.source, {})[external_id] = _gone_at(mark, at)
+            if can_be_id(mark.external_id):
+                gone.setdefault(mark.source, {})[mark.external_id] = _gone_at(mark, at)
 
         async def write(connection: AsyncConnection) -> Fetched:
             died: set[str] = set()

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.store.columns import new_id
+from oxcart.kommo.store.columns import insert_into, new_id
 from oxcart.kommo.store.database import now
 from oxcart.kommo.store.own_tables import crm_dirty
 
@@ -75,7 +74,6 @@ async def mark_dirty(connection: AsyncConnection, connection_id: str, marks: Ite
 
 
 async def _mark(connection: AsyncConnection, connection_id: str, marks: Collection[Mark], at: datetime) -> None:
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     rows = [
         {
             "connection_id": connection_id,
@@ -89,7 +87,7 @@ async def _mark(connection: AsyncConnection, connection_id: str, marks: Collecti
         }
         for mark in marks
     ]
-    statement = insert(crm_dirty).values(rows)
+    statement = insert_into(connection, crm_dirty).values(rows)
     new, old = statement.excluded, crm_dirty.c
     is_newer = func.coalesce(new.hinted_at >= old.hinted_at, True)
     changes = {"mark": new.mark, "due_at": None, "action": case((is_newer, new.action), else_=old.action)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from oxcart import clock
@@ -27,15 +27,15 @@ class Progress:
     eta_seconds: float | None
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "entity": self.entity,
-            "entitiesDone": self.entities_done,
-            "entities": self.entities,
-            "pages": self.pages,
-            "rows": self.rows,
-            "rowsPerSecond": round(self.rows_per_second, 1),
-            "etaSeconds": None if self.eta_seconds is None else round(self.eta_seconds, 1),
-        }
+        eta = None if self.eta_seconds is None else round(self.eta_seconds, 1)
+        rounded = replace(self, rows_per_second=round(self.rows_per_second, 1), eta_seconds=eta)
+        return {camel(name): value for name, value in asdict(rounded).items()}
+
+
+def camel(name: str) -> str:
+    """As JSON spells it: rows_per_second is rowsPerSecond."""
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 Listener = Callable[[Progress], Awaitable[None]]

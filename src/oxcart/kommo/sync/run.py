@@ -7,20 +7,21 @@ skipped. What concerns one stream ends that stream; what concerns the account or
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from oxcart import clock
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ACCOUNT, ENTITIES, EVENTS, Entity, Walk
+from oxcart.kommo.entities import ACCOUNT, ENTITIES, EVENTS
+from oxcart.kommo.entity import Entity, Walk
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
 from oxcart.kommo.store.account_settings import load_account_settings
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.holding import Hold, LeaseLost, hold_lease
 from oxcart.kommo.store.rows import count_rows
-from oxcart.kommo.sync.apply import table_of
 from oxcart.kommo.sync.cursors import Cursor, load_cursor
-from oxcart.kommo.sync.learning import can_filter
+from oxcart.kommo.sync.learning import can_filter, is_left_out
 from oxcart.kommo.sync.progress import Listener, Meter
 from oxcart.kommo.sync.stream import Reader, Stream
 from oxcart.kommo.sync.walks import read_stream
@@ -37,8 +38,9 @@ _GO_ON_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one stream. `full`: every row was read. `skipped`: another process is reading it now, or it takes
-    an administrator's token, and nobody has asked for it by its name.
+    """What became of one stream. `full`: every row was read. `skipped`: another process is reading it now, the account
+    has none of it, or nobody has asked for it by its name and it is left out by the settings, was read within the hour,
+    or may not be read by this user.
 
     `changed` rows are now another here than before, `deleted` ones are gone there. `error` is a sentence.
     """
@@ -54,17 +56,7 @@ class Outcome:
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "entity": self.entity,
-            "mode": self.mode,
-            "pages": self.pages,
-            "rows": self.rows,
-            "changed": self.changed,
-            "deleted": self.deleted,
-            "requests": self.requests,
-            "seconds": round(self.seconds, 3),
-            "error": self.error,
-        }
+        return {**asdict(self), "seconds": round(self.seconds, 3)}
 
 
 async def fetch_what_is_marked(account: Account) -> Any:
@@ -149,6 +141,9 @@ class _Run:
         began = clock.monotonic()
         self.meter.begin()
         account = self.account
+        if not self.is_named and is_left_out(account, self.settings, entity):
+            await self.meter.end(entity.name)
+            return Outcome(entity.name, "skipped")
         scope = f"sync:{account.connection_id}:{entity.name}"
         async with hold_lease(account.database, scope, seconds=self.lease_seconds) as lease:
             outcome = Outcome(entity.name, "skipped") if lease is None else await self._read(entity, lease)
@@ -157,6 +152,8 @@ class _Run:
 
     async def _read(self, entity: Entity, lease: Hold) -> Outcome:
         stream = await self._open(entity, lease)
+        if await self._is_fresh(stream):
+            return Outcome(entity.name, "skipped")
         asked = self.reader.requests
         filters = can_filter(self.settings, entity, probes=stream.full)
         error: str | None = None
@@ -168,7 +165,8 @@ class _Run:
         except (NoRights, Refused, Gone, ServerTrouble) as failure:
             error = _sentence(entity, failure)
             await self._note(stream, error)
-            if entity.needs_admin and isinstance(failure, NoRights) and not self.is_named:
+            may_lack = (entity.needs_admin and isinstance(failure, NoRights)) or bool(entity.seldom_seconds)
+            if may_lack and isinstance(failure, NoRights | Gone) and not self.is_named:
                 return Outcome(entity.name, "skipped", requests=self.reader.requests - asked)
             self.silent = self.silent + 1 if failure.status == 0 else 0
             if self.silent >= _MOST_SILENT:
@@ -187,6 +185,13 @@ class _Run:
         mode: Mode = "full" if is_full else "incremental"
         requests = self.reader.requests - asked
         return Outcome(entity.name, mode, tally.pages, tally.rows, tally.changed, tally.deleted, requests, error=error)
+
+    async def _is_fresh(self, stream: Stream) -> bool:
+        """Whether a list that hardly changes was read not long ago."""
+        at, seldom = stream.cursor.cursor_at, stream.entity.seldom_seconds
+        if not seldom or self.is_named or self.full or at is None or stream.cursor.checkpoint is not None:
+            return False
+        return await self.reader.now() - at.timestamp() < seldom
 
     async def _open(self, entity: Entity, lease: Hold) -> Stream:
         """From its checkpoint where a run was cut off, unless everything is asked for anew."""

@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.kommo.store.quarantine import count_aside
-from oxcart.kommo.sync.apply import is_custom_fields, table_of
+from oxcart.kommo.store.rows import count_rows
+from oxcart.kommo.sync.progress import camel
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +40,20 @@ class EntityStatus:
     def as_json(self) -> dict[str, Any]:
         values = asdict(self)
         times = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
-        return {_camel(name): times.get(name, value) for name, value in values.items()}
+        return {camel(name): times.get(name, value) for name, value in values.items()}
 
 
 async def read_status(connection: AsyncConnection, connection_id: str) -> list[EntityStatus]:
     """Every stream, in the order of a first sync, whether it was ever read or not."""
     query = select(crm_cursors).where(crm_cursors.c.connection_id == connection_id)
     cursors = {row["entity"]: row for row in (await connection.execute(query)).mappings()}
-    counts: dict[tuple[str, str], Mapping[str, tuple[int, int]]] = {}
     aside = await count_aside(connection, connection_id)
     found = []
     for entity in ENTITIES.values():
-        table, key, kinds = _where(entity, connection_id)
-        where = (table.name, key if is_custom_fields(entity) else "")
-        if where not in counts:
-            counts[where] = await _count(connection, table, kinds, connection_id)
-        rows, deleted = counts[where].get(key, (0, 0))
-        found.append(
-            _status(
-                entity,
-                0 if entity.marks_deleted else rows,
-                deleted,
-                cursors.get(entity.name, {}),
-                aside.get(entity.name, 0),
-            )
-        )
+        rows, deleted = await count_rows(connection, *table_of(entity, connection_id))
+        alive = 0 if entity.marks_deleted else rows
+        unread = aside.get(entity.name, 0)
+        found.append(_status(entity, alive, deleted, cursors.get(entity.name, {}), unread))
     return found
 
 
@@ -79,29 +71,3 @@ def _status(entity: Entity, rows: int, deleted: int, cursor: Mapping[Any, Any], 
         requests=cursor.get("requests", 0),
         aside=aside,
     )
-
-
-def _where(entity: Entity, connection_id: str) -> tuple[Table, str, ColumnElement[Any]]:
-    """The table, what tells this entity's rows in it from others', and by which column."""
-    table, scope = table_of(entity, connection_id)
-    if is_custom_fields(entity):
-        # Their ids begin with whose they are: leads:771906.
-        start = func.substr(table.c.external_id, 1, len(f"{entity.of}:"))
-        return table, f"{entity.of}:", start
-    column = table.c[scope.column] if scope.column else table.c.connection_id
-    return table, str(scope.value) if scope.column else connection_id, column
-
-
-async def _count(
-    connection: AsyncConnection, table: Table, kinds: ColumnElement[Any], connection_id: str
-) -> dict[str, tuple[int, int]]:
-    """Living and dead, by kind."""
-    kind = kinds.label("kind")
-    query = select(kind, func.count().label("every"), func.count(table.c.deleted_at).label("dead"))
-    found = await connection.execute(query.where(table.c.connection_id == connection_id).group_by("kind"))
-    return {str(row.kind): (row.every - row.dead, row.dead) for row in found}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.title() for word in rest)

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oxcart import clock
 from oxcart.kommo.account import Account
 from oxcart.kommo.client import Answer, Client, Query
-from oxcart.kommo.entities import ACCOUNT, EVENTS, Entity
+from oxcart.kommo.entities import ACCOUNT, EVENTS
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.pages import Page, Row
 from oxcart.kommo.store.holding import Hold
 from oxcart.kommo.sync.apply import apply_rows

@@ -17,17 +17,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.failures import Gone, NoRights, Refused, ServerTrouble
 from oxcart.kommo.pages import Page
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import now
+from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.holding import Hold, hold_lease
 from oxcart.kommo.store.own_tables import crm_connection_states as states
 from oxcart.kommo.store.rows import count_rows, count_unseen, unseen
-from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much, table_of
+from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
+from oxcart.kommo.sync.learning import streams_there
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.progress import Listener, Meter
 
@@ -73,7 +76,7 @@ async def sweep_account(
     unknown = sorted(set(names or ()) - set(SWEPT))
     if unknown:
         raise InvalidInput(f"Sweeping {', '.join(unknown)}: only {', '.join(SWEPT)} can be swept.")
-    wanted = [name for name in SWEPT if names is None or name in names]
+    wanted = [entity.name for entity in await streams_there(account, [ENTITIES[name] for name in SWEPT], names)]
     is_admin = await _is_admin(account)
     meter = Meter(wanted, await _expected(account, wanted), on_progress)
     swept = []

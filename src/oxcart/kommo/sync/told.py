@@ -15,10 +15,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart import clock
-from oxcart.kommo.entities import ENTITIES, Entity
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.pages import Row, seconds_of
 from oxcart.kommo.store.columns import storable
-from oxcart.kommo.sync.apply import LATE_SECONDS, table_of
+from oxcart.kommo.store.entity_tables import table_of
+from oxcart.kommo.sync.apply import LATE_SECONDS
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 
 _DELETED, _RESTORED, _UPDATED = "delete", "restore", "update"

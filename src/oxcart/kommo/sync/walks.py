@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oxcart.kommo.entities import Walk
+from oxcart.kommo.entity import Walk
 from oxcart.kommo.pages import FiltersIgnored, Page, Row, broken_of, rows_of, walk_changes
 from oxcart.kommo.sync.cursors import Checkpoint, Ended
 from oxcart.kommo.sync.learning import note_filters

@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import partial
 
 from oxcart.kommo.client import Query
-from oxcart.kommo.entities import EVENTS, Entity
+from oxcart.kommo.entities import EVENTS
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.pages import FiltersIgnored, Page, read_page, times_of, walk
 from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.sync.cursors import Checkpoint, Ended

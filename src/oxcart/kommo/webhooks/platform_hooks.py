@@ -16,13 +16,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Row, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.errors import Discard
 from oxcart.kommo.address import TOP_DOMAINS
 from oxcart.kommo.crm import Crm
-from oxcart.kommo.store.columns import storable
+from oxcart.kommo.store.columns import insert_into, storable
 from oxcart.kommo.store.connections import KOMMO, StoredConnection, list_connections
 from oxcart.kommo.store.database import now
 from oxcart.kommo.store.platform_tables import webhook_events as events
@@ -83,7 +82,6 @@ def _event_id(org_id: str, job_id: str, payload: Mapping[str, Any]) -> str:
 
 async def _begin(crm: Crm, event_id: str, org_id: str, payload: Mapping[str, Any]) -> None:
     async def write(connection: AsyncConnection) -> None:
-        insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         try:
             name = event_name(tree_of(payload))
         except UnreadableHook:
@@ -102,7 +100,9 @@ async def _begin(crm: Crm, event_id: str, org_id: str, payload: Mapping[str, Any
             "max_retries": 3,
             "created_at": await now(connection),
         }
-        await connection.execute(insert(events).values(row).on_conflict_do_nothing(index_elements=["id"]))
+        await connection.execute(
+            insert_into(connection, events).values(row).on_conflict_do_nothing(index_elements=["id"])
+        )
 
     await crm.database.write("Storing a webhook of the platform", write)
 

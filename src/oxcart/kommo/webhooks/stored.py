@@ -7,12 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.store.columns import insert_into
 from oxcart.kommo.store.own_tables import crm_hooks
 
 _ERROR_CHARACTERS = 500
@@ -58,7 +57,6 @@ def hook_of(connection_id: str, content_type: str | None, body: bytes) -> Hook:
 
 async def store_hooks(connection: AsyncConnection, hooks: Sequence[Hook], *, at: datetime) -> None:
     by_hash = {hook.body_hash: hook for hook in hooks}
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     rows = [
         {
             "connection_id": hook.connection_id,
@@ -69,7 +67,7 @@ async def store_hooks(connection: AsyncConnection, hooks: Sequence[Hook], *, at:
         }
         for body_hash, hook in sorted(by_hash.items())
     ]
-    statement = insert(crm_hooks)
+    statement = insert_into(connection, crm_hooks)
     new, old = statement.excluded, crm_hooks.c
     statement = statement.on_conflict_do_update(
         index_elements=["connection_id", "body_hash"],

@@ -15,8 +15,8 @@ local TAKEN_OUT = '0:taken out'
 
 local ghosts = {}
 for at, id in ipairs(call(kind == 'list' and 'LRANGE' or 'ZREVRANGE', place, first, last)) do
-  -- "0:…" are markers of BullMQ before 5
-  if string.sub(id, 1, 2) ~= '0:' and not is_job(id) and not is_held(id) then
+  -- "0:<time>" are markers of BullMQ before 5
+  if not string.match(id, '^0:%d+$') and not is_job(id) and not is_held(id) then
     ghosts[#ghosts + 1] = id
     if mends and kind == 'list' then call('LSET', place, first + at - 1, TAKEN_OUT) end
   end
@@ -26,13 +26,9 @@ if mends then
   -- One pass over a list, however many there are.
   if kind == 'list' and #ghosts > 0 then call('LREM', place, 0, TAKEN_OUT) end
   for _, id in ipairs(ghosts) do
-    local job = base .. id
     if kind == 'zset' then call('ZREM', place, id) end
     if place == active then call('SREM', KEYS[10], id) end
-    if call('EXISTS', job) == 0 then
-      call('DEL', job .. ':lock', job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed',
-        job .. ':unsuccessful')
-    end
+    if call('EXISTS', base .. id) == 0 then forget(id) end
   end
 end
 return { call(kind == 'list' and 'LLEN' or 'ZCARD', place), ghosts }

@@ -10,8 +10,8 @@ local orphans = {}
 for at = 3, #ARGV do
   local id = ARGV[at]
   local lock = base .. id .. ':lock'
-  local rest = call('PTTL', lock)
-  local is_gone = rest >= 0 and call('EXISTS', base .. id) == 0 and not call('LPOS', active, id)
+  local rest = has_lock(id) and call('PTTL', lock)
+  local is_gone = rest and call('EXISTS', base .. id) == 0 and not call('LPOS', active, id)
   if rest == -1 or is_gone then
     orphans[#orphans + 1] = id
     if mends then call('DEL', lock) end

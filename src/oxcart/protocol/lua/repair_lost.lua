@@ -6,20 +6,13 @@
   Reply  {id …} of the lost ones
 ]]
 --- @include "repair"
-local function is_named(id)
-  for _, set in ipairs({ delayed, KEYS[6], KEYS[11], KEYS[12], KEYS[13] }) do
-    if call('ZSCORE', set, id) then return true end
-  end
-  return call('LPOS', active, id) or call('LPOS', wait, id) or call('LPOS', paused, id)
-end
-
 local function adopt(id)
   local facts = call('HMGET', base .. id, 'finishedOn', 'returnvalue', 'failedReason', 'timestamp', 'delay')
   local timestamp, delay = tonumber(facts[4]) or 0, tonumber(facts[5]) or 0
   if tonumber(facts[1]) then
     local has_failed = facts[3] and not facts[2]
     call('ZADD', has_failed and KEYS[13] or KEYS[12], facts[1], id)
-  elseif call('EXISTS', base .. id .. ':dependencies') == 1 then
+  elseif is_a('set', base .. id .. ':dependencies') then
     call('ZADD', KEYS[11], timestamp, id)
   elseif delay > 0 and timestamp + delay > tonumber(ARGV[3]) then
     put_to_delayed(id, timestamp + delay)
@@ -31,9 +24,7 @@ end
 local lost = {}
 for at = 4, #ARGV do
   local id = ARGV[at]
-  -- Only a job has a timestamp: a schedule's record and a flow's results are hashes, too.
-  if is_job(id) and call('HEXISTS', base .. id, 'name') == 1 and call('HEXISTS', base .. id, 'timestamp') == 1
-    and not is_held(id) and not is_named(id) then
+  if is_whole_job(id) and not is_held(id) and not is_named(id) then
     lost[#lost + 1] = id
     if mends then adopt(id) end
   end

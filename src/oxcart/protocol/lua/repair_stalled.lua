@@ -10,7 +10,7 @@
 local is_active, unlocked, strays = {}, {}, {}
 for _, id in ipairs(call('LRANGE', active, 0, -1)) do
   is_active[id] = true
-  if is_job(id) and call('EXISTS', base .. id .. ':lock') == 0 then unlocked[#unlocked + 1] = id end
+  if is_job(id) and not has_lock(id) then unlocked[#unlocked + 1] = id end
 end
 for _, id in ipairs(call('SMEMBERS', KEYS[10])) do
   if not is_active[id] then

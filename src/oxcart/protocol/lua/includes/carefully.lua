@@ -81,6 +81,10 @@ local function carefully(upstream, keys, args, given)
     take(4, key, id, 'LREM', key, count, id)
     return 1
   end
+  function answers.LSET(key, index)         -- theirs write over what they remove, and remove that in the end
+    local id = call('LINDEX', key, index)
+    take(4, key, id, 'LREM', key, 1, id)
+  end
   function answers.SREM(key, member)
     if key == given.at_once then return call('SREM', key, member) end
     if is_taken(key, member) or call('SISMEMBER', key, member) == 0 then return 0 end

@@ -13,26 +13,7 @@ local function limited_for()
   return 0
 end
 
--- `opts` with "" for the value that `pattern` finds, `skipped` behind its begin, for jobs that differ in that value only
--- to travel as one run. As it is if in doubt: only a member of the object itself counts, no escapes but \" and \/ in the
--- value, and none before it. The text stays as valid, and as invalid, as it was: a quote behind { or , with a name, a
--- quote and : after it begins that name, or nothing here is JSON.
-local function without(opts, pattern, skipped)
-  local from, to = string.find(opts, pattern)
-  if not from or string.find(opts, '[^\\]"', from + skipped) ~= to - 1 then return opts end
-  local escape = string.find(opts, '\\[^"/]', from + skipped)
-  if escape and escape < to then return opts end
-  local nested = string.find(opts, '[{%[\\]', 2)
-  if nested and nested <= from then
-    local before = string.sub(opts, 2, from)
-    if string.find(before, '\\', 1, true) then return opts end
-    local brackets = string.gsub(before, '"[^"]*"', '')
-    if string.find(string.gsub(brackets, '%b{}', ''), '[][{}]') then return opts end
-  end
-  return string.sub(opts, 1, from + skipped - 1) .. string.sub(opts, to)
-end
-
-local last_opts, last_shared                -- equal texts are one string in Lua, and cost a comparison
+--- @include "exchange_options"
 
 local run, jobs_of_run = nil, 0
 local function hand_out(id, data, timestamp, name, opts, ats, atm, priority, fields, rest)
@@ -126,7 +107,7 @@ local function claim(id)
   end
   local name, data, opts, timestamp, priority, ats, atm = false, false, false, false, false, false, false
   local rjk, parent_key, defa, stacktrace, stc, trial = false, false, false, false, false, false
-  local has_ended = false
+  local has_ended, made_before = false, nil
   local is_bare, fields = true, #facts / 2 + (worker_name ~= '' and 3 or 2)
   for i = 1, #facts, 2 do
     local field, value = facts[i], facts[i + 1]
@@ -147,6 +128,7 @@ local function claim(id)
     elseif field == 'stacktrace' then stacktrace = value
     elseif field == 'stc' then stc = value
     elseif field == 'finishedOn' then has_ended = true
+    elseif field == 'attemptsMade' then made_before, is_bare = tonumber(value) or 0, false
     end
   end
   if not name then
@@ -189,6 +171,10 @@ local function claim(id)
     pcall_redis('DEL', job .. ':lock')
     return stop(written)
   end
+  if made_before then -- of BullMQ before 5: 5 and 6 read it first and count in `atm`, so they would try for ever
+    atm = string.format('%d', math.max(made_before, tonumber(atm) or 0))
+    if type(pcall_redis('HSET', job, 'atm', atm)) == 'number' then pcall_redis('HDEL', job, 'attemptsMade') end
+  end
   if limiter_max and not defa and call('INCR', KEYS[6]) == 1 then
     call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))
   end
@@ -198,13 +184,7 @@ local function claim(id)
     if trial == stc then stc, trial = false, false end -- its handler has ended since: it is as any other
   end
   local rest = (rjk or parent_key or defa or stacktrace or stc) and { rjk, parent_key, defa, stacktrace, stc, trial } or nil
-  if opts and not rest then
-    if opts ~= last_opts then
-      last_opts = opts
-      last_shared = without(without(opts, '[{,]"tm":"{[ -~]-}"', 7), '[{,]"jobId":"[ !#-[%]^-~]*"', 10)
-    end
-    opts = last_shared
-  end
+  if opts and not rest then opts = shared_options(opts, id) end
   hand_out(id, data, timestamp, name, opts, starts, atm, priority, is_bare and fields or 0, rest)
   locked_count = locked_count + 1
   locked[locked_count] = id

@@ -11,7 +11,7 @@
 -- at, before the score `at` up to `before`. This holds as long as one of the foreign jobs is the same and has its score:
 -- `pc` starts anew only when the set is empty. What was given back to the front of its class has the counter 0, and is
 -- looked at each time.
-local CHUNK, HOPS, CLASS = 100, 100, 0x100000000
+local CHUNK, STEPS, CLASS = 100, 40, 0x100000000 -- a step past what is known takes some 20 us
 local ALL, TOMB = 0x7fffffff, '0:claimed'   -- BullMQ passes over an id like this one, should it ever see it
 local looks, is_ours_likely = look_limit, true
 
@@ -181,31 +181,46 @@ local function claim_waiting_by_name()
 end
 
 -- ---------------------------------------------------------------------------------------------------- prioritized
--- Takes what is ours among the scores from `from` to `to`, the first `skip` of them aside. Returns false, and where to
--- go on, if it could not look at all of them.
-local function walk_scores(from, to, skip)
-  while not is_over() do
-    local wanted = chunk()
-    local found = call('ZRANGEBYSCORE', prioritized, as_score(from), as_score(to), 'WITHSCORES', 'LIMIT', skip, wanted)
-    local removed, n, at = {}, 0, 1
-    while found[at] and not is_over() do
-      local id, score = found[at], tonumber(found[at + 1])
-      local outcome = take(id)
-      if outcome == 'stop' then break end
-      if outcome == 'foreign' then
-        if score >= known.prioritized.score then known.prioritized.id, known.prioritized.score = id, score end
-        if from == to then skip = skip + 1 else from = score + 1 end
-      else
-        n = n + 1
-        removed[n] = id
-      end
-      at = at + 2
+-- Up to which score this class was looked at by the passes before.
+local function seen_to(pass, class)
+  if class + CLASS <= pass.at then return class + pass.before end
+  return math.max(class + pass.all, pass.at > class and pass.at - 1 or 0)
+end
+
+-- Takes what is ours of the next members, from a score on, the first `skip` of those with it aside. Returns where to go on,
+-- and whether that is the end, or nil if it could not look at all of them.
+local function walk_scores(pass, from, skip, wanted)
+  local found = call('ZRANGEBYSCORE', prioritized, as_score(from), '+inf', 'WITHSCORES', 'LIMIT', skip, wanted)
+  local removed, n, at, class, seen = {}, 0, 1, from, 0
+  while found[at] and not is_over() do
+    local id, score = found[at], tonumber(found[at + 1])
+    if at == 1 or score >= class + CLASS then
+      class = math.floor(score / CLASS) * CLASS
+      seen = seen_to(pass, class)
     end
-    if n > 0 then leave(function() return call('ZREM', prioritized, unpack(removed)) end) end
-    if found[at] then return false, from, skip end
-    if #found < 2 * wanted then return true end
+    local outcome = 'foreign'
+    if score == class or score > seen then  -- at the front of its class: given back
+      outcome = take(id)
+      if outcome == 'stop' then break end
+      local last = known.prioritized
+      if outcome == 'foreign' and score >= last.score then last.id, last.score = id, score end
+    end
+    if outcome ~= 'foreign' then
+      n = n + 1
+      removed[n] = id
+    elseif score ~= class then
+      from, skip = score + 1, 0
+    elseif score == from then
+      skip = skip + 1
+    else
+      from, skip = class, 1
+    end
+    at = at + 2
   end
-  return false, from, skip
+  if n > 0 then leave(function() return call('ZREM', prioritized, unpack(removed)) end) end
+  if found[at] then return from, skip, nil end
+  if from > class and from <= seen then from, skip = seen + 1, 0 end
+  return from, skip, #found < 2 * wanted
 end
 
 -- True if all of `prioritized` has been looked at. A pass that meets more foreign jobs than may be looked at goes on in
@@ -219,32 +234,20 @@ local function claim_prioritized_by_name()
     pass = new_pass()
     known.prioritized = pass
   end
-  local from, skip, is_all = pass.at, pass.skip, true
+  local from, skip, is_end, wanted, seen_now = 0, 0, false, chunk(), counter
   local goes_on = pass.goes_on
-  if not goes_on then from, skip = 0, 0 end
-  local seen_to = goes_on and pass.before or counter
-  for _ = 1, HOPS do
-    local first = tonumber(call('ZRANGEBYSCORE', prioritized, as_score(from), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
-    if not first then
+  if goes_on then from, skip, seen_now = pass.at, pass.skip, pass.before end
+  for _ = 1, STEPS do
+    from, skip, is_end = walk_scores(pass, from, skip, wanted)
+    if is_end then
       if goes_on then known.listens_from = pass.event end
-      pass.all, pass.before, pass.at, pass.skip, pass.goes_on = seen_to, seen_to, 0, 0, false
+      pass.all, pass.before, pass.at, pass.skip, pass.goes_on = seen_now, seen_now, 0, 0, false
       return true
     end
-    local class = math.floor(first / CLASS) * CLASS
-    from = math.max(from, class)
-    if first == class then                  -- given back
-      is_all, from, skip = walk_scores(class, class, skip)
-      if is_all then from = class + 1 end
-    end
-    if is_all then
-      local seen = class + CLASS <= pass.at and pass.before or pass.all
-      if not goes_on and pass.at >= class and pass.at < class + CLASS then from = math.max(from, pass.at) end
-      is_all, from, skip = walk_scores(math.max(from, class + seen + 1), class + CLASS - 1, 0)
-      if is_all then from, skip = class + CLASS, 0 end
-    end
-    if not is_all then break end
+    if is_end == nil then break end
+    wanted = CHUNK
   end
-  pass.before, pass.at, pass.skip = seen_to, from, skip
+  pass.before, pass.at, pass.skip = seen_now, from, skip
   pass.goes_on = claimed < room and not stopped
   if not goes_on then known.begins_pass = true end
   return false

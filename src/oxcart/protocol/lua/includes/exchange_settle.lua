@@ -150,27 +150,6 @@ local function finish_plain(i)
   return 0
 end
 
--- How most jobs end: completed, removed, and nothing has happened to them since they were claimed. Known to be so of a run
--- of verdicts, and then of each job, it takes two commands; nil, with nothing written, if it is anything else.
-local function is_usual_end(verdict)
-  return plain_allowed and verdict.kind == 'c' and verdict.fields > 0 and policies[verdict.policy][1] == 0
-end
-
-local function complete_as_usual(i, verdict)
-  local id, job = ids[i], job_keys[i]
-  if locks[i] ~= verdict.token or settled[id] or not (bare and last_finish_was_plain and is_there[id]) then return nil end
-  if pcall_redis('HLEN', job) ~= verdict.fields then return nil end
-  local told = pcall_redis('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', values[i], 'prev', 'active')
-  if type(told) == 'table' then return nil end
-  settled[id] = true
-  is_there[id] = nil
-  leaving = leaving + 1
-  if is_any_stalled then unstalled[#unstalled + 1] = id end
-  doom(lock_keys[i])
-  doom(job)
-  return true
-end
-
 -- As a worker of BullMQ, which asks for the next job first: it tells nothing while delayed jobs are to come, or in a pause.
 local function announce_if_drained()
   if last_finish_was_plain and not paused and call('EXISTS', wait, active, prioritized, delayed) == 0 then
@@ -212,6 +191,11 @@ local function finish_upstream(i)
     if last and last[2][2] == 'drained' then call('XDEL', events, last[1]) end
   end
   if base then gather(base .. 'wait', base .. 'paused', base .. 'paused') end
+  if call('HEXISTS', job, 'parentKey') == 1 then -- who ends after it may push it out: its parent is to be told
+    for index, kinds in pairs(upstream_only) do
+      kinds[kind] = kinds[kind] or policies[index][1] > 0 or policies[index][2] >= 0
+    end
+  end
   return result
 end
 

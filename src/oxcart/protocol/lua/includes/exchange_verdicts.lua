@@ -65,23 +65,19 @@ end
 read_locks()
 look_at_retention()
 look_beside_jobs()
-local all_are_written, any_has_failed, last_verdict, is_usual = true, false, nil, false
+local all_are_written, any_has_failed, last_verdict = true, false, nil
 for i = 1, count do
   local verdict = verdicts[i]
   if verdict ~= last_verdict then
-    last_verdict, is_usual = verdict, is_usual_end(verdict)
+    last_verdict = verdict
     if begins_new_run(verdict) then flush() end
   end
-  if is_usual and complete_as_usual(i, verdict) then
-    statuses[i] = 0
-  else
-    local ok, status = pcall(settle, i)
-    statuses[i] = ok and status or text_of(status)
-    if status ~= 0 then all_are_written = false end
-    if not ok then
-      any_has_failed = true
-      pcall(take_out_if_unreadable, i)
-    end
+  local ok, status = pcall(settle, i)
+  statuses[i] = ok and status or text_of(status)
+  if status ~= 0 then all_are_written = false end
+  if not ok then
+    any_has_failed = true
+    pcall(take_out_if_unreadable, i)
   end
 end
 flush()

@@ -7,13 +7,53 @@ local call = redis.call
 local wait, paused, meta, active, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local base, mends = ARGV[1], ARGV[2] == '1'
 
--- A worker's lock always ends by itself; one without an end was left by somebody who never comes back.
-local function is_held(id)
-  return call('PTTL', base .. id .. ':lock') >= 0
+local function is_a(kind, key)
+  return call('TYPE', key).ok == kind
 end
 
 local function is_job(id)
-  return call('TYPE', base .. id).ok == 'hash'
+  return is_a('hash', base .. id)
+end
+
+-- A name proves nothing: `door:17:lock` is an id as any other, and a deduplication key may be called so. A text is a lock if
+-- its name is in no space of others, or else stands beside a job and is no job's id.
+local function has_lock(id)
+  local lock = base .. id .. ':lock'
+  if not is_a('string', lock) then return false end
+  local space = string.match(id, '^([a-z]+):')
+  if space ~= 'de' and space ~= 'limiter' and space ~= 'oxcart' then return true end
+  return is_job(id) and not is_job(call('GET', lock))
+end
+
+-- A worker's lock always ends by itself; one without an end was left by somebody who never comes back.
+local function is_held(id)
+  return has_lock(id) and call('PTTL', base .. id .. ':lock') >= 0
+end
+
+-- Not a flow's results, which are kept by the children's keys, nor a schedule's record.
+local function is_whole_job(id)
+  if not is_job(id) then return false end
+  local has = call('HMGET', base .. id, 'name', 'timestamp', 'ic')
+  return has[1] and has[2] and not has[3] or false
+end
+
+local function is_named(id)
+  for _, set in ipairs({ delayed, KEYS[6], KEYS[11], KEYS[12], KEYS[13] }) do
+    if call('ZSCORE', set, id) then return true end
+  end
+  return call('LPOS', active, id) or call('LPOS', wait, id) or call('LPOS', paused, id)
+end
+
+-- What a job that is gone has left behind. `<id>:failed` may be somebody else's job.
+local function forget(id)
+  local key = base .. id
+  if has_lock(id) then call('DEL', key .. ':lock') end
+  for kind, name in pairs({ list = ':logs', set = ':dependencies', zset = ':unsuccessful' }) do
+    if is_a(kind, key .. name) then call('DEL', key .. name) end
+  end
+  for _, name in ipairs({ ':processed', ':failed' }) do
+    if is_a('hash', key .. name) and call('HEXISTS', key .. name, 'name') == 0 then call('DEL', key .. name) end
+  end
 end
 
 local function is_blocked()
@@ -66,4 +106,14 @@ local function put_to_delayed(id, due, leave)
   emit('event', 'delayed', 'jobId', id, 'delay', string.format('%.0f', due))
   local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   call('ZADD', KEYS[9], tonumber(first[2]) / 0x1000, '1')
+end
+
+-- A parent that waits for no child any more. Source: BullMQ moveParentToWait.
+local function let_parent_run(id, now)
+  local leave, delay = { 'ZREM', KEYS[11], id }, tonumber(call('HGET', base .. id, 'delay')) or 0
+  if delay > 0 then
+    put_to_delayed(id, tonumber(now) + delay, leave)
+  else
+    put_back(id, 'RPUSH', 'waiting-children', leave)
+  end
 end

@@ -1,0 +1,16 @@
+"""Which words of commands stand in tables, and are looked up only when they are told? For scripts/messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oxcart.cli.job_view import COLUMNS, WAITING
+from oxcart.cli.jobs_change import WORDS
+from oxcart.cli.status import HEADINGS
+
+
+def declared_texts() -> Iterator[str]:
+    yield from filter(None, HEADINGS)
+    for when, _, heading, _ in (WAITING, *COLUMNS.values()):
+        yield from (when, heading)
+    yield from WORDS

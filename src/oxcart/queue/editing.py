@@ -1,0 +1,90 @@
+"""How does an operator change one job, or take it to another queue? By BullMQ's own scripts, where it has one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from oxcart.errors import JobNotFound, StateConflict
+from oxcart.protocol import codec
+from oxcart.protocol.scripts import upstream
+from oxcart.queue import inspect, maintenance
+from oxcart.queue.adding import NewJob
+from oxcart.queue.channel import DEADLINE_SECONDS, Channel
+from oxcart.queue.inspect import StoredJob
+from oxcart.queue.sending import add_job
+
+_DUE_FACTOR = 4096
+
+
+async def edit(
+    channel: Channel,
+    job_id: str,
+    *,
+    data: Any = None,
+    has_data: bool = False,
+    priority: int | None = None,
+    delay_ms: int | None = None,
+) -> None:
+    """Replace what is given. Raises JobNotFound; StateConflict for a job that runs or has completed, and for a delay
+    of one that is not delayed.
+    """
+    keys = channel.keys
+    doing = f"Changing job {job_id} of queue {keys.name}"
+    state = await inspect.state_of(channel, job_id)
+    if state in {"active", "completed"}:
+        raise StateConflict(f"{doing}: it is {state}. Add another one instead: oxcart enqueue.")
+    if delay_ms is not None and state != "delayed":
+        raise StateConflict(f"{doing}: it is {state}, and only a delayed job has a time to change.")
+    if has_data:
+        await _run(channel, doing, "updateData", (keys.job(job_id),), (codec.encode(data, f"{doing}: data"),))
+    if priority is not None:
+        named = (keys.wait, keys.paused, keys.meta, keys.prioritized, keys.active, keys.pc, keys.marker)
+        await _run(channel, doing, "changePriority", named, (priority, keys.base, job_id, "0"))
+        await channel.run_all(doing, [channel.follow_pause("LPUSH", [job_id])], repeatable=True)
+    if delay_ms is not None:
+        of_delay = (keys.delayed, keys.meta, keys.marker, keys.events)
+        now_ms = channel.server.clock.now_ms()
+        await _run(channel, doing, "changeDelay", of_delay, (delay_ms, now_ms, job_id, keys.job(job_id)))
+
+
+async def _run(channel: Channel, doing: str, script: str, named: tuple[str, ...], args: tuple[Any, ...]) -> None:
+    code = await channel.run(doing, upstream(script), named, args, repeatable=True)
+    if code == -1:
+        raise JobNotFound(f"{doing}: it is not there any more.")
+    if code == -3:
+        raise StateConflict(f"{doing}: it is not delayed any more.")
+
+
+async def move(channel: Channel, target: Channel, job_id: str) -> None:
+    """Add a job to another queue with its id, name, data and options, then remove it from this one.
+
+    If that breaks off between the two, the job is in both queues, in neither never: move it again. Its attempts begin
+    anew. Raises JobNotFound; StateConflict for one that runs, belongs to a flow or a schedule, or whose id the other
+    queue has.
+    """
+    doing = f"Moving job {job_id} from queue {channel.keys.name} to {target.keys.name}"
+    job, state = await inspect.get(channel, job_id), await inspect.state_of(channel, job_id)
+    if job is None:
+        raise JobNotFound(f"{doing}: it is not there. Look at its id and queue.")
+    if state in {"active", "completed", "waiting-children"}:
+        raise StateConflict(f"{doing}: it is {state}.")
+    if job.parent_key is not None or job.scheduler_id is not None:
+        raise StateConflict(f"{doing}: it belongs to a flow or a schedule of its queue.")
+    present = await inspect.get(target, job_id)
+    if present is not None and present.fields.get("data") != job.fields.get("data"):
+        raise StateConflict(f"{doing}: that queue has another job of this id.")
+    if present is None:
+        await add_job(target, await _copy(channel, doing, job, state), DEADLINE_SECONDS)
+    await maintenance.remove(channel, job_id, children=False)
+
+
+async def _copy(channel: Channel, doing: str, job: StoredJob, state: str) -> NewJob:
+    """A delayed job keeps its time."""
+    now_ms, delay_ms = channel.server.clock.now_ms(), 0
+    if state == "delayed":
+        due = await channel.command(doing, "ZSCORE", channel.keys.delayed, job.id)
+        delay_ms = max(0, int(float(due or 0)) // _DUE_FACTOR - now_ms)
+    options = replace(job.options, delay_ms=delay_ms, priority=job.priority, job_id=job.id)
+    data, opts = job.fields.get("data", "{}").encode(), codec.encode(options.to_wire(), "options")
+    return NewJob(job.id, job.name, data, opts, options, now_ms, len(data) + len(opts))
