@@ -30,8 +30,8 @@ _BLOCKING = {b"BZPOPMIN", b"XREAD", b"BRPOPLPUSH", b"BLMOVE"}
 @dataclass
 class Weather:
     """What one actor's packets meet. `cut`: they are lost, and TCP notices. `hung`: a proxy keeps them, and nobody
-    notices. `refused`: nobody listens. `forgets`: that share of requests is executed, and ends the connection instead of
-    a reply. `late_seconds`: requests wait that long on their way.
+    notices. `refused`: nobody listens. `forgets`: that share of requests is executed, and ends the connection
+    instead of a reply. `late_seconds`: requests wait that long on their way.
     """
 
     delay_seconds: float = 0.0005

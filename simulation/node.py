@@ -18,7 +18,7 @@ from oxcart.errors import OxcartError, Unavailable
 from oxcart.protocol.codec import pack
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import run_script, upstream
-from oxcart.queue.schedules import advance_schedule
+from oxcart.queue.advance_schedules import advance_schedule
 from simulation.fleet import Note, Work, run_in
 from simulation.loop import Actor, VirtualLoop
 from simulation.schedule import Place
