@@ -275,7 +275,7 @@ class User:
             await asyncio.sleep(seconds)
             await queue.resume()
             return
-        k, channel = queue.keys, queue._channel
+        k, channel = queue.keys, queue.channel
         for source, target, event in ((k.wait, k.paused, "paused"), (k.paused, k.wait, "resumed")):
             keys = (source, target, k.meta, k.prioritized, k.events, k.delayed, k.marker)
             await channel.run("pause", upstream("pause"), keys, (event, "1"), repeatable=True)
