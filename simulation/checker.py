@@ -209,7 +209,8 @@ class _Checker:
         queue, job_id, token = fact.facts["queue"], fact.facts["job"], fact.facts["token"]
         kind, status = fact.facts["kind"], fact.facts["status"]
         key, job = (queue, job_id, token), self.server.jobs[queue, job_id]
-        self._see_unseen_claim(fact, job, token)
+        if status in {0, 1}:
+            self._see_unseen_claim(fact, job, token)
         is_unseen = status == 1 and key not in self.written
         if is_unseen and fact.actor not in self.unsure:
             self.say("last-claim", fact, f"{job_id}: an end by {token} was told to be written, and never was")
