@@ -35,13 +35,8 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
         return
     if elsewhere:
         found = ", ".join(f"{prefix}:{queue.name}" for prefix in elsewhere[:5])
-        note(
-            tr(
-                "No job is here. Queues of this name exist under other prefixes: {found}. Set OXCART_PREFIX to the one "
-                "you mean.",
-                found=found,
-            )
-        )
+        there = tr("No job is here. Queues of this name exist under other prefixes: {found}.", found=found)
+        note(f"{there} {tr('Set OXCART_PREFIX to the one you mean.')}")
     say(tr("Queue {queue} (paused)", queue=queue.name) if paused else tr("Queue {queue}", queue=queue.name))
     say()
     digits = max(4, *(len(str(number)) for number in numbers.values()))

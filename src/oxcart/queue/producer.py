@@ -128,7 +128,7 @@ class Queue:
         `deadline_seconds`, which says whether the job may have been stored all the same.
         """
         given = {**self._defaults, **options}
-        job = prepare(self.keys, name, data, given, self.channel.server.clock.now_ms())
+        job = prepare(self.keys, name, data, given, self._channel.server.clock.now_ms())
         job_id = await self._adds.add(job, deadline_seconds)
         return AddedJob(self, job_id, name, is_new=job_id == job.id)
 
@@ -137,8 +137,8 @@ class Queue:
 
         Raises InvalidInput or PayloadTooLarge, naming the item, before anything is sent; AddFailed half way.
         """
-        jobs = prepare_all(self.keys, items, self._defaults, self.channel.server.clock.now_ms())
-        ids = await sending.add_jobs(self.channel, jobs, deadline_seconds)
+        jobs = prepare_all(self.keys, items, self._defaults, self._channel.server.clock.now_ms())
+        ids = await sending.add_jobs(self._channel, jobs, deadline_seconds)
         added = zip(ids, jobs, strict=True)
         return [AddedJob(self, job_id, job.name, is_new=job_id == job.id) for job_id, job in added]
 
@@ -147,146 +147,142 @@ class Queue:
 
         A node is {"name", "data", "queue", "options", "children"}; queue defaults to this one.
         """
-        return await flows.add_flow(self.channel, tree, self.channel.server.clock.now_ms())
+        return await flows.add_flow(self._channel, tree, self._channel.server.clock.now_ms())
 
     async def add_flows(self, trees: Iterable[FlowNode | Mapping[str, Any]]) -> list[AddedFlow]:
-        """Add several in one transaction."""
-        return await flows.add_flows(self.channel, list(trees), self.channel.server.clock.now_ms())
+        return await flows.add_flows(self._channel, list(trees), self._channel.server.clock.now_ms())
 
     async def get_flow(self, job_id: str, *, depth: int = 10, max_children: int = 20) -> FlowTree | None:
         """A job and those below it, `depth` levels and `max_children` of each; None if it is not there."""
-        return await flow_tree.read(self.channel, self.keys, job_id, depth, max_children)
+        return await flow_tree.read(self._channel, self.keys, job_id, depth, max_children)
 
     # -------------------------------------------------------------------------------------------- looking
     def job(self, job_id: str) -> JobHandle:
         """One job, to read and change: delay, priority, data, progress, log, children. Asks nothing by itself."""
-        return JobHandle(JobAccess(self.channel, job_id), self.channel.server.clock.now_ms)
+        return JobHandle(JobAccess(self._channel, job_id), self._channel.server.clock.now_ms)
 
     async def result(self, job_id: str, *, timeout_seconds: float) -> Any:
         """Wait until a job has finished. Raises JobFailed, ResultGone, ResultTimeout or Unavailable."""
         return await self._results.wait(job_id, timeout_seconds)
 
     async def get(self, job_id: str) -> StoredJob | None:
-        return await inspect.get(self.channel, job_id)
+        return await inspect.get(self._channel, job_id)
 
     async def state(self, job_id: str) -> str:
-        return await inspect.state_of(self.channel, job_id)
+        return await inspect.state_of(self._channel, job_id)
 
     async def counts(self) -> dict[str, int]:
         """Jobs per state: waiting, active, delayed, prioritized, waiting-children, completed, failed, paused."""
-        return await inspect.counts(self.channel)
+        return await inspect.counts(self._channel)
 
     async def jobs(self, state: str, start: int = 0, end: int = -1) -> list[StoredJob]:
         """Jobs `start` to `end` of a state: finished ones newest first, others in the order of their turn."""
-        return await inspect.jobs(self.channel, state, start, end)
+        return await inspect.jobs(self._channel, state, start, end)
 
     async def logs(self, job_id: str, start: int = 0, end: int = -1) -> list[str]:
-        return await inspect.logs(self.channel, job_id, start, end)
+        return await inspect.logs(self._channel, job_id, start, end)
 
     async def children_values(self, job_id: str) -> dict[str, Any]:
-        return await inspect.children_values(self.channel, job_id)
+        return await inspect.children_values(self._channel, job_id)
 
     async def workers(self) -> list[WorkerSeen]:
-        return await inspect.workers(self.channel)
+        return await inspect.workers(self._channel)
 
     async def unhandled(self) -> tuple[UnhandledJobs, ...]:
         """What has waited for more than a minute without a handler, as the running workers have told lately."""
-        return await unhandled.read(self.channel)
+        return await unhandled.read(self._channel)
 
     async def counts_per_priority(self, priorities: Sequence[int]) -> dict[int, int]:
         """How many jobs wait with each of these priorities; 0 is without one."""
-        return await queue_access.counts_per_priority(self.channel, priorities)
+        return await queue_access.counts_per_priority(self._channel, priorities)
 
     async def meta(self) -> dict[str, str]:
-        """Of the queue itself, with BullMQ's names: version, paused, concurrency, max, duration …"""
-        return await queue_access.meta(self.channel)
+        return await queue_access.meta(self._channel)
 
     async def metrics(self, target: str, start: int = 0, end: int = -1) -> Metrics:
         """Of `completed` or `failed` jobs per minute, the newest first, as workers with metrics have written them."""
-        return await queue_access.metrics(self.channel, target, start, end)
+        return await queue_access.metrics(self._channel, target, start, end)
 
     def events(self, since: str = "$") -> AsyncIterator[QueueEvent]:
         """Every event of the queue, whoever caused it, for ever: `async for event in queue.events()`.
 
         After `since`: "$" is now, "0" the oldest that is kept, else an event's id. Raises Unavailable.
         """
-        return queue_access.events(self.channel, since)
+        return queue_access.events(self._channel, since)
 
     async def publish_event(self, name: str, fields: Mapping[str, Any] | None = None, *, keep: int = 10_000) -> str:
         """An event of your own, for Node's QueueEvents too (its QueueEventsProducer); about `keep` events stay."""
-        return await queue_access.publish_event(self.channel, name, fields or {}, keep)
+        return await queue_access.publish_event(self._channel, name, fields or {}, keep)
 
     async def deduplication_job_id(self, deduplication_id: str) -> str | None:
-        return await queue_access.deduplication_job_id(self.channel, deduplication_id)
+        return await queue_access.deduplication_job_id(self._channel, deduplication_id)
 
     async def is_maxed(self) -> bool:
-        return await queue_access.is_maxed(self.channel)
+        return await queue_access.is_maxed(self._channel)
 
     async def is_paused(self) -> bool:
-        return await maintenance.is_paused(self.channel)
+        return await maintenance.is_paused(self._channel)
 
     # -------------------------------------------------------------------------------------------- changing
     async def remove(self, job_id: str, *, children: bool = True) -> None:
         """Raises JobNotFound; StateConflict while a worker holds it."""
-        await maintenance.remove(self.channel, job_id, children=children)
+        await maintenance.remove(self._channel, job_id, children=children)
 
-    async def cancel(self, job_id: str) -> None:
-        """Ask the Oxcart worker that runs a job to stop it, within seconds. Raises JobNotFound or StateConflict."""
-        await maintenance.cancel(self.channel, job_id)
+    async def cancel(self, job_id: str, *, reason: str | None = None, retry: bool = False) -> None:
+        """Have its Oxcart worker stop a job within seconds: it fails, or is tried again. Raises as `retry` does."""
+        await maintenance.cancel(self._channel, job_id, reason=reason, retry=retry)
 
     async def retry(self, job_id: str, *, state: str = "failed", reset_attempts: bool = False) -> None:
         """Put a failed (or completed) job back. Raises JobNotFound or StateConflict."""
-        await maintenance.retry(self.channel, job_id, state, reset_attempts=reset_attempts)
+        await maintenance.retry(self._channel, job_id, state, reset_attempts=reset_attempts)
 
     async def retry_failed(
         self, *, reason: str | None = None, limit: int | None = None, reset_attempts: bool = False
     ) -> list[str]:
         """Put failed jobs back whose reason contains `reason`, the oldest first; returns their ids."""
-        return await dead_letters.retry_many(self.channel, reason=reason, limit=limit, reset_attempts=reset_attempts)
+        return await dead_letters.retry_many(self._channel, reason=reason, limit=limit, reset_attempts=reset_attempts)
 
     async def failed_reasons(self, *, limit: int = 1000) -> dict[str, int]:
         """Why the newest `limit` failed jobs failed, most frequent first."""
-        return await dead_letters.reasons(self.channel, limit)
+        return await dead_letters.reasons(self._channel, limit)
 
     async def retry_jobs(
         self, state: str = "failed", *, limit: int | None = None, before_ms: float | None = None
     ) -> int:
         """Put all failed (or completed) jobs back that ended before then, attempts anew; returns how many."""
-        before = self.channel.server.clock.now_ms() if before_ms is None else before_ms
-        return await queue_access.move_jobs_to_wait(self.channel, state, limit=limit, before_ms=before)
+        before = self._channel.server.clock.now_ms() if before_ms is None else before_ms
+        return await queue_access.move_jobs_to_wait(self._channel, state, limit=limit, before_ms=before)
 
     async def promote_jobs(self, *, limit: int | None = None) -> int:
-        """Let all delayed jobs run now; returns how many."""
-        return await queue_access.move_jobs_to_wait(self.channel, "delayed", limit=limit, before_ms=2.0**53)
+        return await queue_access.move_jobs_to_wait(self._channel, "delayed", limit=limit, before_ms=2.0**53)
 
     async def remove_deduplication_key(self, deduplication_id: str) -> bool:
-        """Let jobs of this id be added again; false if none was kept away."""
-        return await queue_access.remove_deduplication_key(self.channel, deduplication_id)
+        return await queue_access.remove_deduplication_key(self._channel, deduplication_id)
 
     async def promote(self, job_id: str) -> None:
         """Let a delayed job run now. Raises JobNotFound or StateConflict."""
-        await maintenance.promote(self.channel, job_id)
+        await maintenance.promote(self._channel, job_id)
 
     async def pause(self) -> None:
         """No worker claims from this queue until `resume`; running jobs go on."""
-        await maintenance.pause(self.channel)
+        await maintenance.pause(self._channel)
 
     async def resume(self) -> None:
-        await maintenance.resume(self.channel)
+        await maintenance.resume(self._channel)
 
     async def drain(self, *, delayed: bool = False) -> None:
         """Remove every waiting job, and with `delayed` those too."""
-        await maintenance.drain(self.channel, delayed=delayed)
+        await maintenance.drain(self._channel, delayed=delayed)
 
     async def clean(self, state: str, *, grace_seconds: float = 0, limit: int = 0) -> list[str]:
         """Remove jobs of a state older than `grace_seconds`, at most `limit` (0: all); returns their ids."""
         return await maintenance.clean(
-            self.channel, state, self.channel.server.clock.now_ms(), grace_seconds=grace_seconds, limit=limit
+            self._channel, state, self._channel.server.clock.now_ms(), grace_seconds=grace_seconds, limit=limit
         )
 
     async def obliterate(self, *, force: bool = False) -> None:
         """Remove the queue with everything in it; it must be paused. Raises StateConflict."""
-        await maintenance.obliterate(self.channel, force=force)
+        await maintenance.obliterate(self._channel, force=force)
 
     async def repair(
         self,
@@ -302,39 +298,38 @@ class Queue:
         numbers are those of the workers.
         """
         plan = RepairPlan(dry_run, adopt_lost, max_stalled_count, round(stalled_interval_seconds * 1000))
-        return await repair(self.channel, plan, self.channel.server.clock.now_ms())
+        return await repair(self._channel, plan, self._channel.server.clock.now_ms())
 
     async def broken(self) -> list[Repair]:
         """What a repair would find in the first 20 000 keys of the database; nothing is changed."""
-        return await find_broken(self.channel, self.channel.server.clock.now_ms())
+        return await find_broken(self._channel, self._channel.server.clock.now_ms())
 
     async def other_prefixes(self) -> list[str]:
-        """Under which other prefixes there is a queue of this name, among the first 100 000 keys of the database."""
-        return await other_prefixes(self.channel)
+        return await other_prefixes(self._channel)
 
     async def set_global_concurrency(self, concurrency: int | None) -> None:
         """At most so many jobs at once in all workers together, Node's included; None: no limit."""
-        await maintenance.set_global_concurrency(self.channel, concurrency)
+        await maintenance.set_global_concurrency(self._channel, concurrency)
 
     async def set_rate_limit(self, limit: int | None, *, duration_seconds: float = 1.0) -> None:
         """At most `limit` jobs per `duration_seconds` in all workers together; None: no limit."""
-        await maintenance.set_rate_limit(self.channel, limit, duration_seconds)
+        await maintenance.set_rate_limit(self._channel, limit, duration_seconds)
 
     async def rate_limit(self, seconds: float) -> None:
         """No worker claims for so long, as if a handler had raised RateLimited (Node's rateLimit)."""
-        await queue_access.pause_for(self.channel, round(seconds * 1000))
+        await queue_access.pause_for(self._channel, round(seconds * 1000))
 
     async def remove_rate_limit(self) -> bool:
-        return await queue_access.remove_rate_limit(self.channel)
+        return await queue_access.remove_rate_limit(self._channel)
 
     async def limits(self) -> dict[str, int | None]:
-        return await maintenance.limits(self.channel)
+        return await maintenance.limits(self._channel)
 
     async def rate_limit_ttl_ms(self) -> int:
-        return await maintenance.rate_limit_ttl_ms(self.channel)
+        return await maintenance.rate_limit_ttl_ms(self._channel)
 
     async def trim_events(self, keep: int) -> int:
-        return await maintenance.trim_events(self.channel, keep)
+        return await maintenance.trim_events(self._channel, keep)
 
     # -------------------------------------------------------------------------------------------- schedules
     async def upsert_schedule(
@@ -352,35 +347,40 @@ class Queue:
         `repeat_strategy` is that of the app whose worker will run it (`@app.repeat_strategy`). Raises InvalidInput for
         what cannot be used, StateConflict.
         """
-        template, now = schedules.template_of(name or schedule_id, data, options), self.channel.server.clock.now_ms()
-        return await schedules.upsert(self.channel, schedule_id, repeat, template, now, strategy=repeat_strategy)
+        template, now = schedules.template_of(name or schedule_id, data, options), self._channel.server.clock.now_ms()
+        return await schedules.upsert(self._channel, schedule_id, repeat, template, now, strategy=repeat_strategy)
 
     async def remove_schedule(self, schedule_id: str) -> bool:
         """False if there is none."""
-        return await schedules.remove(self.channel, schedule_id)
+        return await schedules.remove(self._channel, schedule_id)
 
     async def schedules(self, start: int = 0, end: int = -1) -> list[Schedule]:
         """Job schedulers `start` to `end` (both included), the one that is due next first; all of them."""
-        return await schedules.find_all(self.channel, start, end)
+        return await schedules.find_all(self._channel, start, end)
 
     async def schedule(self, schedule_id: str) -> Schedule | None:
         return next((one for one in await self.schedules() if one.id == schedule_id), None)
 
     async def count_schedules(self) -> int:
-        return int(await self.channel.command(f"Counting the schedules of {self.name}", "ZCARD", self.keys.repeat))
+        return int(await self._channel.command(f"Counting the schedules of {self.name}", "ZCARD", self.keys.repeat))
 
     async def migrate_schedules(self, *, dry_run: bool = False) -> list[Migrated]:
         """Make job schedulers with a template of what older versions of BullMQ, or Bull, have set up."""
-        return await migrate_schedules.migrate(self.channel, dry_run=dry_run)
+        return await migrate_schedules.migrate(self._channel, dry_run=dry_run)
 
     async def run_schedule_now(self, schedule_id: str) -> AddedJob:
         """Add one job from a schedule's template; its own times stay as they are. Raises JobNotFound."""
-        job = await schedules.job_now(self.channel, schedule_id, self.channel.server.clock.now_ms())
-        return AddedJob(self, await sending.add_job(self.channel, job, DEADLINE_SECONDS), job.name)
+        job = await schedules.job_now(self._channel, schedule_id, self._channel.server.clock.now_ms())
+        return AddedJob(self, await sending.add_job(self._channel, job, DEADLINE_SECONDS), job.name)
 
+    # -------------------------------------------------------------------------------------------- inside
     @property
     def channel(self) -> Channel:
-        """What its parts speak through; for those with functions of their own (search.py, editing.py)."""
+        """What its parts speak through; for those that have functions of their own (search.py, editing.py)."""
+        return self._channel
+
+    @property
+    def _channel(self) -> Channel:
         return self._opened(self._open_channel)
 
     @property

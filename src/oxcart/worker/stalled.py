@@ -124,20 +124,12 @@ class Caretaker:
         if not done.furthest or now - done.furthest >= SCHEDULES_EVERY_SECONDS:
             done.furthest = now
             overdue = f"({self._server.clock.now_ms() - OVERDUE_MS}"
+            some = ("LIMIT", 0, SCHEDULES_LOOKED_AT)
             time_there, furthest, late = await self._link.requests(
                 [
                     ("TIME",),
                     ("ZREVRANGE", queue.keys.repeat, 0, SCHEDULES_LOOKED_AT - 1, "WITHSCORES"),
-                    (
-                        "ZRANGEBYSCORE",
-                        queue.keys.repeat,
-                        "-inf",
-                        overdue,
-                        "WITHSCORES",
-                        "LIMIT",
-                        0,
-                        SCHEDULES_LOOKED_AT,
-                    ),
+                    ("ZRANGEBYSCORE", queue.keys.repeat, "-inf", overdue, "WITHSCORES", *some),
                 ]
             )
             self._server.learn_time(time_there, asyncio.get_running_loop().time() - now)
