@@ -28,6 +28,7 @@ UNTRANSLATED = {
     "Redis {compatible}",
     "{name} — {value}",
     "{url} из {sources}{ignored}",
+    "Europe/Madrid",
     "RAILWAY_DEPLOYMENT_DRAINING_SECONDS - {margin:g}",
     "base64",
     "hex",
