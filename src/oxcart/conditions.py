@@ -339,7 +339,8 @@ CONDITIONS: tuple[Condition, ...] = (
         "each schedule has a next job",
         "A schedule makes its next job when one begins: without one it never runs again.",
         "Schedules of {queue} have no next job, and will not run again: {names}.",
-        "Take it away: oxcart schedules remove {example} {q}. Then restart what declares it, which makes it anew.",
+        "A running worker of ours mends most of them within ten minutes. If this stays, take it away: "
+        "oxcart schedules remove {example} {q}. Then restart what declares it, which makes it anew.",
         _schedule_stopped,
         well=lambda every: tr("schedules: {count}", count=sum(facts.schedules for facts in every)),
         alert="schedules.stopped",

@@ -207,3 +207,15 @@ def test_any_password_survives_a_percent_encoded_url(password: str) -> None:
     target = found(redis_url(f"rediss://default:{quote(password, safe='')}@h:1"))
 
     assert target.current_password() == Secret(password)
+
+
+@pytest.mark.parametrize(
+    "url", ["\ufeffredis://h:6379", "redis://h:6379\ufeff", "re\u200bdis://h:6379", "\ufeff'redis://h:6379'"]
+)
+def test_what_cannot_be_seen_is_left_out_and_named(url: str) -> None:
+    report = resolve_target({"REDIS_URL": url})
+
+    assert report.problems == ()
+    assert report.target is not None
+    assert (report.target.host, report.target.port) == ("h", 6379)
+    assert any("cannot be seen, a byte order mark (BOM) perhaps" in warning for warning in report.warnings)

@@ -67,11 +67,6 @@ async def waits_long(queue: Queue, _: Redis) -> None:
     await queue.add("left", timestamp_ms=_now() - HOUR_MS)
 
 
-async def schedule_stopped(queue: Queue, redis: Redis) -> None:
-    await queue.upsert_schedule("nightly report", Repeat(cron="0 3 1 1 *"))
-    await lose_what_is_delayed(queue, redis)
-
-
 async def lose_what_is_delayed(queue: Queue, redis: Redis) -> None:
     (job_id,) = map(str, await redis.zrange(queue.keys.delayed, 0, -1))
     await redis.delete(queue.keys.job(job_id))
@@ -84,10 +79,9 @@ CAUSES: dict[str, Callable[[Queue, Redis], Awaitable[None]]] = {
     "QUEUE_PAUSED": paused,
     "QUEUE_LIMITED": limited,
     "WAIT_LONG": waits_long,
-    "SCHEDULE_STOPPED": schedule_stopped,
 }
-# A worker cannot say that there is none, and puts right what is left over of a pause.
-SEEN_BY_A_WORKER = [condition for condition in CONDITIONS if condition.code not in {"NO_WORKER", "PAUSED_LEFT_OVER"}]
+# A worker cannot say that there is none, and puts right what is left over of a pause, and most schedules that stopped.
+SEEN_BY_A_WORKER = [condition for condition in CONDITIONS if condition.code in CAUSES]
 
 
 # ------------------------------------------------------------------------------------------------ who is asked
@@ -234,6 +228,17 @@ async def test_jobs_without_a_worker_are_told_by_the_doctor(redis_url: str, queu
     assert seen["workers"].finding.summary == f"Jobs wait in {queue_name} (1), and no worker is connected to it."
 
 
+async def test_a_schedule_without_a_next_job_is_told(redis_url: str, queue_name: str, redis: Redis) -> None:
+    async with Queue(queue_name, redis_url) as queue:
+        await queue.upsert_schedule("nightly report", Repeat(cron="0 3 1 1 *"))
+        await lose_what_is_delayed(queue, redis)
+
+    seen = (await examined({"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name}, only=["schedules"]))["schedules"]
+
+    assert seen.finding.code == "SCHEDULE_STOPPED"
+    assert f"oxcart schedules remove 'nightly report' --queue {queue_name}" in seen.finding.hint
+
+
 # ------------------------------------------------------------------------------------------------ what is none of them
 async def test_a_group_that_has_nothing_to_look_at_is_no_good_news(redis_url: str, queue_name: str) -> None:
     """`oxcart doctor --only kommo` without an account said: all is well, 8 checks ok."""
@@ -251,7 +256,7 @@ WELL = QueueFacts("crm", 10 * HOUR_MS, {"waiting": 3}, oldest_id="1", oldest_nam
 
 
 def test_what_a_worker_sees_is_an_alert() -> None:
-    assert {condition.code for condition in CONDITIONS if condition.alert} == set(CAUSES)
+    assert {condition.code for condition in CONDITIONS if condition.alert} == {*CAUSES, "SCHEDULE_STOPPED"}
 
 
 def test_a_queue_that_is_worked_on_has_no_problem() -> None:

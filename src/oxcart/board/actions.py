@@ -85,7 +85,7 @@ async def _moved(board: Board, ask: Ask) -> Done:
 
 
 async def _cancel(channel: Channel, job_id: str, _: Ask) -> None:
-    await maintenance.cancel(channel, job_id)
+    await maintenance.cancel(channel, job_id, reason=None, retry=False)
 
 
 async def _remove(channel: Channel, job_id: str, _: Ask) -> None:

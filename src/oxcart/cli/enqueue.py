@@ -40,9 +40,9 @@ from oxcart.queue.producer import Queue
 @click.option("--parent-queue", metavar="NAME", help="The queue of that job, if it is another one.")
 @click.option(
     "--on-failure",
-    metavar="fail_parent|continue_parent|ignore_dependency|remove_dependency",
+    metavar="WHAT",
     type=click.Choice(["fail_parent", "continue_parent", "ignore_dependency", "remove_dependency"]),
-    help="What its final failure does to its parent.",
+    help="What its failure does to its parent: fail_parent, continue_parent, ignore_dependency, remove_dependency.",
 )
 @click.option("--wait", metavar="SECONDS", type=float, help="Wait for its end, and print its return value as JSON.")
 @json_option

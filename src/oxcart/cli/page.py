@@ -90,7 +90,7 @@ def _argument_name(param: Any) -> str:
 
 def _option_name(param: Any) -> str:
     names = ", ".join(sorted(param.opts, key=len))
-    return names if param.is_flag else f"{names} {param.metavar}"
+    return names if param.is_flag else f"{names} {param.metavar or '|'.join(getattr(param.type, 'choices', ['VALUE']))}"
 
 
 def _row(name: str, param: Any) -> str:

@@ -67,6 +67,10 @@ def read_redis_url(text: str, name: str, notes: Notes) -> UrlParts | None:
         return None
 
 
+_INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u2060]")
+"""What an editor or a chat leaves in a text that was copied from it."""
+
+
 def unwrap(text: str, name: str, notes: Notes) -> str:
     """The value out of what was pasted: a line of an env file, quotation marks, spaces, line breaks."""
     line = re.search(rf"""(?:^|\s){re.escape(name)}\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S*))""", text)
@@ -75,6 +79,16 @@ def unwrap(text: str, name: str, notes: Notes) -> str:
             tr("{name} holds a whole line of an env file; set it to what follows the = sign there.", name=name)
         )
         text = next(group for group in line.groups() if group is not None)
+    seen = _INVISIBLE.sub("", text)
+    if seen != text:
+        notes.warnings.append(
+            tr(
+                "{name} holds characters that cannot be seen, a byte order mark (BOM) perhaps; type it anew, or save "
+                "its file without one.",
+                name=name,
+            )
+        )
+        text = seen
     bare = text.strip().strip("\"'`“”«»").strip()
     if bare != text:
         notes.warnings.append(

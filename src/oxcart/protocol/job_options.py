@@ -181,7 +181,7 @@ def read_options(text: bytes) -> JobOptions:
 def _read_leniently(text: bytes) -> JobOptions:
     try:
         return parse_options(text)
-    except Exception:  # noqa: BLE001 - the border around the preparation of a job: others wrote this text
+    except InvalidInput:
         return _NOTHING_SAID
 
 

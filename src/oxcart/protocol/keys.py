@@ -57,6 +57,10 @@ class QueueKeys:
         """Ours: a set of the ids that someone asked to cancel, for the next renewal of their locks."""
         return self.base + "oxcart:cancel"
 
+    def cancellation(self, job_id: str) -> str:
+        """Ours: how and why one of those is to be cancelled, if anything was said of it."""
+        return f"{self.cancellations}:{job_id}"
+
     @property
     def unhandled(self) -> str:
         """Ours: a hash of the job names that have waited for long without a handler (queue/unhandled.py)."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
-from oxcart.protocol.scripts import ScriptCall, carefully, ours, upstream
+from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours, upstream
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import check_state, get, state_of, text
 
 _CLEANABLE = ("completed", "failed", "delayed", "prioritized", "waiting", "active", "paused")
 _CLEAN_BATCH = 1000
 _CANCELLATION_SECONDS = 3600  # a job of a worker that does not listen must not be cancelled another day
+_LONGEST_REASON = 1000
 _OBLITERATE_BATCH = 1000
 _MISSING_JOB, _MISSING_LOCK, _OTHER_STATE, _LOCK_MISMATCH, _OWNED_BY_SCHEDULER = -1, -2, -3, -6, -8
 
@@ -39,19 +40,24 @@ async def _is_job(channel: Channel, doing: str, job_id: str) -> bool:
     return any(await channel.command(doing, "HMGET", key, "timestamp", "failedReason", "returnvalue", "stacktrace"))
 
 
-async def cancel(channel: Channel, job_id: str) -> None:
+async def cancel(channel: Channel, job_id: str, *, reason: str | None, retry: bool) -> None:
     """Ask the worker that runs a job to stop its handler; it does so when it next renews the lock, within seconds.
 
-    The job ends as failed, "cancelled on request". Only Oxcart's workers listen. Raises JobNotFound; StateConflict if
-    it is not being run.
+    The job ends as failed, "cancelled on request"; with `retry` it is tried again, if it has attempts left. Only
+    Oxcart's workers listen. Raises JobNotFound; StateConflict if it is not being run.
     """
     keys = channel.keys
     doing = f"Cancelling job {job_id} of queue {keys.name}"
     state = await state_of(channel, job_id)
     if state != "active":
         raise StateConflict(f"{doing}: it is {state}, not being run. Remove it instead, if it shall not run.")
-    ask = ("SADD", keys.cancellations, job_id)
-    await channel.commands(doing, [ask, ("EXPIRE", keys.cancellations, _CANCELLATION_SECONDS)])
+    how = f"{'retry' if retry else 'fail'}:{(reason or '')[:_LONGEST_REASON]}"
+    commands: list[Command] = [
+        ("SET", keys.cancellation(job_id), how, "EX", _CANCELLATION_SECONDS),
+        ("SADD", keys.cancellations, job_id),
+        ("EXPIRE", keys.cancellations, _CANCELLATION_SECONDS),
+    ]
+    await channel.commands(doing, commands if reason or retry else commands[1:])
 
 
 async def retry(channel: Channel, job_id: str, state: str, *, reset_attempts: bool) -> None:

@@ -150,7 +150,6 @@ class Queue:
         return await flows.add_flow(self.channel, tree, self.channel.server.clock.now_ms())
 
     async def add_flows(self, trees: Iterable[FlowNode | Mapping[str, Any]]) -> list[AddedFlow]:
-        """Add several in one transaction."""
         return await flows.add_flows(self.channel, list(trees), self.channel.server.clock.now_ms())
 
     async def get_flow(self, job_id: str, *, depth: int = 10, max_children: int = 20) -> FlowTree | None:
@@ -198,7 +197,6 @@ class Queue:
         return await queue_access.counts_per_priority(self.channel, priorities)
 
     async def meta(self) -> dict[str, str]:
-        """Of the queue itself, with BullMQ's names: version, paused, concurrency, max, duration …"""
         return await queue_access.meta(self.channel)
 
     async def metrics(self, target: str, start: int = 0, end: int = -1) -> Metrics:
@@ -230,9 +228,9 @@ class Queue:
         """Raises JobNotFound; StateConflict while a worker holds it."""
         await maintenance.remove(self.channel, job_id, children=children)
 
-    async def cancel(self, job_id: str) -> None:
-        """Ask the Oxcart worker that runs a job to stop it, within seconds. Raises JobNotFound or StateConflict."""
-        await maintenance.cancel(self.channel, job_id)
+    async def cancel(self, job_id: str, *, reason: str | None = None, retry: bool = False) -> None:
+        """Have its Oxcart worker stop a job within seconds: it fails, or is tried again. Raises as `retry` does."""
+        await maintenance.cancel(self.channel, job_id, reason=reason, retry=retry)
 
     async def retry(self, job_id: str, *, state: str = "failed", reset_attempts: bool = False) -> None:
         """Put a failed (or completed) job back. Raises JobNotFound or StateConflict."""
@@ -256,11 +254,9 @@ class Queue:
         return await queue_access.move_jobs_to_wait(self.channel, state, limit=limit, before_ms=before)
 
     async def promote_jobs(self, *, limit: int | None = None) -> int:
-        """Let all delayed jobs run now; returns how many."""
         return await queue_access.move_jobs_to_wait(self.channel, "delayed", limit=limit, before_ms=2.0**53)
 
     async def remove_deduplication_key(self, deduplication_id: str) -> bool:
-        """Let jobs of this id be added again; false if none was kept away."""
         return await queue_access.remove_deduplication_key(self.channel, deduplication_id)
 
     async def promote(self, job_id: str) -> None:
@@ -309,7 +305,6 @@ class Queue:
         return await find_broken(self.channel, self.channel.server.clock.now_ms())
 
     async def other_prefixes(self) -> list[str]:
-        """Under which other prefixes there is a queue of this name, among the first 100 000 keys of the database."""
         return await other_prefixes(self.channel)
 
     async def set_global_concurrency(self, concurrency: int | None) -> None:

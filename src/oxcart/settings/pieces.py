@@ -33,6 +33,7 @@ from oxcart.settings.values import (
     SECRET_URL,
     SQL_NAME,
     TEXT,
+    WORKER_NAME,
     KeepPolicy,
     QueueShare,
     one_of,
@@ -142,6 +143,19 @@ class WorkerSettings:
         "How often a job may lose its worker. One more time, and if it was alone in that process, it fails.",
         default="3",
         unit="times",
+    )
+    max_started_attempts: int = knob(
+        "OXCART_MAX_STARTED_ATTEMPTS",
+        whole(0, 1_000_000),
+        "How often a job may be started, interruptions and stalls included; 0: no limit. Node's maxStartedAttempts.",
+        default="0",
+        unit="times",
+    )
+    worker_name: str = knob(
+        "OXCART_WORKER_NAME",
+        WORKER_NAME,
+        "What its name begins with, in `processedBy` and lists of workers; eight digits follow.",
+        default="oxcart",
     )
     shutdown_grace_seconds: float = knob(
         "OXCART_SHUTDOWN_GRACE_SECONDS",

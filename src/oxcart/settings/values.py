@@ -156,6 +156,12 @@ def _parse_keep(text: str) -> KeepPolicy:
     return KeepPolicy(counts[0] if counts else None, ages[0] if ages else None)
 
 
+def _parse_worker_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", text):
+        raise ValueError
+    return text
+
+
 def _parse_prefix(text: str) -> str:
     if not text.isprintable() or any(character.isspace() for character in text):
         raise ValueError
@@ -256,6 +262,7 @@ PATH = Form(Path, "the path of a folder")
 QUEUES = Form(_parse_queues, 'one or more queue names with commas between, each with an optional share ("a,b:10")')
 NAMES = Form(_parse_names, "one or more names with commas between")
 KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma between (1000,24h), all, or none")
+WORKER_NAME = Form(_parse_worker_name, "letters, digits, - and _, 60 at most")
 PREFIX = Form(_parse_prefix, "text without spaces, as the producers have it")
 SECRET_URL = Form(lambda text: Secret(_parse_url(text)), "a URL that starts with https:// or http://")
 PUBLIC_URL = Form(_parse_public_url, "a URL that starts with https:// or http://")

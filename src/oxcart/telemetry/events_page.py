@@ -38,6 +38,7 @@ _OTHER = """
 | `event` in the log | level | meaning |
 |---|---|---|
 | `log.message` | its own | a message of a library or of a handler (Python's `logging`); `logger` names it |
+| `log.printed` | info | a line that a handler has printed |
 | `log.lines_lost` | warn | whatever reads the log was stuck or away; `lines` were lost |
 """
 
@@ -64,7 +65,8 @@ def _level(rule: Rule) -> str:
 
 
 def _message(rule: Rule) -> str:
-    return rule.message.replace("{e.", "{").replace("|", "\\|")
+    shown = rule.message.replace("{show}", "oxcart jobs show {job_id} --queue {queue}")
+    return shown.replace("{e.", "{").replace("|", "\\|")
 
 
 def _finished_fields() -> str:

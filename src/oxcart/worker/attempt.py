@@ -84,6 +84,7 @@ class Workplace:
     threads: Threads
     starter: Starter
     backoffs: dict[str, CustomBackoff]
+    most_starts: int
     on_verdict: Callable[[Attempt], None]
     on_ended: Callable[[Attempt], None]
 
@@ -105,6 +106,7 @@ class Attempt:
     job: Job[Any] | None = None
     verdict: Verdict | None = None
     cancel_reason: CancelReason | None = None
+    cancel_request: str = "fail:"
     ended: bool = False
     is_deaf: bool = False
     lock_uncertain: bool = False
@@ -125,6 +127,9 @@ class Attempt:
         shared = claim.shared
         if shared.deferred_failure is not None:
             self.decide_without_running(failed_unrecoverably(claim, shared.deferred_failure))
+            return
+        if 0 < workplace.most_starts < shared.ats:
+            self.decide_without_running(failed_unrecoverably(claim, "job started more than allowable limit"))
             return
         assert spec is not None
         try:
@@ -314,11 +319,15 @@ class Attempt:
             case CancelReason.TIMEOUT:
                 return self.failed(f"timed out after {self.timeout_seconds:g} s", None)
             case CancelReason.REQUESTED:
-                return self._failed_for_good("cancelled on request", None)
+                how, _, why = self.cancel_request.partition(":")
+                reason = f"cancelled on request: {why}" if why else "cancelled on request"
+                return self.failed(reason, None) if how == "retry" else self._failed_for_good(reason, None)
             case None:
                 return self.failed("the handler was cancelled from inside: it cancelled its own task", None)
 
     def failed(self, reason: str, error: BaseException | None) -> Verdict:
+        if 0 < self._workplace.most_starts <= self.claim.shared.ats:
+            return failed_for_good(self.claim, reason, error)
         return failed(self.claim, self.spec, reason, error, strategies=self._workplace.backoffs, job=self.job)
 
     def _failed_for_good(self, reason: str, error: BaseException | None) -> Failed:

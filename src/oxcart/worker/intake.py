@@ -114,6 +114,7 @@ class Intake:
             self._threads,
             self._starter,
             self._common.handlers.backoffs,
+            self._common.settings.max_started_attempts,
             partial(self._verdict_reached, queue),
             partial(self._slot_freed, queue),
         )

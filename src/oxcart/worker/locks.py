@@ -165,6 +165,9 @@ class LockRenewer:
                 attempt.lock_uncertain = True
             return False
         for attempt, status in zip(held, statuses, strict=True):
+            if isinstance(status, list):
+                status, asked = status  # noqa: PLW2901
+                attempt.cancel_request = asked.decode("utf-8", "replace")
             if status == LOST:
                 self._in_loop(self._on_lost, queue, attempt)
             elif isinstance(status, bytes):

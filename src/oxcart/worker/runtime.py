@@ -62,7 +62,7 @@ class Worker:
         announces_starts: bool = False,
     ) -> None:
         self.worker_id = clock.new_uuid().hex
-        self.name = f"oxcart-{self.worker_id[:8]}"
+        self.name = f"{settings.worker_name}-{self.worker_id[:8]}"
         self.failed = False
         self._server = server
         self._handlers = handlers

@@ -57,8 +57,8 @@ def _refuse_views(connection: Connection, leads: str) -> None:
     if connection.dialect.name == "sqlite":
         return
     query = text(
-        "SELECT DISTINCT v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid "
-        "JOIN pg_class v ON v.oid = r.ev_class "
+        "SELECT DISTINCT v.oid::regclass::text FROM pg_depend d "
+        "JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class "
         "JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
         "WHERE d.refobjid = to_regclass(:leads)::oid AND a.attname = 'price'"
     )

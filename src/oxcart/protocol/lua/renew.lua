@@ -3,7 +3,7 @@
 
   KEYS   1 active  2 stalled  3 wait  4 paused  5 ids that someone asked to cancel
   ARGV   1 key prefix  2 lock ms  3 msgpack [{id, token, ats, processedOn, atm} …]
-  Reply  for each: 0 renewed, 1 taken back, 2 renewed, and to be cancelled on request, -6 another claim exists or the job is gone: its handler must stop,
+  Reply  for each: 0 renewed, 1 taken back, 2 renewed, and to be cancelled on request, or {2, how and why}, -6 another claim exists or the job is gone: its handler must stop,
          or the text of an error (a replica, memory full): nothing is known of this lock, it may still be ours
   Source: BullMQ extendLocks-1; the second half is docs/decisions.md, 6.
 ]]
@@ -35,8 +35,14 @@ local function take_back(claim)
 end
 
 local has_requests = call('EXISTS', KEYS[5]) == 1
-local function was_asked_to_cancel(id)
-  return has_requests and call('SREM', KEYS[5], id) == 1
+-- 0, 2, or {2, how and why} if whoever asked has said that (queue/maintenance.py).
+local function cancellation_of(id)
+  if not has_requests or call('SREM', KEYS[5], id) == 0 then return 0 end
+  local key = prefix .. 'oxcart:cancel:' .. id
+  local why = call('GET', key)
+  if not why then return 2 end
+  call('DEL', key)
+  return { 2, why }
 end
 
 for i, claim in ipairs(cmsgpack.unpack(ARGV[3])) do
@@ -45,7 +51,7 @@ for i, claim in ipairs(cmsgpack.unpack(ARGV[3])) do
     local token = call('GET', lock)
     if token == claim[2] then
       call('PEXPIRE', lock, lock_ms)       -- unlike SET allowed when the memory is full
-      return was_asked_to_cancel(claim[1]) and 2 or 0
+      return cancellation_of(claim[1])
     end
     if token then return -6 end
     return take_back(claim)
@@ -54,7 +60,7 @@ for i, claim in ipairs(cmsgpack.unpack(ARGV[3])) do
     statuses[i] = type(status) == 'table' and status.err or tostring(status)
   else
     statuses[i] = status
-    if status >= 0 then unstalled[#unstalled + 1] = claim[1] end
+    if type(status) == 'table' or status >= 0 then unstalled[#unstalled + 1] = claim[1] end
   end
 end
 for from = 1, #unstalled, 1000 do

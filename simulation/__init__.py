@@ -1,0 +1,1 @@
+"""Years of faults in minutes, repeatable by a seed: README.md."""
