@@ -238,6 +238,7 @@ def _duration_ms(ask: Ask, name: str, default: str = "") -> int:
 
 _ENDED = frozenset({"failed", "completed"})
 _WAITS = frozenset({"waiting", "delayed", "prioritized", "paused"})
+_SAME_EVERYWHERE = {"90s, 10m, 2h, 1d", "1s, 1m, 1h", "Europe/Madrid"}  # hints that show how something is written
 _RESET = Field("reset", "Give it all attempts again", "check")
 _DATA = Field("data", "Data (JSON)", "json")
 
@@ -366,4 +367,6 @@ def declared_texts() -> Iterator[str]:
     for verb in VERBS.values():
         yield from filter(None, (verb.label, verb.question, verb.said))
         for field in verb.fields:
-            yield from filter(None, (field.label, field.hint))
+            yield field.label
+            if field.hint and field.hint not in _SAME_EVERYWHERE:
+                yield field.hint
