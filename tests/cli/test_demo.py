@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 from redis.asyncio import Redis
@@ -27,9 +28,7 @@ async def test_once_shows_everything_and_ends_well(bare_oxcart: Oxcart) -> None:
 
 async def test_its_dead_letter_can_be_looked_at_with_the_commands_it_suggests(bare_oxcart: Oxcart) -> None:
     done = await bare_oxcart("demo", "--once")
-    suggested = [
-        line.strip() for line in done.out.partition("What next")[2].splitlines() if line.strip().startswith("oxcart ")
-    ]
+    suggested = [line for line in done.out.partition("What next")[2].splitlines() if re.match(r"  \S*oxcart ", line)]
 
     listed = await bare_oxcart(*suggested[0].split()[1:])
     shown = await bare_oxcart(*suggested[1].split()[1:])

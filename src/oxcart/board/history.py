@@ -17,14 +17,14 @@ import msgspec
 from oxcart.connection.server import Server
 from oxcart.errors import OxcartError
 from oxcart.own_tasks import start_own_task
-from oxcart.protocol.keys import QueueKeys
+from oxcart.protocol.keys import HISTORY_HOURS, QueueKeys
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import pairs, text
 from oxcart.telemetry.events import Event, JobsFinished
 
 SLOT_MS, HOUR_MS = 300_000, 3_600_000
 HOURS, SLOTS = 24, 288
-_KEPT_SECONDS = (HOURS + 2) * 3600
+_KEPT_SECONDS = HISTORY_HOURS * 3600
 _MOST_NAMES, _OTHERS = 50, "other"
 _TIMED = 25  # jobs of one exchange whose times are taken: a busy worker must not pay for each
 _STEP = 3.0  # steps of a time for each doubling: what is told is at most 13 % off

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from oxcart.errors import InvalidInput
 
+HISTORY_HOURS = 26
+"""Our history of an hour is kept for so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueKeys:

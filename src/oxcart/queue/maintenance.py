@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
+from oxcart.protocol.keys import HISTORY_HOURS
 from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours, upstream
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import check_state, get, state_of, text
@@ -179,7 +180,9 @@ async def obliterate(channel: Channel, *, force: bool) -> None:
         raise StateConflict(f"{doing}: it is not paused. Pause it first.")
     if left == _MISSING_LOCK:
         raise StateConflict(f"{doing}: jobs are running. Wait for them, or use force.")
-    await channel.command(doing, "DEL", keys.cancellations, keys.unhandled)
+    hour = channel.server.clock.now_ms() // 3_600_000
+    histories = (keys.history(hour - back) for back in range(HISTORY_HOURS + 1))
+    await channel.command(doing, "DEL", keys.cancellations, keys.unhandled, keys.deploy, keys.audit, *histories)
 
 
 async def set_global_concurrency(channel: Channel, concurrency: int | None) -> None:
