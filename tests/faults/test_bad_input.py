@@ -129,7 +129,7 @@ async def test_jobs_with_fields_that_nobody_can_read_fail_or_run_alone(
     no_json, nan, odd_options, no_name, fine = added
     store.client.hset(store.base + no_json, "data", "{half")
     store.client.hset(store.base + nan, "data", '{"n": NaN}')
-    store.client.hset(store.base + odd_options, "opts", '{"attempts": "many", "backoff": [], "removeOnComplete": "x"}')
+    store.client.hset(store.base + odd_options, "opts", '{"attempts": "many", "backoff": [], "removeOnComplete": -1}')
     store.client.hdel(store.base + no_name, "name")
     await queue.resume()
     async with watched_worker(app, fresh_server.url, queue.name) as watched:
