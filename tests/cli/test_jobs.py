@@ -26,6 +26,10 @@ def handlers() -> App:
     async def part(job: Job[Any]) -> int:
         return 20
 
+    @app.job("sleeps", attempts=2, backoff="fixed:60s")
+    async def sleeps(job: Job[Any]) -> None:
+        await asyncio.sleep(60)
+
     @app.job("whole")
     async def whole(job: Job[Any]) -> int:
         return 42
@@ -255,3 +259,24 @@ async def test_a_mistake_is_exit_64_and_one_sentence(oxcart: Oxcart, arguments: 
     assert done.code == 64
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("options", "state"), [((), "failed"), (("--retry",), "delayed")])
+async def test_a_running_job_is_stopped_with_a_reason(
+    oxcart: Oxcart, queue: Queue, redis_url: str, options: tuple[str, ...], state: str
+) -> None:
+    async with running_worker(handlers(), url=redis_url, queue=queue.name, lock_duration_ms=1000):
+        added = await queue.add("sleeps")
+        await wait_until(lambda: has_state(queue, added.id, "active"), describe="it runs")
+
+        done = await oxcart("jobs", "cancel", added.id, "--because", "the account is closed", *options)
+        await wait_until(lambda: has_state(queue, added.id, state), describe=f"it is {state}")
+
+    job = await queue.get(added.id)
+    assert done.code == 0, done.err
+    assert job is not None
+    assert "cancelled on request: the account is closed" in f"{job.failed_reason} {job.stacktrace}"
+
+
+async def has_state(queue: Queue, job_id: str, state: str) -> bool:
+    return await queue.state(job_id) == state

@@ -134,17 +134,27 @@ def promote_jobs(
 
 @jobs.command("cancel")
 @_ids_argument
+@click.option("--because", metavar="TEXT", help="Why: it fails with `cancelled on request: TEXT`.")
+@click.option("--retry", is_flag=True, help="Try it again, if it has attempts left.")
 @_all_option
 @filter_options
 @_dry_run_option
 @queue_option
 @json_option
 def cancel_jobs(
-    *, job_ids: tuple[str, ...], every: bool, wanted: Filter, dry_run: bool, queue: str | None, as_json: bool
+    *,
+    job_ids: tuple[str, ...],
+    because: str | None,
+    retry: bool,
+    every: bool,
+    wanted: Filter,
+    dry_run: bool,
+    queue: str | None,
+    as_json: bool,
 ) -> None:
     """Stop running jobs: each ends as failed when its worker next renews its lock, within seconds."""
     meant = Meant("cancel", "asked to cancel", job_ids, "active", wanted, every=every, dry_run=dry_run)
-    _run(meant, lambda on, job_id: on.cancel(job_id), queue, as_json=as_json)
+    _run(meant, lambda on, job_id: on.cancel(job_id, reason=because, retry=retry), queue, as_json=as_json)
 
 
 @jobs.command("move")
