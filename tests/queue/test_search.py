@@ -42,9 +42,9 @@ async def found(queue: Queue, state: str = "failed", wanted: Filter = EVERY, **o
 JOBS: list[dict[str, Any]] = [
     {"name": "sync", "failedReason": "KeyError: 'price'", "data": '{"user":{"id":42,"mail":"Ann@x.example"}}'},
     {"name": "mail", "failedReason": "timed out after 30 s", "data": '{"user":{"id":7},"tags":["a","b"],"ok":true}'},
-    {"name": "sync", "failedReason": "timed out after 31 s", "data": '{"note":"цена 42"}'},
+    {"name": "sync", "failedReason": "timed out after 31 s", "data": '{"note":"цена 42"}', "atm": 3},
     {"name": "sync", "failedReason": "odd", "data": "no JSON: 42"},
-    {"name": "deep", "failedReason": "odd", "data": "[" * 5000},
+    {"name": "deep", "failedReason": "odd", "data": "[" * 5000, "atm": "", "attemptsMade": 2},  # BullMQ 4's name
 ]
 
 
@@ -66,6 +66,11 @@ JOBS: list[dict[str, Any]] = [
         (Filter(text="цена"), [2]),
         (Filter(text="job-3"), [3]),
         (Filter(id_end="-3"), [3]),
+        (Filter(until_ms=NOW + 1000), [0, 1]),
+        (Filter(since_ms=NOW + 1000, until_ms=NOW + 3000), [1, 2, 3]),
+        (Filter(since_ms=NOW + 3000, until_ms=NOW + 1000), []),
+        (Filter(attempts=2), [2, 4]),
+        (Filter(attempts=3, reason="timed out"), [2]),
         (Filter(names=("sync",), reason="timed out", text="42"), [2]),
     ],
 )
@@ -85,6 +90,9 @@ async def test_every_state_is_searched_in_the_order_of_its_turn(queue: Queue) ->
     assert await found(queue, "waiting") == waiting
     assert await found(queue, "delayed", Filter(data=(("n", "1"),))) == [later[1]]
     assert await found(queue, "prioritized") == urgent
+    added = (await queue.get(waiting[0])).timestamp_ms  # type: ignore[union-attr]
+    assert await found(queue, "waiting", Filter(until_ms=added - 1)) == []
+    assert await found(queue, "waiting", Filter(since_ms=added, until_ms=added + 60_000)) == waiting
     (job,) = [job async for run in search(queue.channel, "delayed", Filter(data=(("n", "0"),))) for job in run]
     stored = await queue.get(job.id)
     assert stored is not None

@@ -23,7 +23,7 @@ STATES = ("active", "failed", "waiting", "prioritized", "delayed", "waiting-chil
 """In the order in which they are looked through: what somebody looks for at night comes first."""
 
 MOST_FOUND, SHOWN = 1000, 50
-FIELDS = ("text", "queue", "state", "name", "reason", "data", "since")
+FIELDS = ("text", "queue", "state", "name", "reason", "data", "since", "until", "attempts")
 _MOST_AT_ONCE, _FORGOTTEN_SECONDS, _KEPT_SECONDS, _FIRST_SECONDS = 4, 8.0, 60.0, 0.4
 _CONDITION = re.compile(r"data\.([^\s=]+)\s*=\s*(.+)", re.DOTALL)
 
@@ -50,9 +50,11 @@ def filter_of(board: Board, ask: Ask) -> Filter:
     if condition is not None:
         data, text = [*data, (condition[1], condition[2].strip())], ""
     names = tuple(name.strip() for name in ask.get("name").split(",") if name.strip())
-    since = ask.get("since")
-    since_ms = board.now_ms - round(parse_duration_ms(since)) if since else None
-    return Filter(names, since_ms, ask.get("reason") or None, tuple(data), text or None)
+    ages = (ask.get("since"), ask.get("until"))
+    since_ms, until_ms = (board.now_ms - round(parse_duration_ms(age)) if age else None for age in ages)
+    attempts = ask.number("attempts", 0, 0, 1_000_000) or None
+    reason = ask.get("reason") or None
+    return Filter(names, since_ms, reason, tuple(data), text or None, until_ms=until_ms, attempts=attempts)
 
 
 def places_of(board: Board, ask: Ask) -> list[tuple[str, str]]:

@@ -76,13 +76,16 @@ class Views:
         reason: str = "",
         data: str = "",
         since: str = "",
+        until: str = "",
+        attempts: str = "",
     ) -> dict[str, Any]:
-        """Jobs of all queues that match: text in id, name, data or reason; data as path=value; since as 2h or 3d.
+        """Jobs of all queues that match: text in id, name, data or reason; data as path=value; not older than `since`
+        and not younger than `until`, as 2h or 3d; tried `attempts` times or oftener.
 
         It goes on beside you: ask again with the same fields while `running` is true.
         """
         given = {"text": text, "queue": queue, "state": state, "name": name, "reason": reason, "data": data}
-        return await self._view("search", **given, since=since)
+        return await self._view("search", **given, since=since, until=until, attempts=attempts)
 
     async def show_job(self, queue: str, job_id: str) -> dict[str, Any]:
         """Everything about one job: data, options, result, stack traces, timeline, log, parents and children."""

@@ -38,12 +38,10 @@ def complete_name(_: click.Context, __: click.Parameter, begun: str) -> list[str
 
 
 def filter_options(command: Command) -> Command:
-    """--name, --since, --reason, --data, --search; the command gets a `wanted`: Filter in their place."""
+    """--name, --since, --until, --attempts, --reason, --data, --search; the command gets `wanted`, a Filter."""
 
     def collected(*_: Any, **given: Any) -> Any:
-        wanted = _filter(
-            given.pop("names"), given.pop("since"), given.pop("reason"), given.pop("conditions"), given.pop("text")
-        )
+        wanted = _filter(**{name: given.pop(name) for name in _FILTERS})
         return command(wanted=wanted, **given)
 
     collected.__doc__, collected.__name__ = command.__doc__, command.__name__
@@ -58,6 +56,10 @@ def filter_options(command: Command) -> Command:
             help="Only with this in their data: user.id=42.",
         ),
         click.option("--reason", metavar="TEXT", help="Only failed jobs whose reason contains this."),
+        click.option(
+            "--attempts", metavar="N", type=click.IntRange(1), help="Only jobs that were tried so often, or oftener."
+        ),
+        click.option("--until", metavar="AGE", help="Only what finished, or was added, longer ago than this."),
         click.option("--since", metavar="AGE", help="Only what finished, or was added, within this time: 30m, 2h, 7d."),
         click.option(
             "--name",
@@ -73,14 +75,26 @@ def filter_options(command: Command) -> Command:
     return collected  # type: ignore[return-value]
 
 
+_FILTERS = ("names", "since", "until", "attempts", "reason", "conditions", "text")
+
+
 def _filter(
-    names: tuple[str, ...], since: str | None, reason: str | None, conditions: tuple[str, ...], text: str | None
+    *,
+    names: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    attempts: int | None,
+    reason: str | None,
+    conditions: tuple[str, ...],
+    text: str | None,
 ) -> Filter:
     from oxcart.handlers import parse_duration_ms
     from oxcart.queue.search import Filter, parse_data
 
-    since_ms = None if since is None else round(clock.now_ms() - parse_duration_ms(since))
-    return Filter(names, since_ms, reason, tuple(map(parse_data, conditions)), text)
+    now_ms = clock.now_ms()
+    since_ms, until_ms = (None if age is None else round(now_ms - parse_duration_ms(age)) for age in (since, until))
+    data = tuple(map(parse_data, conditions))
+    return Filter(names, since_ms, reason, data, text, until_ms=until_ms, attempts=attempts)
 
 
 def progress() -> Progress | None:

@@ -41,9 +41,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """All that is given must hold. `names`: one of them; `since_ms`: finished (else added) since then; `reason`: its
-    failedReason contains it; `data`: a path into its data and the value there, as text; `text`: its id, name, reason or
-    data contain it, small and capital letters alike; `id_end`: its id ends so.
+    """All that is given must hold. `names`: one of them; `since_ms`, `until_ms`: finished (else added) between these
+    times; `reason`: its failedReason contains it; `data`: a path into its data and the value there, as text; `text`:
+    its id, name, reason or data contain it, small and capital letters alike; `attempts`: it has begun so often at
+    least; `id_end`: its id ends so.
     """
 
     names: tuple[str, ...] = ()
@@ -52,6 +53,8 @@ class Filter:
     data: tuple[tuple[str, str], ...] = ()
     text: str | None = None
     id_end: str | None = None
+    until_ms: int | None = None
+    attempts: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -60,9 +63,9 @@ class Filter:
     def to_wire(self, state: str, *, reasons: bool = False) -> bytes:
         """For search_jobs.lua. Of a finished job the score says when, so that the script need not read it."""
         wanted: dict[str, Any] = {"reasons": reasons or None, "names": self.names or None, "reason": self.reason}
-        wanted["id_end"] = self.id_end
+        wanted |= {"id_end": self.id_end, "attempts": self.attempts}
         if state not in _FINISHED:
-            wanted["since"] = self.since_ms
+            wanted |= {"since": self.since_ms, "before": self.until_ms}
         if self.text is not None:
             ignores_case = self.text.isascii()
             wanted |= {"text": self.text.lower() if ignores_case else self.text, "ignores_case": ignores_case}
@@ -74,6 +77,8 @@ class Filter:
         """As options of a command, for the audit line."""
         told = [f"--name {name}" for name in self.names]
         told += [f"--since {self.since_ms}"] if self.since_ms is not None else []
+        told += [f"--until {self.until_ms}"] if self.until_ms is not None else []
+        told += [f"--attempts {self.attempts}"] if self.attempts is not None else []
         told += [f"--reason {self.reason}"] if self.reason is not None else []
         told += [f"--data {path}={value}" for path, value in self.data]
         told += [f"--search {self.text}"] if self.text is not None else []
@@ -188,10 +193,15 @@ async def _bounds(channel: Channel, doing: str, kind: str, state: str, wanted: F
     if kind == "list":
         return 0, int(await channel.command(doing, "LLEN", key))
     total = int(await channel.command(doing, "ZCARD", key))
-    if wanted.since_ms is None or state not in _FINISHED:
+    if state not in _FINISHED:
         return 0, total
-    since = int(await channel.command(doing, "ZCOUNT", key, wanted.since_ms, "+inf"))
-    return (total - since, total) if kind == "up" else (0, since)
+
+    async def since(start: str | float) -> int:
+        return int(await channel.command(doing, "ZCOUNT", key, start, "+inf"))
+
+    oldest = total if wanted.since_ms is None else await since(wanted.since_ms)
+    newest = 0 if wanted.until_ms is None else await since(f"({wanted.until_ms}")
+    return (total - oldest, total - newest) if kind == "up" else (newest, oldest)
 
 
 def _read(state: str, found: Sequence[bytes]) -> list[Found]:

@@ -71,9 +71,12 @@ end
 
 local function is_meant(id, job)
   local name, reason, data, added = job[1], job[2], job[3], tonumber(job[4])
+  local attempts = tonumber(job[5]) or tonumber(job[6]) or 0
   if want.id_end and string.sub(id, -#want.id_end) ~= want.id_end then return false end
   if names and not names[name] then return false end
   if want.since and (added or 0) < want.since then return false end
+  if want.before and (added or 0) > want.before then return false end
+  if want.attempts and attempts < want.attempts then return false end
   if want.reason and not (reason and string.find(reason, want.reason, 1, true)) then return false end
   if want.text and not (has_text(id) or has_text(name) or has_text(reason) or has_text(data)) then return false end
   for _, each in ipairs(want.data or {}) do
@@ -84,9 +87,12 @@ end
 
 -- Only what is looked at is read: data may be large.
 local needs_data = want.text or want.data
-local fields = needs_data and { 'name', 'failedReason', 'data', 'timestamp' } or { 'name', 'failedReason' }
-if not needs_data and want.since then fields = { 'name', 'failedReason', 'opts-not-there', 'timestamp' } end
-local looks_inside = needs_data or names or want.reason or want.since or want.reasons
+local needs_numbers = want.since or want.before or want.attempts
+local fields = { 'name', 'failedReason' }
+if needs_data or needs_numbers then
+  fields = { 'name', 'failedReason', needs_data and 'data' or 'not-there', 'timestamp', 'atm', 'attemptsMade' }
+end
+local looks_inside = needs_data or needs_numbers or names or want.reason or want.reasons
 
 local looked, found, reasons, place_of = 0, {}, {}, {}
 for at, id in ipairs(ids) do
