@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 from redis.asyncio import Redis
 from support.editions import is_without_history
@@ -19,6 +21,8 @@ from oxcart.language import ENGLISH, language_of
 # How long one example takes says more about the machine than about the code.
 settings.register_profile("oxcart", deadline=None)
 settings.load_profile("oxcart")
+
+LAST_LIMIT_SECONDS = 310
 
 # What a developer's machine or a platform may have set, and what a test must set itself if it wants it.
 SETTINGS = (
@@ -134,6 +138,33 @@ def assert_keys_are_known(server: PrivateServer) -> None:
         for line in unknown:
             client.unlink(line.rpartition(" (")[0])
     assert not unknown, f"keys that BullMQ does not know: {', '.join(unknown)}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    return (yield from _bounded(item.config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    return (yield from _bounded(item.config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    return (yield from _bounded(item.config))
+
+
+def _bounded(config: pytest.Config) -> Generator[None]:
+    """The time limit of a test is an exception in its main thread, which a border of ours around handlers may swallow,
+    and set-up has none. So at last the process ends, with all threads' stacks; xdist names the test and starts a new one.
+    """
+    stderr = config.stash.get(fault_handler_stderr_fd_key, 2)
+    faulthandler.dump_traceback_later(LAST_LIMIT_SECONDS, exit=True, file=stderr)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.hookimpl(wrapper=True)
