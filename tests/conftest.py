@@ -157,7 +157,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 
 def _bounded(config: pytest.Config) -> Generator[None]:
     """The time limit of a test is an exception in its main thread, which a border of ours around handlers may swallow,
-    and set-up has none. So at last the process ends, with all threads' stacks; xdist names the test and starts a new one.
+    and set-up has none. So at last the process ends, with all threads' stacks; xdist names the test and starts another.
     """
     stderr = config.stash.get(fault_handler_stderr_fd_key, 2)
     faulthandler.dump_traceback_later(LAST_LIMIT_SECONDS, exit=True, file=stderr)
