@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import select
@@ -182,4 +183,10 @@ def _starter() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             [sys.executable, "-m", "support.starter_process", str(its.fileno())], cwd=TESTS, pass_fds=[its.fileno()]
         )
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_MESSAGE * 2)
+
+    @atexit.register
+    def end() -> None:
+        ours.close()
+        process.wait()
+
     return ours, process
