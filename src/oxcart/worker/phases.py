@@ -22,8 +22,7 @@ CLAIMS_AT_ONCE = 2
 """While one exchange is on its way, the next one collects what ends meanwhile (group commit)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """`claims` are on their way, and may fill `slots`. `behind`: one more lies at the server behind a blocked pop,
     until a marker is set; it has no slots of its own, as it may lie there for long.
     """
@@ -104,7 +103,10 @@ def sent(phase: Phase) -> Sent:
 def claim_sent(phase: Phase, slots: int, *, behind: bool = False) -> Asking:
     """A claim that may fill so many slots is on its way."""
     before = sent(phase)
-    now = replace(before, behind=True) if behind else Sent(before.claims + 1, before.slots + slots, before.behind)
+    if behind:
+        now = Sent(before.claims, before.slots, behind=True)
+    else:
+        now = Sent(before.claims + 1, before.slots + slots, before.behind)
     return Asking(now, isinstance(phase, Ready | Asking) and phase.plenty)
 
 
@@ -112,7 +114,10 @@ def claim_answered(phase: Phase, slots: int, answer: Answer, *, behind: bool = F
     """One claim is answered: its slots are free again, or taken by its jobs."""
     assert isinstance(phase, Asking | Closed), f"nobody asks in {phase}"
     before = phase.sent
-    left = replace(before, behind=False) if behind else Sent(before.claims - 1, before.slots - slots, before.behind)
+    if behind:
+        left = Sent(before.claims, before.slots, behind=False)
+    else:
+        left = Sent(before.claims - 1, before.slots - slots, before.behind)
     if answer.closed is not None:
         return _later(replace(answer.closed, sent=left), phase)
     if isinstance(phase, Closed):
