@@ -345,10 +345,10 @@ class _Checker:
         job.ended, job.was_retried = None, True
 
     def _did(self, fact: Fact) -> None:
-        if fact.facts["script"] in {"obliterate", "drain", "removeUnprocessedChildren"}:
+        if fact.facts["script"] == "obliterate" and fact.facts["reply"] == 0:
+            self.server.limits.pop(fact.facts["queue"], None)
             for key in [key for key in self.server.jobs if key[0] == fact.facts["queue"]]:
-                if fact.facts["script"] == "obliterate" and fact.facts["reply"] == 0:
-                    self.server.jobs[key] = _Job()
+                self.server.jobs[key] = _Job()
 
     def _limited(self, fact: Fact) -> None:
         limits = self.server.limits[fact.facts["queue"]]

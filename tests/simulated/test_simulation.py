@@ -127,14 +127,26 @@ BEGAN = {"queue": "q1", "job": "j1"}
     ],
 )  # fmt: skip
 def test_the_checker_sees(invariant: str, facts: list[tuple[str, str, dict[str, object]]]) -> None:
+    assert invariant in broken_by(facts)
+
+
+def test_a_queue_that_is_obliterated_has_no_limit_left() -> None:
+    limited = ("u1", "limited", {"queue": "q1", "name": "concurrency", "value": 1})
+    claims = [HELD, ("w1", "claimed", {**CLAIM, "job": "j2", "token": "w1.1:1"})]
+
+    assert "limits" in broken_by([limited, *claims])
+    assert "limits" not in broken_by(
+        [limited, ("u1", "did", {"queue": "q1", "script": "obliterate", "reply": 0}), *claims]
+    )
+
+
+def broken_by(facts: list[tuple[str, str, dict[str, object]]]) -> set[str]:
+    """The promises that a history breaks."""
     history = History()
     for position, (who, what, details) in enumerate(facts):
         history.add(1100.0 + position / 10, who, what, **details)
     schedule = Schedule(1, ["q1"], [Place("w1", "oxcart", 1, ["a"], 3000, 2000, 0.0)])
-
-    found = check(Outcome(schedule, history))
-
-    assert invariant in {violation.invariant for violation in found}
+    return {violation.invariant for violation in check(Outcome(schedule, history))}
 
 
 @pytest.mark.parametrize("diff", PLANTED, ids=lambda diff: diff.stem)
