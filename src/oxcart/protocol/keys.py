@@ -83,6 +83,12 @@ class QueueKeys:
         """Ours: a stream of what operators did to many jobs at once (queue/search.py)."""
         return self.base + "oxcart:audit"
 
+    @property
+    def of_next_job(self) -> tuple[str, ...]:
+        """What BullMQ's scripts that add a schedule's next job begin with, in their order."""
+        places = (self.repeat, self.delayed, self.wait, self.paused, self.meta, self.prioritized)
+        return (*places, self.marker, self.id, self.events, self.pc)
+
     def job(self, job_id: str) -> str:
         return self.base + job_id
 

@@ -45,20 +45,7 @@ def advance_call(
     elif interval_of(opts) is None:
         return None
     merged = next_opts(_usable(opts), schedule_id, repeat, due, now_ms)
-    named: tuple[Argument, ...] = (
-        keys.repeat,
-        keys.delayed,
-        keys.wait,
-        keys.paused,
-        keys.meta,
-        keys.prioritized,
-        keys.marker,
-        keys.id,
-        keys.events,
-        keys.pc,
-        keys.job(job_id),
-        keys.active,
-    )
+    named: tuple[Argument, ...] = (*keys.of_next_job, keys.job(job_id), keys.active)
     when = due if due is not None else now_ms
     packed = codec.pack(merged)
     args: tuple[Argument, ...] = (when, schedule_id, "{}", packed, now_ms, keys.base, job_id)

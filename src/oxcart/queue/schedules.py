@@ -132,19 +132,7 @@ def upsert_call(
             raise InvalidInput(f"Schedule {schedule_id[:80]}: its pattern names no time that is to come.")
         due = max(found, now_ms)
     opts = next_opts(template.opts, schedule_id, {**wire, "count": count}, due, now_ms)
-    named: tuple[Argument, ...] = (
-        keys.repeat,
-        keys.delayed,
-        keys.wait,
-        keys.paused,
-        keys.meta,
-        keys.prioritized,
-        keys.marker,
-        keys.id,
-        keys.events,
-        keys.pc,
-        keys.active,
-    )
+    named: tuple[Argument, ...] = (*keys.of_next_job, keys.active)
     args: tuple[Argument, ...] = (
         due if due is not None else now_ms,
         codec.pack({"name": template.name, **wire}),

@@ -77,7 +77,7 @@ def items_of(batch: Sequence[Attempt], policies: Policies) -> list[Item]:
     for attempt in batch:
         try:
             items.append(_item_of(attempt, policies))
-        except Exception as error:  # noqa: BLE001 - nobody knows how that could be
+        except Exception as error:  # noqa: BLE001 - the border around packing
             attempt.verdict = Failed(f"The verdict could not be packed: {account_of(error)}", None)
             items.append(_item_of(attempt, policies))
     return items
