@@ -106,7 +106,7 @@ async def fill(url: str, name: str) -> tuple[str, str]:
         await queue.add_many([("agent:run", {"chat": n, "model": "large", "apiKey": "sk-1"}) for n in range(31)])
         await queue.add_many([("reminder", {"n": n}, {"delay_seconds": 600 * (n + 1)}) for n in range(9)])
         dead = await queue.add_many(
-            [("kommo:send-message", {"lead": {"id": n}, "password": "hunter2"}, {"attempts": 3}) for n in range(60)]
+            [("whatsapp:send-message", {"lead": {"id": n}, "password": "hunter2"}, {"attempts": 3}) for n in range(60)]
         )
         async with redis.pipeline(transaction=False) as pipeline:
             for n, job in enumerate(dead):
