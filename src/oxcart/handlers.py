@@ -11,6 +11,7 @@ from typing import Any
 
 from oxcart.errors import InvalidInput
 from oxcart.job import Job
+from oxcart.language import tr
 
 Handler = Callable[[Job[Any]], Any]
 KeepSetting = bool | int | Mapping[str, int]
@@ -48,7 +49,7 @@ def parse_duration_ms(text: str) -> float:
     """`5s`, `200ms`, `1.5m`, with its unit. Raises InvalidInput."""
     match = _DURATION.match(text.strip())
     if match is None:
-        raise InvalidInput(f'"{text}" is no duration; write 200ms, 5s, 2m, 1h or 1d.')
+        raise InvalidInput(tr('"{text}" is no duration; write 200ms, 5s, 2m, 1h or 1d.', text=text))
     return float(match[1]) * _UNIT_MS[match[2]]
 
 
@@ -67,11 +68,14 @@ def parse_backoff(value: str | Backoff | None) -> Backoff | None:
     is_built_in = kind in {"fixed", "exponential"}
     if not kind or not 0 <= share <= 1 or (rest and not is_built_in):
         raise InvalidInput(
-            f'the backoff "{value}" is not known: write it like "exponential:5s", "fixed:30s", with jitter '
-            '"fixed:30s:0.5" (a share from 0 to 1), or the name of a strategy alone.'
+            tr(
+                'the backoff "{backoff}" is not known: write it like "exponential:5s", "fixed:30s", with jitter '
+                '"fixed:30s:0.5" (a share from 0 to 1), or the name of a strategy alone.',
+                backoff=value,
+            )
         )
     if is_built_in and not delay:
-        raise InvalidInput(f'the backoff "{value}" needs a delay, as in "{kind}:5s".')
+        raise InvalidInput(tr('the backoff "{backoff}" needs a delay, as in "{kind}:5s".', backoff=value, kind=kind))
     return _checked(Backoff(kind, parse_duration_ms(delay) if delay else 0.0, share))
 
 

@@ -237,5 +237,5 @@ def _parse_rate(text: str | None) -> tuple[int | None, float]:
     except InvalidInput:
         seconds = 0.0
     if not re.fullmatch(r"[1-9]\d{0,8}", count) or not time or seconds < 0.001:
-        raise Refused(f'--rate "{text}": write jobs/time, as in 100/60s or 5/s, or none.')
+        raise Refused(tr('--rate "{text}": write jobs/time, as in 100/60s or 5/s, or none.', text=text))
     return int(count), seconds

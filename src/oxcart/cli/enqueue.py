@@ -13,6 +13,7 @@ from oxcart.cli.exits import FAILED, TIMED_OUT, Refused
 from oxcart.cli.json_input import read_json
 from oxcart.cli.options import json_option, queue_option
 from oxcart.cli.output import note, say, say_json, shorten
+from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def enqueue(
     from oxcart.cli.session import run_async
 
     if wait is not None and not 0 < wait < math.inf:
-        raise Refused(f"--wait {wait:g}: give a number of seconds above 0.")
+        raise Refused(tr("--wait {wait:g}: give a number of seconds above 0.", wait=wait))
     options: dict[str, Any] = {
         "delay_seconds": delay,
         "priority": priority,
@@ -103,14 +104,14 @@ def _kept(given: str | None) -> bool | int | None:
     if given is None or given.isdecimal():
         return None if given is None else int(given)
     if given not in {"all", "none"}:
-        raise Refused(f"--keep {given}: give a number of jobs, all or none.")
+        raise Refused(tr("--keep {given}: give a number of jobs, all or none.", given=given))
     return given == "all"
 
 
 def _deduplication(dedup: str | None, ttl_seconds: float | None) -> dict[str, Any] | None:
     if dedup is None:
         if ttl_seconds is not None:
-            raise Refused("--dedup-ttl needs --dedup ID: how long jobs of that id count as one.")
+            raise Refused(tr("--dedup-ttl needs --dedup ID: how long jobs of that id count as one."))
         return None
     return {"id": dedup} | ({} if ttl_seconds is None else {"ttl": round(ttl_seconds * 1000)})
 
@@ -152,9 +153,18 @@ async def _tell_existing(queue: Queue, job_id: str, wait: float | None) -> str:
         state = "unknown"
     shown = harmless(shorten(job_id, 80))
     has_ended = state in {"completed", "failed"}
-    cure = " Remove it (oxcart jobs remove), or use another id, to have it run." if has_ended else ""
-    waits = " Its result is an old one, and is not shown: oxcart jobs show has it." if has_ended and wait else ""
-    note(f"Nothing was added: the job {shown} of {queue.name} exists, and is {state}.{cure}{waits}")
+    cure = tr(" Remove it (oxcart jobs remove), or use another id, to have it run.") if has_ended else ""
+    waits = tr(" Its result is an old one, and is not shown: oxcart jobs show has it.") if has_ended and wait else ""
+    note(
+        tr(
+            "Nothing was added: the job {job} of {queue} exists, and is {state}.{cure}{waits}",
+            job=shown,
+            queue=queue.name,
+            state=state,
+            cure=cure,
+            waits=waits,
+        )
+    )
     return state
 
 
@@ -187,4 +197,4 @@ async def _nobody_there(queue: Queue) -> str:
         workers = await queue.workers()
     except OxcartError:
         return ""
-    return "" if workers else f" No worker is connected to {queue.name}: start one with `oxcart run`."
+    return "" if workers else tr(" No worker is connected to {queue}: start one with `oxcart run`.", queue=queue.name)

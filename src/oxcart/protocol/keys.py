@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 
 HISTORY_HOURS = 26
 """Our history of an hour is kept for so long."""
@@ -43,7 +44,7 @@ class QueueKeys:
         check_queue_name(self.name)
         if not self.prefix:
             raise InvalidInput(
-                f'The prefix of queue "{self.name}" is empty; leave it out to get BullMQ\'s own, "bull".'
+                tr('The prefix of queue "{name}" is empty; leave it out to get BullMQ\'s own, "bull".', name=self.name)
             )
         base = f"{self.prefix}:{self.name}:"
         object.__setattr__(self, "base", base)
@@ -141,6 +142,8 @@ LIKE_OTHER_KEYS = re.compile(
 def check_queue_name(name: str) -> None:
     """Raises InvalidInput for a name that BullMQ refuses too: a colon would mix up two queues' keys."""
     if not isinstance(name, str) or not name:
-        raise InvalidInput("A queue needs a name: a string that is not empty.")
+        raise InvalidInput(tr("A queue needs a name: a string that is not empty."))
     if ":" in name:
-        raise InvalidInput(f'The queue name "{name}" contains ":", which separates the parts of a key; use "-" or "_".')
+        raise InvalidInput(
+            tr('The queue name "{name}" contains ":", which separates the parts of a key; use "-" or "_".', name=name)
+        )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 from oxcart.queue.wall_clock import SECOND_MS, WallClock, Zone
 
 _NAMED = {
@@ -78,7 +79,13 @@ def read_cron(pattern: str, seed: str) -> Cron:
     try:
         return _read(pattern, seed)
     except ValueError as error:
-        raise InvalidInput(f'The cron pattern "{pattern[:80]}" cannot be used: {error}. See crontab.guru.') from error
+        raise InvalidInput(
+            tr(
+                'The cron pattern "{pattern}" cannot be used: {error}. See crontab.guru.',
+                pattern=pattern[:80],
+                error=error,
+            )
+        ) from error
 
 
 @lru_cache(maxsize=512)
