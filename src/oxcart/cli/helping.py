@@ -27,6 +27,7 @@ CLICK_WORDS = (
     "Missing argument",
     "Missing option",
     "Missing parameter",
+    "Choose from:\n\t{choices}",
     "No such option {name!r}.",
     "Did you mean {possibility}?",
     "(Did you mean one of: {possibilities}?)",

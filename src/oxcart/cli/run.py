@@ -14,7 +14,7 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.output import complain, is_terminal
-from oxcart.language import tr
+from oxcart.language import ENGLISH, speaking, tr
 
 if TYPE_CHECKING:
     import asyncio
@@ -163,7 +163,7 @@ def _log(planned: Plan, *, process: int | None = None, turns: int | None = None)
         contextlib.nullcontext() if is_terminal() else contextlib.redirect_stdout(Printed(log))
     )  # a handler may print
     try:
-        with printed:
+        with printed, speaking(ENGLISH):  # what a worker logs and stores is for programs, and for everyone
             yield log
     except OxcartError:
         raise
