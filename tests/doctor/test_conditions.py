@@ -79,10 +79,10 @@ async def lose_what_is_delayed(queue: Queue, redis: Redis) -> None:
 
 
 async def stopped_for_good(queue: Queue, redis: Redis) -> None:
-    """Nobody can make a next job of it: it does not say when."""
+    """Nobody can make a next job of it: what it says of when, nobody understands."""
     await queue.upsert_schedule("nightly report", Repeat(cron="0 3 1 1 *"))
     await lose_what_is_delayed(queue, redis)
-    await redis.hdel(queue.keys.scheduler("nightly report"), "pattern")
+    await redis.hset(queue.keys.scheduler("nightly report"), "pattern", "when it is time")
 
 
 async def left_over(queue: Queue, redis: Redis) -> None:
