@@ -48,7 +48,7 @@ def show_flow(job_id: str, queue: str | None, as_json: bool) -> None:
 async def _add(trees: list[Any], queue_name: str | None, as_json: bool, *, is_list: bool) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         added = await queue.add_flows(trees)
     if as_json:
         told = [_added(tree) for tree in added]

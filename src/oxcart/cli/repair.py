@@ -26,11 +26,12 @@ def repair(*, queue: str | None, dry_run: bool, adopt_lost: bool, as_json: bool)
 
 
 async def _repair(queue_name: str | None, as_json: bool, *, dry_run: bool, adopt_lost: bool) -> None:
-    from oxcart.cli.session import open_server
+    from oxcart.cli.session import open_server, refuse_misspelt
     from oxcart.queue.producer import Queue
 
     async with open_server() as (planned, server):
         worker = planned.settings.worker
+        await refuse_misspelt(server, queue_name, worker.prefix)
         async with Queue(queue_name or worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
             repairs = await queue.repair(
                 dry_run=dry_run,

@@ -107,12 +107,13 @@ def migrate_schedules(*, dry_run: bool, queue: str | None, as_json: bool) -> Non
 @asynccontextmanager
 async def _served(queue_name: str | None) -> AsyncIterator[list[Queue]]:
     """The queue of this name, else every queue that a worker with these settings serves."""
-    from oxcart.cli.session import open_server
+    from oxcart.cli.session import open_server, refuse_misspelt
     from oxcart.queue.producer import Queue
     from oxcart.queue.schedules import OWN_QUEUE
 
     async with open_server() as (planned, server), AsyncExitStack() as stack:
         worker = planned.settings.worker
+        await refuse_misspelt(server, queue_name, worker.prefix)
         names = [queue_name] if queue_name else [*(share.name for share in worker.queues), OWN_QUEUE]
         queues = [Queue(name, prefix=worker.prefix, server=server) for name in dict.fromkeys(names)]
         yield [await stack.enter_async_context(queue) for queue in queues]
@@ -139,7 +140,7 @@ async def _add(
 ) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         job_id = await queue.upsert_schedule(schedule_id, repeat, **template)
         schedule = await queue.schedule(schedule_id)
     if as_json:

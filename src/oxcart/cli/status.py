@@ -89,11 +89,9 @@ def queues(as_json: bool) -> None:
 
 async def _status(queue: str | None, *, watch: bool, as_json: bool) -> None:
     from oxcart.cli.session import open_server, refuse_misspelt
-    from oxcart.protocol.keys import QueueKeys
 
     async with open_server() as (planned, server):
-        if queue is not None:
-            await refuse_misspelt(server, QueueKeys(queue, planned.settings.worker.prefix))
+        await refuse_misspelt(server, queue, planned.settings.worker.prefix)
         while True:
             seen = await look(planned, server, _names(planned, queue))
             if watch and is_terminal() and not as_json:
