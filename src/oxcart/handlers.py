@@ -111,7 +111,8 @@ def parse_keep_setting(what: str, value: KeepSetting | None) -> KeepSetting | No
 class HandlerSpec:
     """One handler as it was declared. A job's own options win over these (attempts >= 1, backoff, keep, timeout).
 
-    `why_not` says what lacks here for such jobs, now; None: nothing.
+    `why_not` says what lacks here for such jobs, now; None: nothing. `model` is the M of an annotation `Job[M]`, of
+    which `parse` makes `job.data`.
     """
 
     name: str
@@ -124,6 +125,7 @@ class HandlerSpec:
     keep_completed: KeepSetting | None = None
     keep_failed: KeepSetting | None = None
     why_not: Callable[[], str | None] | None = None
+    model: Any = None
 
 
 class Handlers:
@@ -195,11 +197,13 @@ def describe(  # the arguments are those of @app.job
         parsed_backoff = parse_backoff(backoff)
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from error
+    model = _model_of(function, where)
     return HandlerSpec(
         name=name,
         function=function,
         is_async=is_async_callable(function),
-        parse=_parser_of(function, where),
+        parse=None if model is None else _model_parser(model),
+        model=model,
         attempts=int(attempts) if attempts is not None else None,
         backoff=parsed_backoff,
         timeout_seconds=float(timeout_seconds) if timeout_seconds is not None else None,
@@ -213,8 +217,8 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
-def _parser_of(function: Handler, where: str) -> Callable[[Any], Any] | None:
-    """How the annotation `Job[Model]` turns a JSON value into `job.data`; None: as it is."""
+def _model_of(function: Handler, where: str) -> Any:
+    """What the annotation `Job[Model]` makes of a JSON value; None: it stays as it is."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -233,7 +237,7 @@ def _parser_of(function: Handler, where: str) -> Callable[[Any], Any] | None:
         return None
     if arguments[0] in {int, float, bool, type(None)} or isinstance(arguments[0], typing.TypeVar):
         return None
-    return _model_parser(arguments[0])
+    return arguments[0]
 
 
 def _model_parser(model: Any) -> Callable[[Any], Any]:

@@ -70,6 +70,11 @@ class QueueKeys:
         """Ours: a hash of the job names that have waited for long without a handler (queue/unhandled.py)."""
         return self.base + "oxcart:unhandled"
 
+    @property
+    def forms(self) -> str:
+        """Ours: a hash of job names, with the JSON schema of their data (queue/forms.py)."""
+        return self.base + "oxcart:forms"
+
     def history(self, hour: int) -> str:
         """Ours: a hash of what workers have done in one hour since 1970 (board/history.py)."""
         return f"{self.base}oxcart:history:{hour}"
