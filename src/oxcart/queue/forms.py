@@ -25,6 +25,7 @@ from oxcart.queue.inspect import pairs
 KEPT_SECONDS = 3600  # several times the interval in which workers publish
 MAX_FORMS = 100
 MAX_BYTES = 8 * 1024  # of one schema; a larger one is no form that a person fills in
+MAX_BYTES_TOGETHER = 256 * 1024
 
 
 class _Published(msgspec.Struct, frozen=True):
@@ -64,19 +65,19 @@ class Forms:
 
 
 def schemas_of(specs: Iterable[HandlerSpec]) -> Iterator[tuple[str, bytes]]:
-    """The schemas that can be shown, by job name; at most MAX_FORMS."""
+    """The schemas that can be shown, by job name; at most MAX_FORMS, of MAX_BYTES_TOGETHER."""
     from pydantic import TypeAdapter
 
-    found = 0
+    found, size = 0, 0
     for spec in specs:
-        if found == MAX_FORMS or len(spec.name) > MAX_NAME_CHARACTERS:
+        if spec.model is None or found == MAX_FORMS or len(spec.name) > MAX_NAME_CHARACTERS:
             continue
         try:
             schema = msgspec.json.encode(TypeAdapter(spec.model).json_schema())
         except Exception:  # noqa: BLE001, S112 - a model is its user's code; one without a schema has no form
             continue
-        if len(schema) <= MAX_BYTES:
-            found += 1
+        if len(schema) <= MAX_BYTES and size + len(schema) <= MAX_BYTES_TOGETHER:
+            found, size = found + 1, size + len(schema)
             yield spec.name, schema
 
 
