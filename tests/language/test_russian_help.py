@@ -18,7 +18,7 @@ from oxcart.language import speaking, tr
 
 # The words that click puts around our texts.
 LEFT_BEHIND = re.compile(r"\b(Usage|Options|Commands|Example|default|required|Show this)\b:?")
-QUOTED = re.compile("'[^']*'")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 # Help texts that are names and forms alone would need no Russian word; there is one.
 FORMS_ALONE = {"waiting, active, delayed, prioritized, waiting-children, completed, failed or paused."}
 
@@ -65,10 +65,8 @@ def test_a_mistake_is_told_in_russian(path: str, monkeypatch: pytest.MonkeyPatch
     with speaking("ru"):
         command = in_russian(path)
         for arguments in mistakes(command):
-            context = click.Context(click.Group("oxcart"), info_name=path)
             with pytest.raises(click.ClickException) as caught:
-                command.make_context(path, list(arguments), parent=context)
-                raise click.UsageError(f"English: {arguments} was taken")
+                command.make_context(path, list(arguments))
             told = _usage_sentence(caught.value)
 
             assert is_russian(QUOTED.sub("", told)), told
@@ -134,7 +132,7 @@ def test_what_a_command_says_is_looked_up(file: Path) -> None:
         for text in sentences(call.args[0])
     ]
 
-    assert [(line, text) for line, text in told if re.search(r"[a-z]{2,} [a-z]{2,}", text)] == []
+    assert [(line, text) for line, text in told if re.search(r"[a-z]{2,} [a-z]{2,}", QUOTED.sub("", text))] == []
 
 
 def sentences(node: ast.expr) -> Iterator[str]:

@@ -122,8 +122,9 @@ def _input(name: str, schema: Mapping[str, Any], is_required: bool) -> Input:
     hints = [str(schema["description"])] if schema.get("description") else []
     hints += [_FORMATS[schema["format"]]] if schema.get("format") in _FORMATS else []
     hints += [tr("JSON")] if kind == "json" else []
-    if "default" in schema and schema["default"] is not None:
-        hints.append(tr("empty: {default}", default=json.dumps(schema["default"], ensure_ascii=False)))
+    default = schema.get("default")
+    if default not in (None, "", [], {}):
+        hints.append(tr("if empty: {default}", default=_shown(default)))
     return Input(name, str(schema.get("title") or name), kind, schema, is_required, " · ".join(hints), choices)
 
 
@@ -132,7 +133,11 @@ def _choices(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if schema.get("type") == "boolean":
         values = [True, False]
     for value in values if isinstance(values, list) else ():
-        yield (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)), value
+        yield _shown(value), value
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 # ------------------------------------------------------------------------------------------------ from the form
