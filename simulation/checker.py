@@ -76,6 +76,7 @@ class _Job:
     place: int = 0
     plain: int | None = None
     name: str = ""
+    parent: str | None = None
 
 
 @dataclass
@@ -152,7 +153,8 @@ class _Checker:
         self.ever_added[queue].add(job_id)
         if job.is_there:
             return  # deduplicated, or there already
-        self.server.jobs[queue, job_id] = _Job(is_there=True, name=fact.facts.get("name") or "")
+        name, parent = fact.facts.get("name") or "", fact.facts.get("parent")
+        self.server.jobs[queue, job_id] = _Job(is_there=True, name=name, parent=parent)
         if fact.facts.get("plain"):
             self.server.added += 1
             self.server.jobs[queue, job_id].plain = self.server.added
@@ -338,7 +340,11 @@ class _Checker:
         )
 
     def _removed(self, fact: Fact) -> None:
-        self.server.jobs[fact.facts["queue"], fact.facts["job"]] = _Job()
+        queue, gone = fact.facts["queue"], {fact.facts["job"]}
+        if fact.facts["children"]:
+            gone |= {job_id for (of, job_id), job in self.server.jobs.items() if of == queue and job.parent in gone}
+        for job_id in gone:
+            self.server.jobs[queue, job_id] = _Job()
 
     def _retried(self, fact: Fact) -> None:
         job = self.server.jobs[fact.facts["queue"], fact.facts["job"]]
