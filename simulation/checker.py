@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from simulation.history import Fact
-from simulation.world import Outcome
+from simulation.world import IDLE_FOR_SECONDS, Outcome
 
 PROMISES = {
     "kept": (1, "An add that returned is stored in Redis"),
@@ -390,10 +390,19 @@ class _Checker:
             self.say("stops", fact, f"{key[1]} began {fact.at - since:.3f} s after its worker was told to stop")
 
     def _check_start(self, fact: Fact, key: tuple[str, str, str]) -> None:
-        """Within one worker and queue: as the server gave them out. What was adopted, or is a suspect, comes later."""
+        """Within one worker and queue: as the server gave them out. What was adopted, or is a suspect, comes later.
+
+        So does a recurring job, whose next run is added first.
+        """
         job, life = self.server.jobs[key[0], key[1]], _life(key[2])
         before = self.started_last.get((life, key[0]), 0)
-        if job.token != key[2] or job.stalls or life.startswith("n") or key[0] == "oxcart":
+        if (
+            job.token != key[2]
+            or job.stalls
+            or life.startswith("n")
+            or key[0] == "oxcart"
+            or key[1].startswith("repeat:")
+        ):
             return
         is_troubled = self._troubled(fact.actor, fact.at - 30, fact.at) or self._troubled(None, fact.at - 30, fact.at)
         if job.place < before and not is_troubled:
@@ -436,14 +445,14 @@ class _Checker:
                 self.say("kept", fact, f"{job_id} was acknowledged, and no server has ever added it")
 
     def _lying(self, fact: Fact) -> None:
-        at, queue = fact.at, fact.facts["queue"]
-        if self._troubled(None, at - fact.facts["seconds"] - AFTERMATH_SECONDS, at):
-            return
+        """A fault excuses whoever is idle for as long as it lasts, and not for what they leave lying after it."""
+        began = fact.at - fact.facts["seconds"]
         for place in fact.facts["idle"]:
-            if not self._troubled(place, at - fact.facts["seconds"] - AFTERMATH_SECONDS, at):
-                self.say(
-                    "goes-on", fact, f"a job of {queue} waits {fact.facts['seconds']} s beside {place}, which is idle"
-                )
+            over = [ends for where, _, begins, ends in self.troubles if where in {place, None} and begins <= fact.at]
+            well_since = max([began, *over])
+            if fact.at - well_since >= IDLE_FOR_SECONDS:
+                how_long = f"{fact.at - began:.1f} s, {fact.at - well_since:.1f} s without any fault,"
+                self.say("goes-on", fact, f"a job of {fact.facts['queue']} waits {how_long} beside {place}, idle")
                 return
 
     # -------------------------------------------------------------------------------------------- trouble

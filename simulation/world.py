@@ -209,12 +209,7 @@ class _World:
     def _do_to_place(self, step: Step, who: str) -> None:
         network, process = self.network, self.running.get(who)
         seconds = step.get("seconds", 0.0)
-
-        def weather(**changes: Any) -> None:
-            before = {name: getattr(network.weather(who), name) for name in changes}
-            network.set_weather(who, **changes)
-            network.later(seconds, lambda: network.set_weather(who, **before))
-
+        weather = partial(network.spell, who, seconds)
         match step["do"]:
             case "kill":
                 self._kill(who, silently=step["silently"])
@@ -392,10 +387,7 @@ class _World:
         self.server.set_time(self.network.now_ms())
         self.server.ask_all([("CONFIG", "SET", "maxmemory", "0"), ("REPLICAOF", "NO", "ONE")])
         for name in [*self.places, "u1"]:
-            self.network.set_weather(
-                name, cut=False, hung=False, refused=False, forgets=0.0, late_seconds=0.0, delay_seconds=0.0005,
-                jitter_seconds=0.0005,
-            )  # fmt: skip
+            self.network.clear_weather(name)
         for process in self.running.values():
             process.actor.go_on(self.loop)
         for queue in self.schedule.queues:
