@@ -419,9 +419,8 @@ class _Checker:
         began = self.stopping.get(self._life_at(fact), fact.at)
         place = next((one for one in self.outcome.schedule.places if one.name == fact.actor), None)
         grace = place.grace_seconds if place is not None else 8.0
-        is_troubled = self._troubled(fact.actor, began - AFTERMATH_SECONDS, fact.at) or self._troubled(
-            None, began - AFTERMATH_SECONDS, fact.at
-        )
+        since, itself = began - AFTERMATH_SECONDS, frozenset({"drain"})
+        is_troubled = self._troubled(None, since, fact.at) or self._troubled(fact.actor, since, fact.at, beyond=itself)
         if not fact.actor.startswith("n") and not is_troubled:
             if fact.at - began > grace + 2:
                 self.say("stops", fact, f"{fact.actor} took {fact.at - began:.1f} s to stop, its grace is {grace:g} s")
