@@ -528,7 +528,7 @@ def _troubles(
     for fact in facts:
         if fact.what in _FAULTS:
             place = None if fact.actor == "server" else fact.actor
-            seconds = fact.facts.get("seconds", 0.0) + fact.facts.get("late", 0.0)
+            seconds = sum(fact.facts.get(part, 0.0) for part in ("seconds", "late", "refused"))
             if fact.what == "kill":
                 seconds = fact.facts["back"]
             if fact.what in {"marker", "clobber", "empty", "rollback", "oom", "readonly"}:

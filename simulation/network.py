@@ -11,7 +11,7 @@ import contextvars
 import errno
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -41,9 +41,6 @@ class Weather:
     refused: bool = False
     forgets: float = 0.0
     late_seconds: float = 0.0
-
-
-_FAIR = Weather()
 
 
 class Wire:
@@ -199,10 +196,13 @@ class Wire:
 class Network:
     """All wires of one simulation, and the server behind them."""
 
-    def __init__(self, loop: VirtualLoop, server: SteeredServer, seed: str, executed: Executed) -> None:
+    def __init__(
+        self, loop: VirtualLoop, server: SteeredServer, seed: str, executed: Executed, *, distance_seconds: float
+    ) -> None:
         self.loop = loop
         self.server = server
         self.seed = seed
+        self.fair = Weather(delay_seconds=distance_seconds)
         self.is_up = True
         self.context = contextvars.Context()
         self.wires: dict[int, Wire] = {}
@@ -215,7 +215,7 @@ class Network:
         self._slow_until = 0.0
 
     def weather(self, actor: str) -> Weather:
-        return self._weathers.get(actor, _FAIR)
+        return self._weathers.get(actor, self.fair)
 
     def later(self, seconds: float, call: Callable[[], object]) -> None:
         self.loop.call_later(seconds, call, context=self.context)
@@ -313,7 +313,7 @@ class Network:
         before, changes = self.weather(actor), dict[str, Any]()
         for spell in self._spells[actor]:
             changes |= spell
-        weather = self._weathers[actor] = Weather(**changes)
+        weather = self._weathers[actor] = replace(self.fair, **changes)
         if weather.cut and not before.cut:
             for wire in self.open_wires(actor):
                 self.later(_USER_TIMEOUT_SECONDS + wire.draw(), wire.time_out)

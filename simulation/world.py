@@ -78,7 +78,9 @@ class _World:
         self.history = History()
         self.loop = VirtualLoop()
         self.server = SteeredServer(folder)
-        self.network = Network(self.loop, self.server, str(schedule.seed), self._executed)
+        self.network = Network(
+            self.loop, self.server, str(schedule.seed), self._executed, distance_seconds=schedule.distance_seconds
+        )
         self.network.after_step = self._stepped
         self.work = Work(self._note)
         self.places = {place.name: place for place in schedule.places}
@@ -215,6 +217,7 @@ class _World:
                 self._kill(who, silently=step["silently"])
                 network.later(step["back"], lambda: self._come_back(who))
             case "drain":
+                network.spell(who, 10.0, jitter_seconds=step["jitter"])
                 self._drain(who)
                 grace = self.places[who].grace_seconds
                 network.later(grace + 6 + step["back"], lambda: self._come_back(who))
@@ -231,6 +234,8 @@ class _World:
                 weather(refused=True)
             case "forget":
                 weather(forgets=step["share"])
+                if "refused" in step:
+                    network.later(seconds, partial(network.spell, who, step["refused"], refused=True))
             case "late":
                 weather(late_seconds=step["late"])
             case "slow":
