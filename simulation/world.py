@@ -308,11 +308,14 @@ class _World:
     def _clobber(self, key: str, seconds: float) -> None:
         """Somebody's mistake, and its cure: the key is of a wrong type for a while."""
         aside = f"aside:{key}"
+        if self.server.ask("TYPE", key) == b"string":
+            return  # another one's is not over yet
         had = self.server.ask("EXISTS", key)
         self.server.ask_all([("RENAME", key, aside), ("SET", key, "x")])  # a read-only server does neither
 
         def put_back() -> None:
             if not self.network.is_up:
+                self.network.later(1.0, put_back)
                 return
             self.server.set_time(self.network.now_ms())
             if self.server.ask("TYPE", key) == b"string" and isinstance(
