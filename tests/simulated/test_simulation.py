@@ -25,6 +25,7 @@ from simulation.shrink import as_test, failure, shrink, story
 from simulation.world import Outcome
 
 ROOT = Path(__file__).parents[2]
+FINDINGS = Path(__file__).parent / "findings"
 GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
 
 
@@ -243,6 +244,15 @@ def test_what_fails_is_made_small_and_told() -> None:
     assert len(smallest.places) == 1
     assert "0.500  w1       died life=w1.1" in story(Outcome(smallest, history), [])
     assert "Schedule.from_json" in as_test(smallest, "kept")
+
+
+# ------------------------------------------------------------------------------------------------ what it has found
+@pytest.mark.parametrize("finding", sorted(FINDINGS.iterdir()), ids=lambda path: path.stem)
+def test_what_it_has_found_stays_mended(finding: Path) -> None:
+    """Each is the schedule of one seed, made small by `scripts/simulate --seed`."""
+    _, violations = failure(Schedule.from_json(finding.read_text(encoding="utf-8")))
+
+    assert not violations
 
 
 # ------------------------------------------------------------------------------------------------ time and processes
