@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ async def ask(client: Client, tool: str, **arguments: Any) -> Any:
     return answer.structured_content
 
 
-async def test_an_agent_may_look_and_nothing_else(tmp_path: Path, redis_url: str, queue_name: str) -> None:
+async def may_look_and_nothing_else(tmp_path: Path, redis_url: str, queue_name: str) -> None:
     async with Queue(queue_name, redis_url) as queue:
         added = await queue.add("greet", {"name": "Ann", "password": "hunter2"})
 
@@ -53,7 +54,7 @@ async def test_an_agent_may_look_and_nothing_else(tmp_path: Path, redis_url: str
     assert "act" in str(refused.content)
 
 
-async def test_with_allow_changes_it_may_act(tmp_path: Path, redis_url: str, queue_name: str) -> None:
+async def may_act(tmp_path: Path, redis_url: str, queue_name: str) -> None:
     async with Queue(queue_name, redis_url) as queue:
         await queue.add("greet")
 
@@ -66,3 +67,12 @@ async def test_with_allow_changes_it_may_act(tmp_path: Path, redis_url: str, que
     assert offered == {*TOOLS, "act"}
     assert done["undo"] == {"action": "resume", "queue": queue_name}
     assert "There is no such action" in wrong["error"]
+
+
+async def test_an_agent_may_look_and_change_only_where_that_is_allowed(
+    tmp_path: Path, redis_url: str, queue_name: str
+) -> None:
+    """Both at once: each waits for its own process to start."""
+    await asyncio.gather(
+        may_look_and_nothing_else(tmp_path, redis_url, queue_name), may_act(tmp_path, redis_url, f"{queue_name}-other")
+    )

@@ -137,6 +137,7 @@ class Intake:
         attempts = [attempt for attempt in self._unconfirmed.pop(queue) if attempt.verdict is None]
         has_suspects = any(attempt.claim.shared.is_suspect for attempt in attempts)
         self._begin_all(queue, attempts, has_suspects=has_suspects)
+        self.claims_settled(queue)
 
     def _begin_all(self, queue: ServedQueue, attempts: Sequence[Attempt], *, has_suspects: bool) -> None:
         """In their order, and behind those that wait for a slot already. Suspects go apart, and the others back."""
