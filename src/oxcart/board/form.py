@@ -121,7 +121,7 @@ def _input(name: str, schema: Mapping[str, Any], is_required: bool) -> Input:
     kind: Kind = "choice" if choices else kinds.get(of_type, "json") if isinstance(of_type, str) else "json"
     hints = [str(schema["description"])] if schema.get("description") else []
     hints += [_FORMATS[schema["format"]]] if schema.get("format") in _FORMATS else []
-    hints += [tr("JSON")] if kind == "json" else []
+    hints += ["JSON"] if kind == "json" else []
     default = schema.get("default")
     if default not in (None, "", [], {}):
         hints.append(tr("if empty: {default}", default=_shown(default)))

@@ -86,7 +86,7 @@ def _say_report(name: str, rows: list[dict[str, Any]]) -> None:
     from oxcart.kommo.report import REPORTS
 
     one = REPORTS[name]
-    say(f"{one.title}\n")
+    say(f"{tr(one.title)}\n")
     if rows:
         headings = [column.replace("_", " ").upper() for column in one.columns]
         say_table(headings, [[_text(value) for value in row.values()] for row in rows])
