@@ -12,6 +12,19 @@ from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 _SHOWN_CHARACTERS = 100
+# What Python's own reader says, which is looked up when it is told.
+JSON_PROBLEMS = (
+    "Expecting value",
+    "Expecting property name enclosed in double quotes",
+    "Illegal trailing comma before end of object",
+    "Illegal trailing comma before end of array",
+    "Expecting ',' delimiter",
+    "Expecting ':' delimiter",
+    "Extra data",
+    "Invalid control character at",
+    "Invalid \\escape",
+    "Unterminated string starting at",
+)
 
 
 def read_json(option: str, given: str) -> Any:
@@ -76,7 +89,7 @@ def _where_it_breaks(option: str, text: str, error: json.JSONDecodeError) -> str
         option=option,
         lineno=error.lineno,
         colno=error.colno,
-        msg=error.msg,
+        msg=tr(error.msg),
         cure=cure,
         shown=shown,
         caret=caret,
