@@ -136,7 +136,7 @@ def handlers_of(**models: Any) -> Handlers:
 
         async def handler(job: Job[Any]) -> None: ...
 
-        handler.__annotations__["job"] = Job[model]
+        handler.__annotations__["job"] = Job.__class_getitem__(model)
         handlers.add(describe(name, handler))
     return handlers
 
@@ -175,7 +175,7 @@ async def test_a_worker_publishes_them_and_they_end_by_themselves(
         assert 0 < await redis.ttl(key) <= KEPT_SECONDS
         assert {*await forms.read_forms(queue.channel)} == {"invoice"}
 
-        stored = json.loads(await redis.hget(key, "invoice"))
+        stored = json.loads(str(await redis.hget(key, "invoice")))
         await redis.hset(key, "invoice", json.dumps({**stored, "at": stored["at"] - (KEPT_SECONDS + 1) * 1000}))
         assert await forms.read_forms(queue.channel) == {}, "a worker that has ended says nothing any more"
 
@@ -243,8 +243,8 @@ async def test_json_that_breaks_is_told_at_its_field_and_kept(redis_url: str, qu
 async def test_what_others_write_there_harms_no_page(redis_url: str, queue_name: str, redis: Redis) -> None:
     """Whoever may write to Redis may write a form, too."""
     now = (await redis.time())[0] * 1000
-    hostile = {"properties": {'"><script>x</script>': {"title": "<script>y</script>", "enum": [{}, None, 10**30]}}}
-    rows: dict[str, Any] = {f"name-{n}": json.dumps({"at": now, "form": hostile}) for n in range(300)}
+    hostile: Any = {"properties": {'"><script>x</script>': {"title": "<script>y</script>", "enum": [{}, None, 10**30]}}}
+    rows: Any = {f"name-{n}": json.dumps({"at": now, "form": hostile}) for n in range(300)}
     rows |= {"long": "x" * 100_000, "list": json.dumps({"at": now, "form": [1]})}
     await redis.hset(QueueKeys(queue_name).forms, mapping=rows)
     async with open_visitor(redis_url, queue_name) as visitor:

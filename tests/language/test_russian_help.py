@@ -36,7 +36,7 @@ PATHS = dict(every_command(build_command()))
 
 
 SOURCE = Path(__file__).parents[2] / "src" / "oxcart"
-TELLING = {"say", "note", "complain", "confirm", "Refused"}
+TELLING = {"say", "say_wrapped", "note", "complain", "confirm", "Refused"}
 
 
 def in_russian(path: str) -> click.Command:

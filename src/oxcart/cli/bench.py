@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from oxcart.cli.options import json_option
-from oxcart.cli.output import note, say, say_json, say_pairs
+from oxcart.cli.output import note, say, say_json, say_pairs, say_wrapped
 from oxcart.language import tr
 
 
@@ -58,7 +58,7 @@ async def _bench(jobs: int, concurrency: int, seconds: float, idle: bool, as_jso
 
 def _say_answer(answer: dict[str, Any], idle: bool) -> None:
     latency = answer["latencyMs"]
-    say(
+    say_wrapped(
         tr(
             "{jobs} jobs that do nothing, concurrency {concurrency}, on {redis}",
             jobs=answer["jobs"],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import FAILED, Interrupted
-from oxcart.cli.output import program, say
+from oxcart.cli.output import program, say, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def _demo(once: bool) -> int:
 
     logging.getLogger().addHandler(logging.NullHandler())
     facts, bus, world = Facts(), Bus(), World(contacts=_CONTACTS, leads=_LEADS)
-    say(
+    say_wrapped(
         tr(
             "The demo uses a private server in .oxcart/, with a database and a Kommo of its own, "
             "whatever is configured."
@@ -123,7 +123,7 @@ def _plan(sandbox_url: str) -> Plan:
 
 def _say_where(service: Service, sandbox_url: str) -> None:
     slots = service.plan.settings.worker.concurrency
-    say(
+    say_wrapped(
         tr(
             "Worker with {slots} slots: http://127.0.0.1:{port}/health; its Kommo: {sandbox_url}/sandbox/",
             slots=slots,
@@ -170,7 +170,7 @@ def _sum_up(shown: Sequence[Shown], exhibits: list[Exhibit]) -> bool:
     say("\n" + tr("{good} of {count} went as expected.", good=good, count=len(shown)))
     for one in shown:
         if not one.is_as_expected:
-            say(
+            say_wrapped(
                 tr(
                     "  not so: {title} ({shows}): {state} {detail}",
                     title=one.title,

@@ -10,7 +10,7 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.options import Group, json_option
-from oxcart.cli.output import say, say_json
+from oxcart.cli.output import say, say_json, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _init(kind: str, steps: tuple[str, ...], app: str | None, service: str, *, f
         say_json(_as_json(fates, project, steps))
         return
     for file, fate in fates:
-        say(f"{fate.value:<10} {file.path}{f'   {tr(_KEPT)}' if fate.value == 'kept' else ''}")
+        say(f"{tr(fate.value):<10} {file.path}{f'   {tr(_KEPT)}' if fate.value == 'kept' else ''}")
     say(
         "\n"
         + tr(
@@ -99,13 +99,14 @@ def _init(kind: str, steps: tuple[str, ...], app: str | None, service: str, *, f
         )
     )
     for remark in _remarks(project, Kind(kind)):
-        say(remark)
+        say_wrapped(remark)
     say("\n" + tr("What is left to do"))
     for number, step in enumerate(steps, 1):
-        say(f"  {number}. {tr(step)}")
+        say_wrapped(f"  {number}. {tr(step)}", hang=5)
 
 
 _KEPT = "it differs and was left alone; --force replaces it"
+_FATES = ("written", "replaced", "unchanged", "kept")
 _BUILT_IN = "the built-in jobs; --app MODULE:APP names your own"
 
 
@@ -154,3 +155,4 @@ def _check(app: str | None, service: str) -> None:
 def declared_texts() -> Iterator[str]:
     """The words of the tables above, which are looked up when they are told."""
     yield from (*_RAILWAY_STEPS, *_DOCKER_STEPS, *_GITHUB_STEPS, _KEPT, _BUILT_IN)
+    yield from _FATES

@@ -10,7 +10,7 @@ import click
 
 from oxcart.cli.exits import Refused
 from oxcart.cli.options import confirm, json_option, yes_option
-from oxcart.cli.output import complain, note, say, say_json, say_pairs
+from oxcart.cli.output import complain, note, say_json, say_pairs, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ async def _connect(
 def _say_connected(answer: dict[str, Any]) -> None:
     who = answer["user"] or tr("a user who may not see users")
     rights = tr("administrator") if answer["isAdmin"] else tr("no administrator")
-    say(tr("{domain} is connected.", domain=answer["domain"]))
+    say_wrapped(tr("{domain} is connected.", domain=answer["domain"]))
     say_pairs(
         [
             (tr("account"), answer["account"]),
@@ -152,7 +152,7 @@ def _say_connected(answer: dict[str, Any]) -> None:
         ]
     )
     if not answer["isAdmin"]:
-        say(
+        say_wrapped(
             tr(
                 "A user who is no administrator may not see every row: what such a token does not see is "
                 "not counted as deleted. Rows that vanish without a word stay here until an "
@@ -160,7 +160,7 @@ def _say_connected(answer: dict[str, Any]) -> None:
             )
         )
     if answer["syncJobId"]:
-        say(
+        say_wrapped(
             tr(
                 "The first sync is job {job}; a worker (oxcart run) does it. See: oxcart kommo status",
                 job=answer["syncJobId"],
@@ -226,7 +226,7 @@ async def _disconnect(domain: str, *, purge: bool, as_json: bool) -> None:
         kept = (
             tr("and everything that was read of it is deleted") if purge else tr("what was read of it is still there")
         )
-        say(tr("{domain} is disconnected, {kept}. {gone}", domain=stored.domain, kept=kept, gone=gone))
+        say_wrapped(tr("{domain} is disconnected, {kept}. {gone}", domain=stored.domain, kept=kept, gone=gone))
 
 
 async def _rotate(domain: str, *, as_json: bool) -> None:
@@ -240,7 +240,7 @@ async def _rotate(domain: str, *, as_json: bool) -> None:
     if as_json:
         say_json({"domain": stored.domain, "webhook": kept.sentence})
     else:
-        say(
+        say_wrapped(
             tr(
                 "{domain} has another secret; the old one is accepted for 24 hours more. {sentence}",
                 domain=stored.domain,

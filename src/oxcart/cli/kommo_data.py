@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json
+from oxcart.cli.output import say, say_json, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def migrate(*, as_sql: bool, as_json: bool) -> None:
     elif as_sql:
         _say_statements(additions)
     elif additions:
-        say(_sentence(additions, shown))
+        say_wrapped(_sentence(additions, shown))
     else:
-        say(tr("Nothing is missing in {shown}.", shown=shown))
+        say_wrapped(tr("Nothing is missing in {shown}.", shown=shown))
 
 
 @click.command("encrypt")
@@ -66,7 +66,7 @@ def encrypt(*, plain: bool, as_json: bool) -> None:
         say_json({"shape": "plain" if plain else "base64", "changed": done.changed, "unchanged": done.unchanged})
     else:
         as_what = tr("as plain text, client secrets encrypted") if plain else tr("encrypted with ENCRYPTION_KEY")
-        say(
+        say_wrapped(
             tr(
                 "{changed} secrets were rewritten, {unchanged} were right already: tokens are {as_what}.",
                 changed=done.changed,

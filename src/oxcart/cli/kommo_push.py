@@ -10,7 +10,7 @@ import click
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.kommo_sync import account_option
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json
+from oxcart.cli.output import say_json, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _write(new: NewNote | NewTask, key: str | None, domain: str | None, *, as_js
     if as_json:
         say_json(made)
     else:
-        say(tr("It is in {domain} with the id {id}.", domain=made["domain"], id=made["id"]))
+        say_wrapped(tr("It is in {domain} with the id {id}.", domain=made["domain"], id=made["id"]))
 
 
 async def _pushed(new: NewNote | NewTask, key: str | None, domain: str | None) -> dict[str, Any]:

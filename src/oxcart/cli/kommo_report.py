@@ -14,7 +14,7 @@ import click
 from oxcart.cli.exits import Refused
 from oxcart.cli.kommo_sync import account_option
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json, say_table
+from oxcart.cli.output import say, say_json, say_table, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _say_report(name: str, rows: list[dict[str, Any]]) -> None:
         headings = [column.replace("_", " ").upper() for column in one.columns]
         say_table(headings, [[_text(value) for value in row.values()] for row in rows])
     else:
-        say(tr("Nothing."))
+        say_wrapped(tr("Nothing."))
     say()
 
 

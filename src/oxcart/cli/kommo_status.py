@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oxcart.cli.options import json_option
-from oxcart.cli.output import duration, local_time, say, say_json, say_pairs, say_table, utc_time
+from oxcart.cli.output import duration, local_time, say, say_json, say_pairs, say_table, say_wrapped, utc_time
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def status(*, as_json: bool) -> None:
         say_json(found)
         return
     if not found["connections"]:
-        say(tr("No Kommo account is connected. Connect one: oxcart kommo connect DOMAIN"))
+        say_wrapped(tr("No Kommo account is connected. Connect one: oxcart kommo connect DOMAIN"))
     for one in found["connections"]:
         _say_connection(one)
     _say_limiter(found["limiter"])
@@ -133,14 +133,16 @@ def _row(entity: dict[str, Any]) -> tuple[str, ...]:
 
 def _say_limiter(limiter: dict[str, Any]) -> None:
     if limiter.get("blockedSeconds"):
-        say(
+        say_wrapped(
             tr(
                 "Kommo has blocked this address: nothing is sent for {span}.",
                 span=duration(limiter["blockedSeconds"] * 1000),
             )
         )
     elif limiter.get("pausedSeconds"):
-        say(tr("Requests to Kommo pause for {span}: it answered 429.", span=duration(limiter["pausedSeconds"] * 1000)))
+        say_wrapped(
+            tr("Requests to Kommo pause for {span}: it answered 429.", span=duration(limiter["pausedSeconds"] * 1000))
+        )
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -35,8 +35,8 @@ A `--queue` that is not there, where another one has almost that name, is such a
 adds (`enqueue`, `flow add`, `schedules add`) makes a queue.
 
 Long ids may be given by their ends, as tables on a terminal of less than 100 columns show them. With
-`LANG=ru_RU.UTF-8`, or `oxcart --lang ru …`, help, answers and errors are in Russian; what a worker logs, and what is stored,
-is in English whoever starts it.
+`LANG=ru_RU.UTF-8`, or `oxcart --lang ru …`, help, answers and errors are in Russian; what a worker logs, and what is
+stored, is in English whoever starts it.
 
 Completion of commands, options, states, queues and job names, in `~/.bashrc`, `~/.zshrc` or
 `~/.config/fish/completions/oxcart.fish`:

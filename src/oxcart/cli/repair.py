@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import one_line, say, say_json
+from oxcart.cli.output import one_line, say, say_json, say_wrapped
 from oxcart.language import tr
 
 
@@ -54,7 +54,7 @@ async def _repair(queue_name: str | None, as_json: bool, *, dry_run: bool, adopt
         say_json({"queue": queue.name, "dryRun": dry_run, "repairs": found})
         return
     if not repairs:
-        say(tr("Queue {name}: nothing is broken.", name=queue.name))
+        say_wrapped(tr("Queue {name}: nothing is broken.", name=queue.name))
     for each in repairs:
         say(f"{each.kind:<8}  {one_line(str(each))}")
         if each.job_ids:

@@ -9,7 +9,7 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.options import Group, json_option, queue_option
-from oxcart.cli.output import duration, local_time, say, say_json, say_table, shorten, utc_time
+from oxcart.cli.output import duration, local_time, say, say_json, say_table, say_wrapped, shorten, utc_time
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def _list(queue_name: str | None, as_json: bool) -> None:
     if as_json:
         say_json([_as_json(name, schedule) for name, schedule in found])
     elif not found:
-        say(tr("There are no schedules."))
+        say_wrapped(tr("There are no schedules."))
     else:
         rows = [
             (schedule.id, name, schedule.name, _when(schedule), _next(schedule), str(schedule.iterations))
@@ -161,7 +161,7 @@ async def _remove(schedule_id: str, queue_name: str | None, as_json: bool) -> No
     if as_json:
         say_json({"queue": queue.name, "removed": schedule_id})
     else:
-        say(tr("Removed schedule {schedule_id} of {name}.", schedule_id=schedule_id, name=queue.name))
+        say_wrapped(tr("Removed schedule {schedule_id} of {name}.", schedule_id=schedule_id, name=queue.name))
 
 
 async def _run_now(schedule_id: str, queue_name: str | None, as_json: bool) -> None:
@@ -185,7 +185,7 @@ async def _migrate(queue_name: str | None, as_json: bool, *, dry_run: bool) -> N
         told = [{"queue": name, "id": one.id, "newId": one.new_id, "problem": one.problem} for name, one in done]
         say_json({"dryRun": dry_run, "schedules": told})
     elif not done:
-        say(tr("All schedules are job schedulers with a template: nothing to do."))
+        say_wrapped(tr("All schedules are job schedulers with a template: nothing to do."))
     else:
         verb = tr("would become") if dry_run else tr("is now")
         for name, one in done:
