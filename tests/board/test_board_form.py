@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 from pydantic import BaseModel, Field, GetJsonSchemaHandler, TypeAdapter
@@ -136,7 +136,7 @@ def handlers_of(**models: Any) -> Handlers:
 
         async def handler(job: Job[Any]) -> None: ...
 
-        handler.__annotations__["job"] = Job.__class_getitem__(model)
+        handler.__annotations__["job"] = cast("Any", Job)[model]
         handlers.add(describe(name, handler))
     return handlers
 
