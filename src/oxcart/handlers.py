@@ -253,6 +253,6 @@ def _model_parser(model: Any) -> Callable[[Any], Any]:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             places = (".".join(str(part) for part in problem["loc"]) or "data" for problem in found)
             text = "; ".join(f"{place}: {problem['msg']}" for place, problem in zip(places, found, strict=True))
-            raise InvalidInput(text) from error
+            raise InvalidInput(text) from None  # all that there is to say; where pydantic was says nothing
 
     return parse

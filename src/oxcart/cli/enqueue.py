@@ -176,7 +176,8 @@ async def _wait(queue: Queue, added: AddedJob, seconds: float, as_json: bool) ->
     except JobFailed as failed:
         if as_json:
             say_json({"id": added.id, "name": added.name, "queue": queue.name, "failedReason": failed.failed_reason})
-        raise Refused(harmless(str(failed)), FAILED) from failed
+        told = tr("Job {job} failed: {reason}", job=failed.job_id, reason=failed.failed_reason)
+        raise Refused(harmless(told), FAILED) from failed
     except ResultTimeout as late:
         if as_json:
             say_json({"id": added.id, "name": added.name, "queue": queue.name})
