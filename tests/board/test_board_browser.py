@@ -219,6 +219,17 @@ async def test_a_job_is_added_by_the_form_of_its_model(browser: Browser, site: S
         assert job.data == {"month": "2027-01", "copies": 3, "paper": "A3"}
 
 
+async def test_on_a_phone_a_schedule_can_be_run(browser: Browser, site: Site) -> None:
+    """Its buttons were not there below 760 px."""
+    async with looking(browser, site) as page:
+        await page.set_viewport_size(NARROW)
+        await page.goto("/board/schedules")
+        await page.get_by_role("button", name="Run now").first.click()
+        await page.get_by_role("dialog").get_by_role("button", name="Run now").click()
+
+        await expect(page.locator(".told")).to_contain_text("Added job")
+
+
 async def test_an_open_list_follows_without_losing_what_is_picked(browser: Browser, site: Site) -> None:
     async with looking(browser, site) as page, Queue(site.queue, site.url) as queue:
         await page.goto("/board/queue?queue=agent-jobs&state=delayed")
