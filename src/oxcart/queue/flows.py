@@ -57,6 +57,8 @@ class _Entry:
     keys: QueueKeys
     job: NewJob
     waits_for_children: bool
+    above: str | None
+    """The key of its parent in this flow."""
 
     def calls(self) -> list[ScriptCall]:
         call = upstream_call(self.keys, self.job, waits_for_children=self.waits_for_children)
@@ -69,8 +71,13 @@ class _Entry:
         """Keeps a parent waiting until all of its children are there."""
         return ("SADD", self.keys.dependencies(self.job.id), _TO_COME)
 
-    def release(self) -> ScriptCall:
-        args = (self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME)
+    @property
+    def key(self) -> str:
+        return self.keys.job(self.job.id)
+
+    def release(self, children: Sequence[str]) -> ScriptCall:
+        """`children` are the keys of those right below it."""
+        args = (self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME, *children)
         return ScriptCall(ours("release_parent"), script_keys(self.keys), args)
 
 
@@ -97,10 +104,10 @@ async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, An
             f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
         )
     doing = f"Adding {what} through queue {channel.keys.name}"
-    answers = await _send(channel, doing, entries)
+    existed, answers = await _send(channel, doing, entries)
     for entry, answer in zip(entries, answers, strict=True):
         if not isinstance(answer, bytes | str):
-            await _take_back(channel, doing, entries[0])
+            await _take_back(channel, doing, entries, existed)
         if isinstance(answer, ResponseError):
             raise ServerRefused(classify(answer), doing) from answer
         if isinstance(answer, int):
@@ -108,31 +115,36 @@ async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, An
     return added
 
 
-async def _take_back(channel: Channel, doing: str, root: _Entry) -> None:
+async def _take_back(channel: Channel, doing: str, entries: Sequence[_Entry], existed: frozenset[str]) -> None:
     """One of its jobs was refused: a parent would wait for ever for a child that is not there.
 
-    A root with an id of its own may have been there before, and stays.
+    The parents first: a child's end sets its parent going. What had been there before stays, as does what runs already.
     """
-    if root.job.options.job_id is None:
-        args, named = (root.job.id, 1, root.keys.base), (root.keys.job(root.job.id), root.keys.repeat)
-        with suppress(OxcartError):
-            await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
+    if entries[0].key in existed:
+        return  # its parent, or whoever knows it, may wait for it
+    for entry in entries:
+        if entry.key not in existed:
+            args, named = (entry.job.id, 0, entry.keys.base), (entry.key, entry.keys.repeat)
+            with suppress(OxcartError):
+                await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
 
 
-async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:
-    """What the scripts answered. A repeated try looks for the root first: where it was added, all were."""
-    commands = _transaction(entries)
+async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> tuple[frozenset[str], list[Any]]:
+    """Which jobs were there before, and what the scripts answered. A repeated try looks for the root first: where it was
+    added, all were."""
+    commands, asked = _transaction(entries), [entry for entry in entries if entry.job.options.job_id is not None]
     root = entries[0]
     first_try: list[float] = []
 
-    async def attempt(seconds: float) -> list[Any]:
+    async def attempt(seconds: float) -> tuple[frozenset[str], list[Any]]:
         if first_try and await find_added(channel, root.keys, [root.job.id], first_try[0], seconds):
-            return [entry.job.id for entry in entries]
+            return frozenset(), [entry.job.id for entry in entries]
         first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
-        parents = sum(entry.waits_for_children for entry in entries)
-        return results[parents : parents + 2 * len(entries) : 2]
+        existed = frozenset(entry.key for entry, found in zip(asked, results, strict=False) if found)
+        at = len(asked) + sum(entry.waits_for_children for entry in entries)
+        return existed, results[at : at + 2 * len(entries) : 2]
 
     return await channel.persist(doing, attempt, repeatable=True)
 
@@ -140,9 +152,15 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list
 def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     """MULTI … EXEC. A script is sent whole the first time: one that the server has lost would leave half a tree."""
     parents = [entry for entry in entries if entry.waits_for_children]
-    commands: list[Command] = [("MULTI",), *(parent.hold for parent in parents)]
+    children: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.above is not None:
+            children.setdefault(entry.above, []).append(entry.key)
+    looks: list[Command] = [("EXISTS", entry.key) for entry in entries if entry.job.options.job_id is not None]
+    commands: list[Command] = [("MULTI",), *looks, *(parent.hold for parent in parents)]
     calls = [call for entry in entries for call in entry.calls()]
-    calls += [parent.release() for parent in reversed(parents)]  # the lowest first, as their own parents wait for them
+    # The lowest first, as their own parents wait for them.
+    calls += [parent.release(children[parent.key]) for parent in reversed(parents)]
     sent: set[str] = set()
     for call in calls:
         commands.append(call.command if call.script.sha in sent else call.whole)
@@ -160,7 +178,8 @@ def _collect(
     if node.queue is not None or node.prefix is not None:
         own_keys = QueueKeys(node.queue or keys.name, node.prefix or keys.prefix)
     job = prepare(own_keys, node.name, node.data, _options(node, above[-1] if above else None), now_ms)
-    entries.append(_Entry(own_keys, job, waits_for_children=bool(node.children)))
+    parent = above[-1].key if above else None
+    entries.append(_Entry(own_keys, job, waits_for_children=bool(node.children), above=parent))
     below = Parent(job.id, own_keys.qualified_name)
     children = tuple(_collect(keys, _node(child), (*above, below), entries, now_ms) for child in node.children)
     return AddedFlow(job.id, job.name, own_keys.name, children)
