@@ -77,7 +77,7 @@ class _Entry:
 
     def release(self, children: Sequence[str]) -> ScriptCall:
         """`children` are the keys of those right below it."""
-        args = (self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME, *children)
+        args: list[str | int] = [self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME, *children]
         return ScriptCall(ours("release_parent"), script_keys(self.keys), args)
 
 
@@ -130,8 +130,10 @@ async def _take_back(channel: Channel, doing: str, entries: Sequence[_Entry], ex
 
 
 async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> tuple[frozenset[str], list[Any]]:
-    """Which jobs were there before, and what the scripts answered. A repeated try looks for the root first: where it was
-    added, all were."""
+    """Which jobs were there before, and what the scripts answered.
+
+    A repeated try looks for the root first: where it was added, all were.
+    """
     commands, asked = _transaction(entries), [entry for entry in entries if entry.job.options.job_id is not None]
     root = entries[0]
     first_try: list[float] = []
