@@ -96,7 +96,7 @@ def enqueue(
         above = {"parent": {"id": parent, "queue": parent_queue or open_queue.name}} if parent else {}
         return await open_queue.add(name, value, **given, **above)  # type: ignore[arg-type]
 
-    run_async(_enqueue(queue, add, job_id, wait, as_json))
+    run_async(_enqueue(queue, add, wait, as_json))
 
 
 def _kept(given: str | None) -> bool | int | None:
@@ -118,17 +118,15 @@ def _deduplication(dedup: str | None, ttl_seconds: float | None) -> dict[str, An
 async def _enqueue(
     queue_name: str | None,
     add: Callable[[Queue], Awaitable[AddedJob]],
-    job_id: str | None,
     wait: float | None,
     as_json: bool,
 ) -> None:
     from oxcart.cli.session import open_queue
 
     async with open_queue(queue_name, may_be_new=True) as queue:
-        existed = job_id is not None and await queue.get(job_id) is not None
         added = await add(queue)
         answer: dict[str, Any] = {"id": added.id, "name": added.name, "queue": queue.name}
-        if existed or not added.is_new:
+        if not added.is_new:
             answer |= {"added": False, "state": await _tell_existing(queue, added.id, wait)}
         if not as_json:
             say(added.id)

@@ -104,49 +104,50 @@ async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, An
             f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
         )
     doing = f"Adding {what} through queue {channel.keys.name}"
-    existed, answers = await _send(channel, doing, entries)
-    for entry, answer in zip(entries, answers, strict=True):
-        if not isinstance(answer, bytes | str):
-            await _take_back(channel, doing, entries, existed)
-        if isinstance(answer, ResponseError):
-            raise ServerRefused(classify(answer), doing) from answer
-        if isinstance(answer, int):
-            raise refusal(doing, entry.job, answer)
+    replies = await _send(channel, doing, entries)
+    for entry, reply in zip(entries, replies, strict=True):
+        refused = reply if isinstance(reply, ResponseError) else reply[0]
+        if isinstance(refused, ResponseError | int):
+            await _take_back(channel, doing, entries, replies)
+        if isinstance(refused, ResponseError):
+            raise ServerRefused(classify(refused), doing) from refused
+        if isinstance(refused, int):
+            raise refusal(doing, entry.job, refused)
     return added
 
 
-async def _take_back(channel: Channel, doing: str, entries: Sequence[_Entry], existed: frozenset[str]) -> None:
+async def _take_back(channel: Channel, doing: str, entries: Sequence[_Entry], replies: Sequence[Any]) -> None:
     """One of its jobs was refused: a parent would wait for ever for a child that is not there.
 
-    The parents first: a child's end sets its parent going. What had been there before stays, as does what runs already.
+    Only what this add has made goes; where the root was there before, nothing: who knows it may wait for it.
+    The parents go first, as the end of a child sets its parent going. What runs already is not stopped.
     """
-    if entries[0].key in existed:
-        return  # its parent, or whoever knows it, may wait for it
-    for entry in entries:
-        if entry.key not in existed:
+    answered = [(None, False) if isinstance(reply, ResponseError) else reply for reply in replies]
+    _, root_was_there = answered[0]
+    for entry, (answer, was_there) in zip(entries, answered, strict=True):
+        if not root_was_there and not was_there and answer == entry.job.id.encode():
             args, named = (entry.job.id, 0, entry.keys.base), (entry.key, entry.keys.repeat)
             with suppress(OxcartError):
                 await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
 
 
-async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> tuple[frozenset[str], list[Any]]:
-    """Which jobs were there before, and what the scripts answered.
+async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:
+    """What the scripts answered, each {answer, whether the job was there}.
 
     A repeated try looks for the root first: where it was added, all were.
     """
-    commands, asked = _transaction(entries), [entry for entry in entries if entry.job.options.job_id is not None]
+    commands = _transaction(entries)
     root = entries[0]
     first_try: list[float] = []
 
-    async def attempt(seconds: float) -> tuple[frozenset[str], list[Any]]:
+    async def attempt(seconds: float) -> list[Any]:
         if first_try and await find_added(channel, root.keys, [root.job.id], first_try[0], seconds):
-            return frozenset(), [entry.job.id for entry in entries]
+            return [[entry.job.id.encode(), 0] for entry in entries]
         first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
-        existed = frozenset(entry.key for entry, found in zip(asked, results, strict=False) if found)
-        at = len(asked) + sum(entry.waits_for_children for entry in entries)
-        return existed, results[at : at + 2 * len(entries) : 2]
+        parents = sum(entry.waits_for_children for entry in entries)
+        return results[parents : parents + 2 * len(entries) : 2]
 
     return await channel.persist(doing, attempt, repeatable=True)
 
@@ -158,8 +159,7 @@ def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     for entry in entries:
         if entry.above is not None:
             children.setdefault(entry.above, []).append(entry.key)
-    looks: list[Command] = [("EXISTS", entry.key) for entry in entries if entry.job.options.job_id is not None]
-    commands: list[Command] = [("MULTI",), *looks, *(parent.hold for parent in parents)]
+    commands: list[Command] = [("MULTI",), *(parent.hold for parent in parents)]
     calls = [call for entry in entries for call in entry.calls()]
     # The lowest first, as their own parents wait for them.
     calls += [parent.release(children[parent.key]) for parent in reversed(parents)]
