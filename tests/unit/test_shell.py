@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
