@@ -118,6 +118,8 @@ class Problem:
     def _places(self) -> dict[str, object]:
         """A queue is always named in a command: nobody knows what JOB_QUEUE_NAME says where it is pasted."""
         places: dict[str, object] = {**self.values, "queue": self.queue, "q": in_queue(self.queue)}
+        if "example" in places:
+            places["example"] = in_queue(self.queue, str(places["example"]))
         since, at = self.since_ms, self.values.get("at_ms")
         if since is not None and isinstance(at, int):
             places["span"] = span((at - since) / 1000)
@@ -189,7 +191,7 @@ def _returning(facts: QueueFacts) -> Values | None:
         return None
     names = ", ".join(told([f"{jobs.name} ({jobs.jobs})" for jobs in facts.returning]))
     worst = max(facts.returning, key=lambda jobs: jobs.started)
-    return {"names": names, "started": worst.started, "example": in_queue(facts.queue, worst.example)}
+    return {"names": names, "started": worst.started, "example": worst.example}
 
 
 def _paused(facts: QueueFacts) -> Values | None:
@@ -231,7 +233,7 @@ def _schedule_stopped(facts: QueueFacts) -> Values | None:
     names = facts.stopped_schedules
     if not names:
         return None
-    return {"names": ", ".join(told(names)), "example": in_queue(facts.queue, names[0])}
+    return {"names": ", ".join(told(names)), "example": names[0]}
 
 
 # ------------------------------------------------------------------------------------------------ when all is well

@@ -13,6 +13,7 @@ from oxcart.cli.exits import FAILED, TIMED_OUT, Refused
 from oxcart.cli.json_input import read_json
 from oxcart.cli.options import json_option, queue_option
 from oxcart.cli.output import note, say, say_json, shorten
+from oxcart.shell import in_queue
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
@@ -150,8 +151,9 @@ async def _tell_existing(queue: Queue, job_id: str, wait: float | None) -> str:
         state = "unknown"
     shown = harmless(shorten(job_id, 80))
     has_ended = state in {"completed", "failed"}
-    cure = " Remove it (oxcart jobs remove), or use another id, to have it run." if has_ended else ""
-    waits = " Its result is an old one, and is not shown: oxcart jobs show has it." if has_ended and wait else ""
+    there = in_queue(queue.name, job_id)
+    cure = f" Remove it (oxcart jobs remove {there}), or use another id, to have it run." if has_ended else ""
+    waits = f" Its result is an old one, and is not shown: oxcart jobs show {there}" if has_ended and wait else ""
     note(f"Nothing was added: the job {shown} of {queue.name} exists, and is {state}.{cure}{waits}")
     return state
 
