@@ -117,15 +117,13 @@ async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, An
 
 
 async def _take_back(channel: Channel, doing: str, entries: Sequence[_Entry], replies: Sequence[Any]) -> None:
-    """One of its jobs was refused: a parent would wait for ever for a child that is not there.
+    """One job was refused: a parent would wait for ever for a child that is not there.
 
-    Only what this add has made goes; where the root was there before, nothing: who knows it may wait for it.
-    The parents go first, as the end of a child sets its parent going. What runs already is not stopped.
+    Each that this add has made goes, parents first: a parent that loses its last child would be free to run.
     """
-    answered = [(None, False) if isinstance(reply, ResponseError) else reply for reply in replies]
-    _, root_was_there = answered[0]
-    for entry, (answer, was_there) in zip(entries, answered, strict=True):
-        if not root_was_there and not was_there and answer == entry.job.id.encode():
+    for entry, reply in zip(entries, replies, strict=True):
+        answer, was_there = (None, 0) if isinstance(reply, ResponseError) else reply
+        if answer == entry.job.id.encode() and not was_there:
             args, named = (entry.job.id, 0, entry.keys.base), (entry.key, entry.keys.repeat)
             with suppress(OxcartError):
                 await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
