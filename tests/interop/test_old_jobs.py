@@ -24,10 +24,18 @@ ON_FAILURE = {
     "failParentOnFailure": "bullmq3",
     "removeDependencyOnFailure": "bullmq4",
     "ignoreDependencyOnFailure": "bullmq5.9",
+    "continueParentOnFailure": "bullmq5",
 }
 """What became of a parent whose child fails for good could be said from these versions on."""
 
-OF_ONE_LIFE = ["later", "urgent", "plain", "last", "stalled"]
+OF_ONE_LIFE = ["later", "urgent", "plain", "last", "stalled", "once"]
+
+
+def deduplication_of(package: str) -> str | None:
+    """What the option is called there."""
+    if package in BULL or BULLMQ.index(package) < BULLMQ.index("bullmq5.16"):
+        return None
+    return "debounce" if package == "bullmq5.16" else "deduplication"
 
 
 def options_of(package: str) -> list[str]:
@@ -57,6 +65,7 @@ def live(old: Steps, package: str, queue: str) -> list[list[Any]]:
         add(queue, "urgent", {"n": 2}, priority=1),
         add(queue, "plain", {"n": 3}, jobId="mine", removeOnComplete=True),
         add(queue, "last", {"n": 4}, lifo=True),
+        *([add(queue, "once", {"n": 6}, **{once: {"id": "once"}})] if (once := deduplication_of(package)) else []),
         *flows,
     )
 
@@ -92,6 +101,7 @@ class Ended:
     tried_with_attempts: list[int]
     attempts_and_traces: tuple[int, int]
     ran_of_one_life: list[int]
+    holder_of_deduplication: str | None
     children_values: list[Any]
     ran_of_flow: Counter[tuple[str, Any]]
     parents: dict[str, str]
@@ -102,12 +112,13 @@ def expected(package: str) -> Ended:
     has_flow = package not in BULL
     ran = Counter({("gather", None): 2, ("child", 2): 2, ("child", 3): 1, ("child", 4): 1} if has_flow else {})
     parents = {option: "failed" if option == "failParentOnFailure" else "completed" for option in options_of(package)}
-    return Ended([1, 2], (3, 3), [1, 2, 3, 4, 5], [1, 2, 3, [4]] if has_flow else [], ran, parents)
+    once = [6] if deduplication_of(package) else []
+    return Ended([1, 2], (3, 3), [1, 2, 3, 4, 5, *once], None, [1, 2, 3, [4]] if has_flow else [], ran, parents)
 
 
 async def take_over(package: str, queue_name: str, redis_url: str) -> Ended:
     runs: list[tuple[str, Any, int]] = []
-    app, number = recording_app(runs), 4 if package in BULL else 6
+    app, number = recording_app(runs), (4 if package in BULL else 6) + (deduplication_of(package) is not None)
     async with AsyncExitStack() as stack:
 
         async def served(name: str, **settings: Any) -> Queue:
@@ -127,6 +138,7 @@ async def take_over(package: str, queue_name: str, redis_url: str) -> Ended:
 
         await wait_until(all_have_ended, describe=f"all of {package} have ended", timeout=20)
         (tried,) = await queue.jobs("failed")
+        holder = await queue.deduplication_job_id("once")
         gathered = [job.returnvalue for job in await queue.jobs("completed") if job.name == "gather"]
         parents = {
             option: state
@@ -140,6 +152,7 @@ async def take_over(package: str, queue_name: str, redis_url: str) -> Ended:
         [attempts for name, _, attempts in runs if name == "tried"],
         (tried.attempts_made, len(tried.stacktrace)),
         sorted(data["n"] for name, data, _ in runs if name in OF_ONE_LIFE),
+        holder,
         sorted(values, key=str),
         Counter((name, data.get("value")) for name, data, _ in mine if name == "child" or data.get("of") == "tree"),
         parents,
