@@ -148,7 +148,7 @@ async def _add(board: Board, ask: Ask) -> Done:
     inputs = (await _add_form(board, ask)).inputs if ask.get("form") else ()
     data = data_of(inputs, ask.fields) if inputs else _json(ask, "data")
     job = prepare(channel.keys, ask.get("name"), data, options, board.now_ms)
-    job_id = await add_job(channel, job, DEADLINE_SECONDS)
+    job_id = (await add_job(channel, job, DEADLINE_SECONDS)).id
     undo = Undo("remove", {"queue": channel.keys.name, "id": job_id})
     return Done(tr("Added job {id} to queue {queue}.", id=job_id, queue=channel.keys.name), undo)
 
@@ -163,7 +163,7 @@ async def _add_form(board: Board, ask: Ask) -> Form:
 async def _run_now(board: Board, ask: Ask) -> Done:
     channel = board.channel(ask.needed("queue"))
     job = await schedules.job_now(channel, ask.needed("id"), board.now_ms)
-    job_id = await add_job(channel, job, DEADLINE_SECONDS)
+    job_id = (await add_job(channel, job, DEADLINE_SECONDS)).id
     undo = Undo("remove", {"queue": channel.keys.name, "id": job_id})
     return Done(tr("Added job {id} to queue {queue}.", id=job_id, queue=channel.keys.name), undo)
 

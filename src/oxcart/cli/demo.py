@@ -15,6 +15,7 @@ import click
 from oxcart.cli.exits import FAILED, Interrupted
 from oxcart.cli.output import program, say, say_wrapped
 from oxcart.language import tr
+from oxcart.shell import in_queue, show_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,8 +198,8 @@ def _next_commands(dead_letter: str) -> list[tuple[str, str]]:
     )
     if report.target is None and not report.problems:
         return [
-            (f"oxcart jobs list --queue {QUEUE}", tr("the dead letters, and why they failed")),
-            (f"oxcart jobs show {dead_letter} --queue {QUEUE}", tr("everything about one of them")),
+            (f"oxcart jobs list {in_queue(QUEUE)}", tr("the dead letters, and why they failed")),
+            (show_job(dead_letter, QUEUE), tr("everything about one of them")),
             account,
             ("oxcart run", tr("a worker for the queue agent-jobs; with app.py's app: run app:app")),
         ]
