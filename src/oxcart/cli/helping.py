@@ -76,6 +76,7 @@ def _translated(command: Found) -> Found:
     """A copy: commands are values of their modules, and a language is of one call."""
     made = copy.copy(command)
     made.help = command.help and tr(_flat(command.help))
+    made._help_option = None  # noqa: SLF001 - click keeps the one it made, in the language of that time
     made.params = [_translated_param(param) for param in command.params]
     if isinstance(made, click.Group):
         made.commands = {name: _translated(below) for name, below in made.commands.items()}
