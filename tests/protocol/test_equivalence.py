@@ -15,7 +15,7 @@ from support.server import PrivateServer
 from oxcart.protocol.keys import QueueKeys
 
 from .ours import run_exchange
-from .reference import Finish, Outcome, Policy, Reference
+from .reference import Finish, Options, Outcome, Policy, Reference
 from .steps import (
     LOCK_MS,
     NOBODY,
@@ -44,8 +44,9 @@ def reference_exchange(
     now_ms: int,
     token: str,
     lock_ms: int,
+    worker: Options,
 ) -> Outcome:
-    return Reference(server, keys).exchange(finishes, room, now_ms, token, lock_ms)
+    return Reference(server, keys, worker).exchange(finishes, room, now_ms, token, lock_ms)
 
 
 @dataclass
@@ -85,7 +86,7 @@ def compare(databases: TwoDatabases, steps: Sequence[Step], ours: Exchange) -> N
         changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))
         assert not changed, "\n".join(changed)
         if step.room:
-            assert_somebody_wakes_up(databases.ours, actual.keys)
+            assert_somebody_wakes_up(databases.ours, actual)
 
 
 def put_into_wait(server: redis.Redis, keys: QueueKeys) -> None:
@@ -97,9 +98,11 @@ def put_into_wait(server: redis.Redis, keys: QueueKeys) -> None:
     assert not server.exists(keys.paused)
 
 
-def assert_somebody_wakes_up(server: redis.Redis, keys: QueueKeys) -> None:
+def assert_somebody_wakes_up(server: redis.Redis, run: Run) -> None:
     """If a job is claimable and nothing holds the queue back, the marker has the member "0" (docs/decisions.md, 3)."""
+    keys = run.keys
     paused, concurrency, maximum = server.hmget(keys.meta, "paused", "concurrency", "max")
+    maximum = maximum or run.worker.limiter[0] or None
     claimable = server.exists(keys.wait) or server.exists(keys.prioritized)
     maxed = concurrency is not None and server.llen(keys.active) >= int(concurrency)
     limited = maximum is not None and int(server.get(keys.limiter) or 0) >= int(maximum)
@@ -154,7 +157,7 @@ def test_jobs_leave_active_one_by_one_or_together(databases: TwoDatabases, order
             run.server.rpush(run.keys.active, run.out[3].job_id)
 
         finishes = [Finish(run.out[int(position)], "c", policy=Policy(0)) for position in order]
-        outcome = run.exchange(run.server, run.keys, finishes, 0, run.now_ms, "worker:2", LOCK_MS)
+        outcome = run.exchange(run.server, run.keys, finishes, 0, run.now_ms, "worker:2", LOCK_MS, run.worker)
 
         assert all(outcome.written)
     changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))

@@ -18,7 +18,15 @@ from oxcart.settings.pieces import (
     WorkerSettings,
 )
 from oxcart.settings.platform import KILL_MARGIN_SECONDS, Platform, detect_platform
-from oxcart.settings.values import KEEP_ALL, KEEP_NONE, KeepPolicy, QueueShare, encryption_key_bytes
+from oxcart.settings.values import (
+    KEEP_ALL,
+    KEEP_NONE,
+    KeepPolicy,
+    QueueShare,
+    RateLimit,
+    encryption_key_bytes,
+    parse_rate,
+)
 
 __all__ = [
     "DATABASE_URL_ADVICE",
@@ -32,6 +40,7 @@ __all__ = [
     "LogSettings",
     "Platform",
     "QueueShare",
+    "RateLimit",
     "Reader",
     "RedisSettings",
     "Settings",
@@ -43,6 +52,7 @@ __all__ = [
     "knobs_of",
     "known_names",
     "load",
+    "parse_rate",
     "render_settings_page",
     "unknown_names",
 ]

@@ -29,6 +29,7 @@ from oxcart.settings.values import (
     PREFIX,
     PUBLIC_URL,
     QUEUES,
+    RATE,
     SECRET,
     SECRET_URL,
     SQL_NAME,
@@ -36,6 +37,7 @@ from oxcart.settings.values import (
     WORKER_NAME,
     KeepPolicy,
     QueueShare,
+    RateLimit,
     one_of,
     seconds,
     seconds_as_ms,
@@ -150,6 +152,20 @@ class WorkerSettings:
         "How often a job may be started, interruptions and stalls included; 0: no limit. Node's maxStartedAttempts.",
         default="0",
         unit="times",
+    )
+    rate_limit: RateLimit | None = knob(
+        "OXCART_RATE_LIMIT",
+        RATE,
+        "How many jobs of each queue may start in a time, counted together with other workers that have such a limit: "
+        "Node's `limiter`. `oxcart limit` sets one for all workers.",
+    )
+    metrics_minutes: int = knob(
+        "OXCART_METRICS_MINUTES",
+        whole(0, 43_200),
+        "For how many minutes BullMQ's own metrics (`metrics:completed`, `metrics:failed`) are kept, which charts such as "
+        "bull-board's read: 1440 is a day. 0 writes none, as Node's workers do; Node's `metrics.maxDataPoints`.",
+        default="0",
+        unit="min",
     )
     worker_name: str = knob(
         "OXCART_WORKER_NAME",

@@ -92,6 +92,8 @@ class Exchanger:
             worker_name=common.worker_name,
             names=common.left.names_to_claim if work.room else None,
             cursor=work.cursor,
+            metrics_minutes=common.settings.metrics_minutes,
+            limiter=work.queue.limiter,
         )
         return Sent(work, token, now_ms, policies, command)
 

@@ -90,7 +90,9 @@ class Worker:
 
     def _served(self, share: QueueShare) -> ServedQueue:
         keys = QueueKeys(share.name, self._settings.prefix)
-        return ServedQueue(keys, share.share or self._settings.concurrency, is_ours=share.name == OWN_QUEUE)
+        is_ours, limit = share.name == OWN_QUEUE, self._settings.rate_limit
+        limiter = (0, 0) if limit is None or is_ours else (limit.most, limit.duration_ms)
+        return ServedQueue(keys, share.share or self._settings.concurrency, is_ours=is_ours, limiter=limiter)
 
     def _build_loops(self) -> None:
         server, dispatch = self._server, self._dispatch
