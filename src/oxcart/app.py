@@ -16,6 +16,7 @@ from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff, CustomBackoff, Handlers, KeepSetting, RepeatStrategy, describe
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.schedules import OWN_QUEUE
+from oxcart.worker.controls import Controls
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -35,6 +36,7 @@ class Oxcart:
     def __init__(self) -> None:
         self.handlers = Handlers()
         self.schedules: list[DeclaredSchedule] = []
+        self.worker = Controls()
 
     def job(
         self,
@@ -129,5 +131,6 @@ class Oxcart:
         for name, strategy in other.handlers.backoffs.items():
             self.handlers.backoffs.setdefault(name, strategy)
         self.handlers.repeat_strategy = self.handlers.repeat_strategy or other.handlers.repeat_strategy
+        self.worker.include(other.worker)
         known = {schedule.schedule_id for schedule in self.schedules}
         self.schedules += [schedule for schedule in other.schedules if schedule.schedule_id not in known]

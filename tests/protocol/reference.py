@@ -71,10 +71,13 @@ class Finish:
 
 @dataclass(frozen=True)
 class Options:
-    """A worker's own options: Node's `metrics.maxDataPoints` (0: none) and `limiter` as (max, duration), (0, 0): none."""
+    """A worker's own: Node's `metrics.maxDataPoints` (0: none) and `limiter` as (max, duration), (0, 0): none."""
 
     metrics_minutes: int = 0
     limiter: tuple[int, int] = (0, 0)
+
+
+NO_OPTIONS = Options()
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Outcome:
 class Reference:
     """One queue, driven by BullMQ's scripts only."""
 
-    def __init__(self, server: redis.Redis, keys: QueueKeys, worker: Options = Options()) -> None:
+    def __init__(self, server: redis.Redis, keys: QueueKeys, worker: Options = NO_OPTIONS) -> None:
         self.server = server
         self.keys = keys
         self.worker = worker

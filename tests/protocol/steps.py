@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oxcart.protocol.keys import QueueKeys
 
-from .reference import Claim, Finish, Options, Outcome, Policy, Reference
+from .reference import NO_OPTIONS, Claim, Finish, Options, Outcome, Policy, Reference
 
 PREFIX = "eq"
 LOCK_MS = 60_000  # longer than any run: what expires is decided by a step, not by the machine's speed
@@ -100,7 +100,17 @@ class DoExchange:
 
 
 Step: TypeAlias = (
-    Add | Pause | Limit | Restart | PassTime | LoseLock | CheckStalled | WriteLog | ReportProgress | JoinFlow | DoExchange
+    Add
+    | Pause
+    | Limit
+    | Restart
+    | PassTime
+    | LoseLock
+    | CheckStalled
+    | WriteLog
+    | ReportProgress
+    | JoinFlow
+    | DoExchange
 )
 
 
@@ -112,7 +122,7 @@ class Run:
     exchange: Exchange
     keys: QueueKeys = field(default_factory=lambda: QueueKeys("main", PREFIX))
     now_ms: int = START_MS
-    worker: Options = Options()
+    worker: Options = NO_OPTIONS
     parents: list[dict[str, Any]] = field(default_factory=list)
     out: list[Claim] = field(default_factory=list)
     over: list[Claim] = field(default_factory=list)

@@ -25,7 +25,9 @@ from .steps import (
     Exchange,
     JoinFlow,
     LoseLock,
+    PassTime,
     ReportProgress,
+    Restart,
     Run,
     Step,
     Verdict,
@@ -162,3 +164,16 @@ def test_jobs_leave_active_one_by_one_or_together(databases: TwoDatabases, order
         assert all(outcome.written)
     changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))
     assert not changed, "\n".join(changed)
+
+
+@pytest.mark.parametrize("allow_plain", [True, False], ids=["plain", "by BullMQ's script"])
+@pytest.mark.parametrize("kinds", ["ccc", "fff", "cfcfc"])
+def test_the_ends_of_each_minute_are_counted(databases: TwoDatabases, kinds: str, allow_plain: bool) -> None:
+    """The first end of all, several in a minute, the next minute, after a gap, and a gap longer than what is kept."""
+    ends = DoExchange(tuple(Verdict(0, Finish(NOBODY, kind, policy=Policy(0))) for kind in kinds), 0)
+    steps: list[Step] = [Restart(Options(metrics_minutes=4))]
+    for waited_ms in (1, 20_000, 60_000, 200_000, 900_000):
+        steps += [PassTime(waited_ms), *[Add({})] * len(kinds), DoExchange((), len(kinds)), ends]
+    compare(databases, steps, partial(run_exchange, allow_plain=allow_plain))
+    kept = databases.ours.lrange(Run(databases.ours, run_exchange).keys.metrics("completed") + ":data", 0, -1)
+    assert len(kept) == (4 if "c" in kinds else 0)

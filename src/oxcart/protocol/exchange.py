@@ -166,8 +166,8 @@ def exchange_command(
     last answer of this queue for the same names (one for other names does no harm); `looks` bounds how many foreign
     jobs are looked at.
 
-    `metrics_minutes` are kept in BullMQ's metrics; 0 writes none. `limiter` is this worker's own limit: most jobs, ms. As
-    with BullMQ, a maximum of the queue wins over it, and its duration over the queue's.
+    `metrics_minutes` are kept in BullMQ's metrics; 0 writes none. `limiter` is this worker's own limit: most jobs, ms.
+    As with BullMQ, a maximum of the queue wins over it, and its duration over the queue's.
 
     `free` (default: all of `room`) are claimed whatever the queue is like; more only without limits and priorities.
     """

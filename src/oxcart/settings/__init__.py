@@ -21,6 +21,7 @@ from oxcart.settings.platform import KILL_MARGIN_SECONDS, Platform, detect_platf
 from oxcart.settings.values import (
     KEEP_ALL,
     KEEP_NONE,
+    MOST_SLOTS,
     KeepPolicy,
     QueueShare,
     RateLimit,
@@ -33,6 +34,7 @@ __all__ = [
     "KEEP_ALL",
     "KEEP_NONE",
     "KILL_MARGIN_SECONDS",
+    "MOST_SLOTS",
     "Given",
     "HttpSettings",
     "KeepPolicy",

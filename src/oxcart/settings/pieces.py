@@ -24,6 +24,7 @@ from oxcart.settings.values import (
     HTTP_TOKENS,
     KEEP,
     LOOPBACK_URL,
+    MOST_SLOTS,
     NAMES,
     PATH,
     PREFIX,
@@ -123,7 +124,7 @@ class WorkerSettings:
         default="agent-jobs",
     )
     concurrency: int = knob(
-        "JOB_CONCURRENCY", whole(1, 10_000), "How many jobs this process runs at once.", default="25", unit="jobs"
+        "JOB_CONCURRENCY", whole(1, MOST_SLOTS), "How many jobs this process runs at once.", default="25", unit="jobs"
     )
     lock_duration_ms: int = knob(
         "OXCART_LOCK_DURATION_SECONDS",
@@ -162,8 +163,8 @@ class WorkerSettings:
     metrics_minutes: int = knob(
         "OXCART_METRICS_MINUTES",
         whole(0, 43_200),
-        "For how many minutes BullMQ's own metrics (`metrics:completed`, `metrics:failed`) are kept, which charts such as "
-        "bull-board's read: 1440 is a day. 0 writes none, as Node's workers do; Node's `metrics.maxDataPoints`.",
+        "For how many minutes BullMQ's own metrics (`metrics:completed`, `metrics:failed`) are kept, which "
+        "bull-board's charts read: 1440 is a day. 0 writes none, as Node's workers without `metrics.maxDataPoints`.",
         default="0",
         unit="min",
     )

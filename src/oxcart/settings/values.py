@@ -18,7 +18,7 @@ from oxcart.secret import Secret
 
 _AGE_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_MAX_SHARE = 10_000
+MOST_SLOTS = 10_000
 _LONGEST_RATE_MS = 366 * 86_400_000
 _SECONDS = "a number from {low:g} to {high:g} (seconds, not milliseconds)"
 
@@ -136,7 +136,7 @@ def _parse_queue(item: str) -> QueueShare:
         raise ValueError(tr("One of the names has a line break or another control character in it."))
     if not colon:
         return QueueShare(name, None)
-    if not re.fullmatch(r"[0-9]{1,9}", share.strip()) or not 1 <= int(share) <= _MAX_SHARE:
+    if not re.fullmatch(r"[0-9]{1,9}", share.strip()) or not 1 <= int(share) <= MOST_SLOTS:
         raise ValueError(tr('What follows a ":" is a share, a whole number from 1; a queue name has no ":".'))
     return QueueShare(name.strip(), int(share))
 

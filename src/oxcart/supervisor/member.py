@@ -113,7 +113,7 @@ class Member:
 
     def _end(self) -> None:
         """As the supervisor would have: SIGTERM, unless it has sent that already, and no longer than it allows."""
-        if self._status is None or self._status().state == "running":
+        if self._status is None or self._status().state in {"running", "paused"}:
             _log.warning("The supervisor has ended without a word: this worker process stops as at SIGTERM.")
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._grace_seconds + BEYOND_GRACE_SECONDS)

@@ -147,18 +147,18 @@ class Intake:
                 continue
             if self._has_given_back_all:
                 attempt.decide_without_running(Interrupted())
-            elif dispatch.stopping or dispatch.holds_back or queue.giving_back or self._is_limited_here(queue):
+            elif dispatch.claims_nothing or queue.giving_back or self._is_limited_here(queue):
                 queue.giving_back.append(attempt)
             elif not queue.buffer and dispatch.has_slot(queue):
                 self.begin(queue, attempt)
             else:
                 self._buffer(queue, attempt)
-        if dispatch.holds_back:
+        if dispatch.claims_nothing:
             self.claims_settled(queue)
 
     def _set_apart(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         dispatch = self._dispatch
-        if dispatch.stopping or queue.giving_back or self._is_limited_here(queue):
+        if dispatch.stopping or dispatch.is_paused or queue.giving_back or self._is_limited_here(queue):
             return ()
         apart = self._apart.take(queue, attempts)
         if dispatch.holds_back:
@@ -225,10 +225,11 @@ class Intake:
             self._put_back_in_order(queue)
 
     def hold_back_all(self) -> None:
-        """The worker stops: nothing that has not begun begins."""
+        """The worker stops, or is paused: nothing that has not begun begins."""
         for queue in self._dispatch.queues:
             self._hold_back(queue)
             queue.giving_back += self._apart.leave(queue)
+            self.claims_settled(queue)
 
     def give_back_all(self) -> None:
         """What was held back, or cut off, goes back in its order; what is claimed after this, at once."""
@@ -320,7 +321,7 @@ class Intake:
         if attempt.is_deaf and not attempt.ended:
             self._deaf.add(attempt)
             self._emit(HandlerDeaf(queue.name, claim.job_id.decode("utf-8", "replace"), claim.name))
-            if len(self._deaf) * 2 >= self._common.settings.concurrency:
+            if len(self._deaf) * 2 >= self._dispatch.concurrency:
                 self._too_many_deaf()
         if isinstance(verdict, Completed):
             queue.outbox.put(attempt)

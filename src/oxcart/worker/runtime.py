@@ -10,26 +10,32 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 from oxcart import clock
+from oxcart.connection.link import Link
 from oxcart.connection.server import Server
+from oxcart.errors import OxcartError
 from oxcart.handlers import Handlers
 from oxcart.own_tasks import start_own_task, unlist
 from oxcart.protocol.keys import QueueKeys
+from oxcart.queue.inspect import PAUSED
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import QueueShare, WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import (
     WorkerStarted,
+    WorkerSteered,
     WorkerStopped,
     WorkerStopping,
 )
 from oxcart.worker import shutdown
 from oxcart.worker.adopt import Adopter
 from oxcart.worker.common import Common
+from oxcart.worker.controls import Controls
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
@@ -40,7 +46,7 @@ from oxcart.worker.recovery import Recovery
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import PROBE_EVERY_SECONDS, Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
-from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter
+from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter, look
 from oxcart.worker.watch import QueueWatch
 
 HEALTH_MARGIN_SECONDS = 5.0  # docs/http.md, GET /health
@@ -60,6 +66,7 @@ class Worker:
         version: str,
         release: str | None = None,
         announces_starts: bool = False,
+        controls: Controls | None = None,
     ) -> None:
         self.worker_id = clock.new_uuid().hex
         self.name = f"{settings.worker_name}-{self.worker_id[:8]}"
@@ -71,6 +78,7 @@ class Worker:
         self._version = version
         self._release = release
         self._announces_starts = announces_starts
+        self._controls = controls or Controls()
         self._started_at = clock.monotonic()
         self._state = "starting"
         self._hurry = asyncio.Event()
@@ -92,7 +100,13 @@ class Worker:
         keys = QueueKeys(share.name, self._settings.prefix)
         is_ours, limit = share.name == OWN_QUEUE, self._settings.rate_limit
         limiter = (0, 0) if limit is None or is_ours else (limit.most, limit.duration_ms)
-        return ServedQueue(keys, share.share or self._settings.concurrency, is_ours=is_ours, limiter=limiter)
+        return ServedQueue(
+            keys,
+            share.share or self._settings.concurrency,
+            has_own_share=share.share is not None,
+            is_ours=is_ours,
+            limiter=limiter,
+        )
 
     def _build_loops(self) -> None:
         server, dispatch = self._server, self._dispatch
@@ -120,7 +134,9 @@ class Worker:
         self._adopter = Adopter(common, self._intake)
         self._exchange, self._large = server.link("exchange"), server.link("large results")
         self._exchanger = Exchanger(common, self._exchange, self._intake, self._adopter)
-        blocking = {queue: server.link("blocking", client_name=self._client_name(queue)) for queue in dispatch.queues}
+        self._blocking = blocking = {
+            queue: server.link("blocking", client_name=self._client_name(queue)) for queue in dispatch.queues
+        }
         self._links = [common.link, self._exchange, self._large, *blocking.values()]
         self._waiters = [
             Waiter(common, queue, link, self._exchanger, self._adopter, longest_seconds=longest)
@@ -148,6 +164,7 @@ class Worker:
         self._locks.start()
         self._state = "running"
         self._main = start_own_task(self._run(), "worker")
+        self._controls.bind(self)
         self._emit(
             WorkerStarted(
                 self._version,
@@ -187,6 +204,64 @@ class Worker:
         """Those sockets may live, and what lies behind a blocked command is a claim."""
         for waiter in self._waiters:
             waiter.let_go()
+
+    # -------------------------------------------------------------------------------------------- while it runs
+    @property
+    def concurrency(self) -> int:
+        return self._dispatch.concurrency
+
+    @property
+    def jobs_processing(self) -> int:
+        return self._dispatch.busy
+
+    @property
+    def is_paused(self) -> bool:
+        return self._dispatch.is_paused
+
+    def pause(self) -> None:
+        """Claim nothing from now on. What was claimed and has not begun goes back, in its order; what runs goes on."""
+        dispatch = self._dispatch
+        if dispatch.is_paused or self._state != "running":
+            return
+        dispatch.is_paused = True
+        dispatch.tell()
+        self._name_links(PAUSED)
+        for queue in dispatch.queues:
+            queue.fetching.given_up()
+        self._intake.hold_back_all()
+        self._emit(WorkerSteered("paused", dispatch.concurrency, dispatch.busy))
+
+    def resume(self) -> None:
+        dispatch = self._dispatch
+        if not dispatch.is_paused or self._state != "running":
+            return
+        dispatch.is_paused = False
+        dispatch.note_not_asked()
+        self._name_links("")
+        for queue in dispatch.queues:
+            dispatch.hint(queue)
+        self._emit(WorkerSteered("resumed", dispatch.concurrency, dispatch.busy))
+
+    def set_concurrency(self, slots: int) -> None:
+        """More are filled at once; with fewer, running jobs go on, and none begins until fewer than that run."""
+        self._dispatch.set_concurrency(slots)
+        self._emit(WorkerSteered("concurrency", slots, self._dispatch.busy))
+
+    def _name_links(self, mark: str) -> None:
+        """Lists of workers show who is paused. A socket gets its name when it is opened, and what lies behind a blocked
+        command on the old one is not executed.
+        """
+        self._let_go()
+        for queue, link in self._blocking.items():
+            link.name(self._client_name(queue) + mark)
+            self._intake.prepare(self._open_again(queue, link), f"link:{queue.name}")
+
+    async def _open_again(self, queue: ServedQueue, link: Link) -> None:
+        """The old socket may have taken a marker with it. An unreachable server is told otherwise."""
+        with contextlib.suppress(OxcartError):
+            await link.open()
+            if await look(link, self._dispatch, queue):
+                await link.request("ZADD", queue.keys.marker, 0, "0")
 
     # -------------------------------------------------------------------------------------------- stop
     async def wait(self) -> None:
@@ -240,6 +315,7 @@ class Worker:
         for link in self._links:
             link.discard()
         self._state = "stopped"
+        self._controls.bind(None)
         self._emit(
             WorkerStopped(
                 clock.monotonic() - began,
@@ -259,9 +335,9 @@ class Worker:
         is_answered = answered_at > 0 and all(self._is_fetched(queue, now) for queue in dispatch.queues)
         return WorkerStatus(
             healthy=server.connected and trouble is None and is_answered,
-            state=self._state,
+            state="paused" if dispatch.is_paused and self._state == "running" else self._state,
             queue_names=tuple(share.name for share in self._settings.queues),
-            concurrency=self._settings.concurrency,
+            concurrency=dispatch.concurrency,
             jobs_processing=dispatch.busy,
             unknown_jobs=self._left.unknown_names,
             uptime_seconds=clock.monotonic() - self._started_at,
@@ -290,7 +366,7 @@ class Worker:
         if isinstance(phase, Closed) and now < phase.until + HEALTH_MARGIN_SECONDS:
             return True
         has_none_to_fetch_for = dispatch.busy >= dispatch.concurrency or queue.busy >= queue.share
-        if has_none_to_fetch_for or dispatch.stopping or dispatch.holds_back:
+        if has_none_to_fetch_for or dispatch.claims_nothing:
             heard_at = max(self._locks.answered_at, self._caretaker.probed_at, dispatch.last_answer_at)
             return now - heard_at <= PROBE_EVERY_SECONDS + HEALTH_MARGIN_SECONDS
         since = fetching.due_by or max(fetching.answered_at, dispatch.full_until, queue.full_until)

@@ -41,6 +41,11 @@ class Fetching:
     def unanswered(self, what: Fetch) -> None:
         self._ends_at.pop(what, None)
 
+    def given_up(self) -> None:
+        """Nobody asks any more."""
+        self._ends_at.clear()
+        self.due_by = None
+
 
 class ServedQueue:
     """One queue of this worker.
@@ -57,12 +62,19 @@ class ServedQueue:
     """
 
     def __init__(
-        self, keys: QueueKeys, share: int, *, is_ours: bool = False, limiter: tuple[int, int] = (0, 0)
+        self,
+        keys: QueueKeys,
+        share: int,
+        *,
+        has_own_share: bool = False,
+        is_ours: bool = False,
+        limiter: tuple[int, int] = (0, 0),
     ) -> None:
         self.keys = keys
         self.name = keys.name
         self.limiter = limiter
         self.share = share
+        self.has_own_share = has_own_share
         self.is_ours = is_ours
         self.phase: Phase = IDLE
         self.recovering = True
