@@ -53,6 +53,7 @@ class Intake:
         self._emit = common.emit
         self._reports = ReportLine(common.link)
         self._announces_starts = announces_starts
+        self._tells_starts = common.listeners.hears("active")
         self._renew_locks = renew_locks
         self._too_many_deaf = too_many_deaf
         self._deaf: set[Attempt] = set()
@@ -115,6 +116,7 @@ class Intake:
             self._starter,
             self._common.handlers.backoffs,
             self._common.settings.max_started_attempts,
+            self._common.listeners.hears("failed"),
             partial(self._verdict_reached, queue),
             partial(self._slot_freed, queue),
         )
@@ -282,6 +284,8 @@ class Intake:
             job_id = attempt.claim.job_id.decode("utf-8", "replace")
             self._emit(JobsStarted(queue.name, [(job_id, attempt.claim.name)]))
         attempt.start(queue.name)
+        if self._tells_starts and attempt.job is not None:
+            self._common.listeners.tell_start(queue.name, attempt)
 
     def _advanced(self, queue: ServedQueue, attempt: Attempt, advancing: asyncio.Task[str | None]) -> None:
         """The job runs, unless its schedule may still be advanced: then it comes again."""

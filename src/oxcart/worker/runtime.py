@@ -40,6 +40,7 @@ from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
 from oxcart.worker.left import LeftJobs
+from oxcart.worker.listeners import Listeners
 from oxcart.worker.locks import LockRenewer
 from oxcart.worker.phases import CLAIMS_AT_ONCE, Closed
 from oxcart.worker.recovery import Recovery
@@ -51,6 +52,8 @@ from oxcart.worker.watch import QueueWatch
 
 HEALTH_MARGIN_SECONDS = 5.0  # docs/http.md, GET /health
 STOP_SCAN_SECONDS = 0.5
+LISTEN_SECONDS = 5.0  # for listeners to hear of what was done last, as far as the grace leaves it
+STOP_SECONDS = 1.6  # of the 2 s that a process may take beyond the grace
 
 
 class Worker:
@@ -79,6 +82,7 @@ class Worker:
         self._release = release
         self._announces_starts = announces_starts
         self._controls = controls or Controls()
+        self._listeners = Listeners(handlers.listeners, emit)
         self._started_at = clock.monotonic()
         self._state = "starting"
         self._hurry = asyncio.Event()
@@ -120,6 +124,7 @@ class Worker:
             self._settings,
             dispatch,
             self._left,
+            self._listeners,
             self._watch.hearing(self._emit),
             self.worker_id,
             self.name,
@@ -230,6 +235,7 @@ class Worker:
             queue.fetching.given_up()
         self._intake.hold_back_all()
         self._emit(WorkerSteered("paused", dispatch.concurrency, dispatch.busy))
+        self._listeners.tell("paused")
 
     def resume(self) -> None:
         dispatch = self._dispatch
@@ -241,6 +247,7 @@ class Worker:
         for queue in dispatch.queues:
             dispatch.hint(queue)
         self._emit(WorkerSteered("resumed", dispatch.concurrency, dispatch.busy))
+        self._listeners.tell("resumed")
 
     def set_concurrency(self, slots: int) -> None:
         """More are filled at once; with fewer, running jobs go on, and none begins until fewer than that run."""
@@ -300,6 +307,7 @@ class Worker:
         self._let_go()
         self._intake.hold_back_all()
         self._emit(WorkerStopping(reason, self._dispatch.busy, grace))
+        self._listeners.tell("closing")
         scanning = start_own_task(self._adopter.scan_within(STOP_SCAN_SECONDS), "worker:last scan")
         await shutdown.claims_are_answered(self._dispatch, STOP_SCAN_SECONDS)
         await scanning
@@ -316,6 +324,8 @@ class Worker:
             link.discard()
         self._state = "stopped"
         self._controls.bind(None)
+        self._listeners.tell("closed")
+        await self._listeners.close(min(LISTEN_SECONDS, max(0.05, began + grace + STOP_SECONDS - clock.monotonic())))
         self._emit(
             WorkerStopped(
                 clock.monotonic() - began,

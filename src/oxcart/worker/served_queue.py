@@ -58,7 +58,7 @@ class ServedQueue:
     `limiter`: how many may start in how many ms, by this worker's own limit; (0, 0): it has none.
     `refusals`, by what was refused ("fetch", "watch"): why, and since when. `cursor` and `last_event_id`: what the last
     claim learned of foreign jobs, START if it met none; without an event the queue keeps none. `seen_waiting`: the last
-    look found jobs that wait, though nothing was to be claimed.
+    look found jobs that wait, though nothing was to be claimed. `is_drained`: that was told since the last job waited.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class ServedQueue:
         self.cursor = START
         self.last_event_id = b""
         self.seen_waiting = False
+        self.is_drained = True
 
     @property
     def has_foreign(self) -> bool:
