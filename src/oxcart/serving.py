@@ -210,6 +210,7 @@ class Service:
             self.server,
             status=self.worker.status,
             metrics=metrics,
+            steer=self.app.worker.obey,
             loopback_only=loopback_only,
             environ=self.plan.environ,
             job_names=with_built_ins(self.app).handlers.names,

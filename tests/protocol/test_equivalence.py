@@ -104,10 +104,10 @@ def assert_somebody_wakes_up(server: redis.Redis, run: Run) -> None:
     """If a job is claimable and nothing holds the queue back, the marker has the member "0" (docs/decisions.md, 3)."""
     keys = run.keys
     paused, concurrency, maximum = server.hmget(keys.meta, "paused", "concurrency", "max")
-    maximum = maximum or run.worker.limiter[0] or None
     claimable = server.exists(keys.wait) or server.exists(keys.prioritized)
     maxed = concurrency is not None and server.llen(keys.active) >= int(concurrency)
-    limited = maximum is not None and int(server.get(keys.limiter) or 0) >= int(maximum)
+    most = int(maximum or run.worker.limiter[0])
+    limited = most > 0 and int(server.get(keys.limiter) or 0) >= most
     if claimable and not (paused or maxed or limited):
         assert server.zscore(keys.marker, "0") == 0, "jobs are waiting, and no worker will be woken"
 

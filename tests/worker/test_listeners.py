@@ -70,7 +70,7 @@ async def test_a_jobs_begin_and_end_are_told_to_the_program_that_ran_it(redis_ur
         heard.app.worker.resume()
         await wait_until(lambda: heard.of("resumed"), describe="that, too")
 
-    assert [told for told in heard.of("active") if told[1] in {good.id, bad.id}][0][:2] == ("active", good.id)
+    assert ("active", good.id) in [told[:2] for told in heard.of("active")]
     assert ("completed", good.id, "good", {"was": "good"}, 1) in heard.told
     assert heard.of("failed") == [
         ("failed", bad.id, ValueError, "as asked", 1),

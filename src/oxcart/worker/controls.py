@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from oxcart.errors import InvalidInput, OxcartError
@@ -30,6 +32,29 @@ class Steered(Protocol):
     def resume(self) -> None: ...
 
     def set_concurrency(self, slots: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One of them as text: `pause`, `resume`, `concurrency 4`."""
+
+    what: str
+    slots: int = 0
+
+    @staticmethod
+    def parse(text: str) -> Command:
+        """Raises ValueError, which says what can be done."""
+        what, _, slots = text.partition(" ")
+        if what in {"pause", "resume"} and not slots:
+            return Command(what)
+        if what == "concurrency" and re.fullmatch("[0-9]{1,5}", slots) and 1 <= int(slots) <= MOST_SLOTS:
+            return Command(what, int(slots))
+        raise ValueError(
+            f"A worker can be told pause, resume, and concurrency with slots, a whole number from 1 to {MOST_SLOTS}."
+        )
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.slots}" if self.slots else self.what
 
 
 class Controls:
@@ -83,6 +108,14 @@ class Controls:
             await asyncio.sleep(POLL_SECONDS)
 
     # -------------------------------------------------------------------------------------------- for app and serving
+    def obey(self, command: Command) -> None:
+        if command.what == "pause":
+            self.pause()
+        elif command.what == "resume":
+            self.resume()
+        else:
+            self.set_concurrency(command.slots)
+
     def bind(self, worker: Steered | None) -> None:
         """The worker that runs the app from now on; on its event loop. None: it has stopped."""
         self._worker = worker

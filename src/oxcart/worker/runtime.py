@@ -339,7 +339,7 @@ class Worker:
     def status(self) -> WorkerStatus:
         """A snapshot; safe to call from any thread."""
         dispatch, server, now = self._dispatch, self._server, clock.monotonic()
-        answered_at = dispatch.last_answer_at
+        answered_at = dispatch.last_answer_at or (self._caretaker.probed_at if dispatch.is_paused else 0.0)
         trouble = dispatch.trouble
         refused = {queue.name: queue.refusal.failure for queue in dispatch.queues if queue.refusal is not None}
         is_answered = answered_at > 0 and all(self._is_fetched(queue, now) for queue in dispatch.queues)
