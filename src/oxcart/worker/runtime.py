@@ -229,7 +229,6 @@ class Worker:
         if dispatch.is_paused or self._state != "running":
             return
         dispatch.is_paused = True
-        dispatch.tell()
         self._name_links(PAUSED)
         for queue in dispatch.queues:
             queue.fetching.given_up()
