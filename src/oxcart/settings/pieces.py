@@ -23,6 +23,7 @@ from oxcart.settings.values import (
     ENCRYPTION_KEYS,
     HTTP_TOKENS,
     KEEP,
+    LOG_LEVEL,
     LOOPBACK_URL,
     MOST_SLOTS,
     NAMES,
@@ -46,16 +47,6 @@ from oxcart.settings.values import (
 )
 
 LogLevel = Literal["debug", "info", "warn", "error"]
-
-# Node's pino and Python's logging know levels that we do not; a shared LOG_LEVEL must not stop the worker.
-_LOG_LEVELS = {
-    "trace": "debug",
-    "verbose": "debug",
-    "warning": "warn",
-    "fatal": "error",
-    "critical": "error",
-    "silent": "error",
-}
 
 DATABASE_URL_ADVICE = (
     "Set DATABASE_URL to the SQL database of the CRM data. SUPABASE_URL alone is not enough, it is an HTTP address: "
@@ -271,7 +262,7 @@ class HttpSettings:
 class LogSettings:
     level: LogLevel = knob(
         "LOG_LEVEL",
-        one_of("debug", "info", "warn", "error", also=_LOG_LEVELS),
+        LOG_LEVEL,
         "The least level that is written.",
         default="info",
     )

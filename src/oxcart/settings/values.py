@@ -17,6 +17,16 @@ from oxcart.language import tr
 from oxcart.secret import Secret
 
 _AGE_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+# Node's pino and Python's logging know levels that we do not; a shared LOG_LEVEL must not stop the worker.
+_LOG_LEVELS = {
+    "trace": "debug",
+    "verbose": "debug",
+    "warning": "warn",
+    "fatal": "error",
+    "critical": "error",
+    "silent": "error",
+}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 MOST_SLOTS = 10_000
 _LONGEST_RATE_MS = 366 * 86_400_000
@@ -284,6 +294,7 @@ PATH = Form(Path, "the path of a folder")
 QUEUES = Form(_parse_queues, 'one or more queue names with commas between, each with an optional share ("a,b:10")')
 NAMES = Form(_parse_names, "one or more names with commas between")
 KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma between (1000,24h), all, or none")
+LOG_LEVEL = one_of("debug", "info", "warn", "error", also=_LOG_LEVELS)
 RATE = Form(parse_rate, "jobs/time, as in 100/60s or 5/s")
 WORKER_NAME = Form(_parse_worker_name, "letters, digits, - and _, 60 at most")
 PREFIX = Form(_parse_prefix, "text without spaces, as the producers have it")
