@@ -47,7 +47,7 @@ OBJECTS: dict[str, tuple[type, ...]] = {
 
 
 def test_what_the_table_names_of_ours_is_there(rows: dict[str, list[tuple[str, str]]]) -> None:
-    """`queue.x`, `queue.job(id).x`, `job.x`, `app.worker.x`; a name with a point alone is of the same object as the one before it."""
+    """`queue.x`, `queue.job(id).x`, `job.x`, `app.worker.x`; a name with a point alone is of the object before it."""
     missing = []
     for owner in CLASSES:
         for _, ours in rows[owner]:

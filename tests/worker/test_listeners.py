@@ -169,6 +169,7 @@ async def test_an_async_listener_that_cancels_its_task_hears_the_next(redis_url:
         await wait_until(lambda: sorted(heard) == [1, 2], describe="both were heard")
 
 
+@pytest.mark.takes_seconds
 async def test_a_listener_that_never_ends_keeps_no_worker_from_stopping(redis_url: str, queue_name: str) -> None:
     app, began = Oxcart(), asyncio.Event()
 
