@@ -12,7 +12,7 @@ from support.watched import Watched, watched_worker
 
 from oxcart import InvalidInput, Job, Oxcart, OxcartError, Queue
 from oxcart.settings import RateLimit
-from oxcart.telemetry.events import WorkerSteered
+from oxcart.telemetry.events import RedisLost, WorkerSteered
 from oxcart.testing import wait_until
 
 
@@ -77,6 +77,28 @@ async def test_a_paused_worker_claims_nothing_and_its_jobs_go_on(redis_url: str,
 
 async def completed_is(queue: Queue, number: int) -> bool:
     return await completed(queue) == number
+
+
+async def test_a_paused_worker_is_still_paused_after_an_outage(redis_url: str, queue_name: str) -> None:
+    """And well again, though it never asks for jobs; others still see what it is."""
+    door = Door()
+    async with serving(door, redis_url, queue_name) as (queue, watched):
+        await wait_until(lambda: watched.status.healthy, describe="it waits for jobs")
+        door.app.worker.pause()
+        await queue.channel.command("Cutting all off", "CLIENT", "KILL", "TYPE", "normal")
+        await wait_until(lambda: watched.told(RedisLost), describe="it has seen that")
+        await wait_until(lambda: watched.status.healthy, describe="it is well again")
+        await queue.add("x", 1)
+        await wait_until(lambda: names_are(queue, [(watched.worker.name, True)]), describe="it is listed as paused")
+        assert watched.status.state == "paused"
+        assert door.begun == []
+
+        door.app.worker.resume()
+        await wait_until(lambda: door.begun == [1], describe="the job runs")
+
+
+async def names_are(queue: Queue, wanted: list[tuple[str, bool]]) -> bool:
+    return [(worker.name, worker.is_paused) for worker in await queue.workers()] == wanted
 
 
 async def test_an_idle_worker_that_is_paused_takes_no_marker_with_it(redis_url: str, queue_name: str) -> None:
