@@ -58,7 +58,8 @@ class Heard:
 
 
 async def test_a_jobs_begin_and_end_are_told_to_the_program_that_ran_it(redis_url: str, queue_name: str) -> None:
-    heard, grace = Heard(), {"shutdown_grace_seconds": 5.0}
+    heard = Heard()
+    grace: dict[str, Any] = {"shutdown_grace_seconds": 5.0}
     async with Queue(queue_name, redis_url) as queue, watched_worker(heard.app, redis_url, queue_name, **grace):
         good = await queue.add("x", "good")
         await good.result(timeout_seconds=10)
