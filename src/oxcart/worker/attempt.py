@@ -136,7 +136,7 @@ class Attempt:
             return
         assert spec is not None
         try:
-            self.job = job = self._make_job(queue_name)
+            self.job = job = _job_of(self, claim, workplace, queue_name)
             seconds = self.timeout_seconds
             if seconds is not None:
                 job.deadline = clock.monotonic() + seconds
@@ -153,32 +153,13 @@ class Attempt:
                 raise
             self._handler_ended(self.failed(f"The job cannot be started: {account_of(error)}", error), None)
 
-    def _make_job(self, queue_name: str) -> Job[Any]:
-        claim, shared = self.claim, self.claim.shared
-        job = Job(
-            claim.job_id.decode("utf-8", "replace"),
-            shared.name,
-            None,
-            queue_name=queue_name,
-            attempts_made=shared.atm,
-            attempts_started=shared.ats,
-            stalled_count=shared.stalls,
-            channel=self._workplace.channel,
-            timestamp_ms=claim.timestamp_ms,
-            priority=shared.priority,
-            parent_key=shared.parent_key,
-            keep_logs=shared.options.keep_logs,
-        )
-        job._attempt = self  # noqa: SLF001 - the attempt is the job's other half
-        return job
-
     def told(self, queue_name: str) -> Job[Any]:
         """For a listener. A job that was not run has its data as they were added. Raises InvalidInput if none can read
         them.
         """
         job = self.job
         if job is None:
-            job = self._make_job(queue_name)
+            job = _job_of(self, self.claim, self._workplace, queue_name)
             job.data = decode(self.claim.data, "the job's data")
         if isinstance(self.verdict, Completed | Failed | RetryLater):
             job.attempts_made = self.claim.shared.atm + 1
@@ -367,6 +348,26 @@ class Attempt:
     def waited_ms(self) -> float:
         """From when the job was added, or became due, to its claim; clocks of different machines may differ."""
         return max(0.0, self.claim.shared.processed_on_ms - (self.claim.timestamp_ms or now_ms()))
+
+
+def _job_of(attempt: Attempt, claim: Claim, workplace: Workplace, queue_name: str) -> Job[Any]:
+    shared = claim.shared
+    job = Job(
+        claim.job_id.decode("utf-8", "replace"),
+        shared.name,
+        None,
+        queue_name=queue_name,
+        attempts_made=shared.atm,
+        attempts_started=shared.ats,
+        stalled_count=shared.stalls,
+        channel=workplace.channel,
+        timestamp_ms=claim.timestamp_ms,
+        priority=shared.priority,
+        parent_key=shared.parent_key,
+        keep_logs=shared.options.keep_logs,
+    )
+    job._attempt = attempt  # noqa: SLF001 - the attempt is the job's other half
+    return job
 
 
 def _completed(value: Any) -> Verdict:
