@@ -19,7 +19,7 @@ from support.russian import english_in
 from support.server import PrivateServer
 from support.waiting import wait_until
 
-from oxcart import Queue
+from oxcart import Oxcart, Queue
 from oxcart.checks import Finding, State
 from oxcart.cli.kommo_checks import all_checks
 from oxcart.cli.status import look, to_json
@@ -33,13 +33,14 @@ from oxcart.http.health import problem_json
 from oxcart.http.prometheus import render
 from oxcart.job import Job
 from oxcart.language import speaking
-from oxcart.queue.inspect import client_name
+from oxcart.queue.inspect import PAUSED, client_name
 from oxcart.queue.repeats import Repeat
 from oxcart.serving import plan
 from oxcart.settings import QueueShare, WorkerSettings, inspect
 from oxcart.telemetry.alert import Alert
 from oxcart.telemetry.alerts import AlertLimits, AlertRules
 from oxcart.telemetry.metrics import Metrics
+from oxcart.testing import running_worker
 from oxcart.worker.runtime import Worker
 from oxcart.worker.status import WorkerStatus
 
@@ -89,7 +90,19 @@ async def left_over(queue: Queue, redis: Redis) -> None:
     """As BullMQ 5 pauses, and 6 resumes; a worker of Node's is connected, which does not look there."""
     await queue.add("known")
     await redis.rename(queue.keys.wait, queue.keys.paused)
-    await redis.client_setname(client_name(queue.keys))
+    await connect_as(redis, client_name(queue.keys))
+
+
+async def workers_paused(queue: Queue, redis: Redis) -> None:
+    await queue.add("known", timestamp_ms=_now() - HOUR_MS)
+    await connect_as(redis, f"{client_name(queue.keys)}:w:oxcart-1{PAUSED}")
+
+
+async def connect_as(redis: Redis, name: str) -> None:
+    """As a worker of this name, until the pool of `redis` is closed."""
+    connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+    await connection.send_command("CLIENT", "SETNAME", name)
+    await connection.read_response()
 
 
 async def no_worker(queue: Queue, _: Redis) -> None:
@@ -102,6 +115,7 @@ CAUSES: dict[str, Callable[[Queue, Redis], Awaitable[None]]] = {
     "QUEUE_PAUSED": paused,
     "PAUSED_LEFT_OVER": left_over,
     "NO_WORKER": no_worker,
+    "WORKERS_PAUSED": workers_paused,
     "QUEUE_LIMITED": limited,
     "WAIT_LONG": waits_long,
     "SCHEDULE_STOPPED": stopped_for_good,
@@ -110,6 +124,7 @@ CAUSES: dict[str, Callable[[Queue, Redis], Awaitable[None]]] = {
 
 NO_WORKER_SEES = {
     "NO_WORKER": "where one looks, there is one",
+    "WORKERS_PAUSED": "only the one that is paused does: see the test that pauses one",
     "PAUSED_LEFT_OVER": "a worker of ours brings these jobs back with its first claim",
 }
 SEEN_BY_A_WORKER = [condition for condition in CONDITIONS if condition.code not in NO_WORKER_SEES]
@@ -228,7 +243,7 @@ def test_every_condition_has_a_cause_here() -> None:
     """A new one without its row would be a condition that nobody has seen told."""
     assert {condition.code for condition in CONDITIONS} == {*CAUSES}
     assert {*NO_WORKER_SEES} <= {*CAUSES}
-    assert {condition.code for condition in CONDITIONS if condition.alert} == {*SERVED}
+    assert {condition.code for condition in CONDITIONS if condition.alert} == {*SERVED, "WORKERS_PAUSED"}
 
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.code)
@@ -286,6 +301,36 @@ def test_a_command_in_it_names_the_queue_and_is_quoted(condition: Condition, tol
 
     if "oxcart " in cure:
         assert f"--queue '{queue_of(condition.code)}'" in cure
+
+
+async def test_workers_that_are_all_paused_are_told_as_that(redis_url: str, queue_name: str) -> None:
+    """Neither "no worker" nor "waits long" is the truth of it; with another worker beside it is nothing at all."""
+    app = Oxcart()
+    async with (
+        Queue(queue_name, redis_url) as queue,
+        running_worker(app, url=redis_url, queue=queue_name, except_jobs=("test-job",)) as worker,
+    ):
+        app.worker.pause()
+        await queue.add("test-job", timestamp_ms=_now() - HOUR_MS)
+        await wait_until(lambda: _paused_workers(queue), describe="it is known as paused")
+        alone = await examined({"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name}, only=WAITING)
+        await wait_until(lambda: worker.status().problems, describe="it says so itself", timeout=20)
+        assert worker.status().healthy
+        async with running_worker(Oxcart(), url=redis_url, queue=queue_name, except_jobs=("test-job",)):
+            await wait_until(lambda: _paused_workers(queue, of=2), describe="there is another")
+            beside = await examined({"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name}, only=["paused-workers"])
+
+    warnings = [r.finding for r in alone.diagnosis.results if r.finding.state is State.WARNING]
+    assert [finding.code for finding in warnings] == ["WORKERS_PAUSED"]
+    assert beside["paused-workers"].finding.state is State.OK
+
+
+WAITING = ["paused", "workers", "paused-workers", "limited", "oldest"]
+
+
+async def _paused_workers(queue: Queue, of: int = 1) -> bool:
+    seen = await queue.workers()
+    return (sum(worker.is_paused for worker in seen), len(seen)) == (1, of)
 
 
 # ------------------------------------------------------------------------------------------------ what is none of them
