@@ -23,6 +23,7 @@ from oxcart.settings.values import (
     ENCRYPTION_KEYS,
     HTTP_TOKENS,
     KEEP,
+    KOMMO_NAMES,
     LOOPBACK_URL,
     NAMES,
     PATH,
@@ -36,6 +37,7 @@ from oxcart.settings.values import (
     WORKER_NAME,
     KeepPolicy,
     QueueShare,
+    number,
     one_of,
     seconds,
     seconds_as_ms,
@@ -320,6 +322,13 @@ class Settings:
         "Sends every Kommo request to this address instead, with the account in the Host header: for the sandbox "
         "(`oxcart kommo sandbox`) and for tests.",
     )
+    kommo_requests_per_second: float = knob(
+        "OXCART_KOMMO_REQUESTS_PER_SECOND",
+        number(0.1, 1000),
+        "How fast all workers that share a Redis ask Kommo, which allows 7: less where others use the same address, more "
+        "for a sandbox alone.",
+        default="5",
+    )
     kommo_keep_hooks_days: int = knob(
         "OXCART_KOMMO_KEEP_HOOKS_DAYS",
         whole(1, 3650),
@@ -337,7 +346,7 @@ class Settings:
     )
     kommo_skip: tuple[str, ...] = knob(
         "OXCART_KOMMO_SKIP",
-        NAMES,
+        KOMMO_NAMES,
         "What of the CRM is not read, e.g. `catalogs,customers,roles`; docs/kommo.md says what each costs.",
         without=(),
     )

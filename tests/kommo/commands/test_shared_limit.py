@@ -25,7 +25,9 @@ async def test_three_syncs_at_once_keep_to_the_limit_the_pause_and_the_block(
         crm.world.faults.plan({"kind": "blocked", "skip": 15, "times": 99})
         crm.world.seen.clear()
 
-        done = await asyncio.gather(*(crm.oxcart("kommo", "sync", "--now", "--full") for _ in range(3)))
+        done = await asyncio.gather(
+            *(crm.oxcart("kommo", "sync", "--now", "--full", OXCART_KOMMO_REQUESTS_PER_SECOND="5") for _ in range(3))
+        )
 
         seen = list(crm.world.seen)
         times = [one.at for one in seen]

@@ -82,11 +82,18 @@ class Play:
     kommo: Kommo
     url: str
     changes: Changes
+    is_admin: bool = True
     ids: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def mirror(self) -> Mirror:
         return Mirror(self.account, self.world)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The streams with rows of their own that the account has."""
+        has_customers = self.world.accounts[0].customers_mode != "disabled"
+        return tuple(name for name in steps.TABLES if has_customers or name != "customers")
 
     async def play(self, history: Sequence[steps.Step]) -> None:
         for step in history:
@@ -154,6 +161,7 @@ class Play:
 
     async def tell_rights(self, *, is_admin: bool) -> None:
         """What `connect` finds out."""
+        self.is_admin = is_admin
         async with self.account.database.writing("Arranging") as connection:
             await merge_account_settings(connection, self.account.connection_id, {"is_admin": is_admin})
 
@@ -161,7 +169,7 @@ class Play:
         """The end of all mishaps, and time enough for every list to show what is."""
         scenario = self.world.scenario
         self.world.scenario = change_scenario(
-            scenario, {"late_seconds": 0.0, "empty_by_id_seconds": 0.0, "fault_rate": 0.0}
+            scenario, {"late_seconds": 0.0, "late_by_id": False, "empty_by_id_seconds": 0.0, "fault_rate": 0.0}
         )
         self.world.faults.planned.clear()
         if hooks_arrive:
@@ -209,6 +217,7 @@ async def playing(place: Place, beginning: steps.Beginning, *, bucket: str) -> A
         address = f"{place.door_url}/webhooks/kommo/{connection_id}/{secret}"
         subscribe(world.accounts[0], address, SETTINGS, 1, START_AT)
         account = Account(connection_id, org_id, DEMO, database, client, lambda _: None)
+        world.accounts[0].customers_mode = "segments" if beginning.has_customers else "disabled"
         play = Play(world, account, kommo, url, Changes(world, world.accounts[0]))
         await play.tell_rights(is_admin=beginning.is_admin)
         yield play

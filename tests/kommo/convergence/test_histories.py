@@ -86,7 +86,6 @@ def test_the_mirror_is_right_after_one_poll_and_one_sweep(
                 await play.become_administrator()
             await poll_and_sweep(play)
             await check_it_is_right(play)
-            if EXAMPLES:
-                await check_nothing_is_left_to_do(play)
+            await check_nothing_is_left_to_do(play)
 
     asyncio.run(run())

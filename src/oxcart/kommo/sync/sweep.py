@@ -32,6 +32,7 @@ from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, 
 from oxcart.kommo.sync.costs import add_costs
 from oxcart.kommo.sync.learning import streams_there
 from oxcart.kommo.sync.marked import fetch_marked
+from oxcart.kommo.sync.marks import Marked, clear_marks, marks_on
 from oxcart.kommo.sync.progress import Listener, Meter
 
 SWEPT = tuple(entity.name for entity in ENTITIES.values() if entity.by_id)
@@ -190,21 +191,23 @@ class _Sweep:
             ids = await self._suspects(after=last)
             if not ids:
                 return
-            last = ids[-1]
+            last, marks = ids[-1], await self._marks(ids)
             if filters:
                 self.requests += 1
                 found = await read_by_ids(self.account.client, self.entity, ids)
                 filters = found is not None
                 if found is not None:
-                    await self._settle(found)
+                    await self._settle(found, marks)
                     continue
             for external_id in ids:
                 self.requests += 1
                 await self._settle(
-                    await read_alone(self.account.client, self.entity, external_id, otherwise=self._before())
+                    await read_alone(self.account.client, self.entity, external_id, otherwise=self._before()),
+                    [mark for mark in marks if mark.external_id == external_id],
                 )
 
-    async def _settle(self, found: Found) -> None:
+    async def _settle(self, found: Found, marks: Sequence[Marked]) -> None:
+        """And the end of the marks that these rows had before they were asked for: nobody need ask again."""
         deleted = {**found.deleted, **dict.fromkeys(found.absent, found.at)}
 
         async def write(connection: AsyncConnection) -> int:
@@ -213,6 +216,7 @@ class _Sweep:
                 connection, account, entity, rows, fetched_at=found.at, run=self.run_id, by_id=True
             )
             died = await apply_deleted(connection, account, entity, deleted, observed_at=found.at, source="sweep")
+            await clear_marks(connection, account.connection_id, entity.name, marks)
             await add_costs(connection, account.connection_id, entity.name, rows=len(changed | died), requests=1)
             return len(died)
 
@@ -235,6 +239,10 @@ class _Sweep:
         table, scope = table_of(self.entity, self.account.connection_id)
         async with self.account.database.reading("Looking for what was not met") as connection:
             return await count_unseen(connection, table, scope, run=self.run_id, before=self._before())
+
+    async def _marks(self, ids: Sequence[str]) -> list[Marked]:
+        async with self.account.database.reading("Looking for marked rows") as connection:
+            return await marks_on(connection, self.account.connection_id, self.entity.name, ids)
 
     async def _suspects(self, *, after: str | None) -> list[str]:
         table, scope = table_of(self.entity, self.account.connection_id)
