@@ -89,7 +89,7 @@ async def _in_small_lists(mirror: Mirror) -> dict[str, Any]:
     unsorted = [{"id": row["uid"], **row} for row in demo.lists["leads/unsorted"]]
     lists = {name: demo.lists[path] for name, path in LISTS.items()}
     lists |= {"users": demo.users, "catalog_elements": products, "unsorted": unsorted}
-    found = {}
+    found: dict[str, Any] = {}
     for name, rows in lists.items():
         there = {str(row["id"]): {**row, "_links": nothing} for row in rows}
         here = {key: row["raw"] for key, row in (await mirror.alive(name)).items()}

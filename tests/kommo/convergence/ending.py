@@ -42,8 +42,6 @@ async def _poll(play: Play) -> list[Outcome]:
 
 
 def _check_cost(play: Play, what: str, requests: int, least: int) -> None:
-    with open("/tmp/kommo15-costs.txt", "a") as f:  # noqa
-        f.write(f"{what} page_rows={play.world.scenario.page_rows} requests={requests} least={least} ratio={requests / least:.2f}\n")  # noqa
     asked = [f"{one.method} {one.path}?{one.query}" for one in list(play.world.seen)[-requests:]]
     assert are_few(requests, least), "\n".join((f"A {what} took {requests} requests instead of {least}:", *asked))
 

@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oxcart.kommo.store.columns import insert_into
 from oxcart.kommo.store.own_tables import crm_cursors
+from oxcart.kommo.sync.costs import add_costs
 
 
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,16 +85,7 @@ async def save_cursor(
             changes |= {"full_walk_at": then.full_walk_at} if then.full_walk_at is not None else {}
     if error is not None:
         changes |= {"last_error": error, "last_run_at": at}
-    statement = insert_into(connection, crm_cursors).values(
-        connection_id=connection_id, entity=entity, rows_written=rows, requests=requests, **changes
-    )
-    new, old = statement.excluded, crm_cursors.c
-    counts = {"rows_written": old.rows_written + new.rows_written, "requests": old.requests + new.requests}
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["connection_id", "entity"], set_={**{name: new[name] for name in changes}, **counts}
-        )
-    )
+    await add_costs(connection, connection_id, entity, rows=rows, requests=requests, **changes)
 
 
 def _read(stored: Any) -> Checkpoint | None:

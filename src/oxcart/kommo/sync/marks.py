@@ -122,9 +122,7 @@ async def oldest_marks(
     return [Marked(*row) for row in await connection.execute(query)]
 
 
-async def marks_on(
-    connection: AsyncConnection, connection_id: str, entity: str, ids: Collection[str]
-) -> list[Marked]:
+async def marks_on(connection: AsyncConnection, connection_id: str, entity: str, ids: Collection[str]) -> list[Marked]:
     """The marks of these rows, also those that are not due yet."""
     query = _marks(connection_id, entity).where(crm_dirty.c.external_id.in_(ids))
     return [Marked(*row) for row in await connection.execute(query)]
