@@ -325,8 +325,8 @@ class Settings:
     kommo_requests_per_second: float = knob(
         "OXCART_KOMMO_REQUESTS_PER_SECOND",
         number(0.1, 1000),
-        "How fast all workers that share a Redis ask Kommo, which allows 7: less where others use the same address; more "
-        "for a sandbox.",
+        "How fast all workers that share a Redis ask Kommo. It allows 7; less where others use the same address, more "
+        "for a sandbox alone.",
         default="5",
     )
     kommo_keep_hooks_days: int = knob(

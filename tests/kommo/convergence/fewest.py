@@ -27,12 +27,12 @@ ALLOWED = 1.1
 _FOR_EVER = 2**33
 
 
-def fewest(lists: Iterable[tuple[int, int]], told: Iterable[int] = ()) -> int:
+def fewest(lists: Iterable[tuple[int, int]], told: Iterable[tuple[int, int]] = ()) -> int:
     """`lists` are how many rows are to be read, and how many a page has; `told` how many rows of an entity are asked
-    for by id.
+    for by id, and how many ids a request takes.
     """
     pages = sum(rows // page + 1 + (rows > 0 and rows % page == 0) for rows, page in lists)
-    return pages + sum(-(-rows // IDS_AT_ONCE) for rows in told)
+    return pages + sum(-(-rows // at_once) for rows, at_once in told)
 
 
 def are_few(requests: int, least: int) -> bool:
@@ -45,7 +45,7 @@ async def fewest_of_poll(play: Play) -> int:
     lists: list[tuple[int, int]] = []
     for entity in ENTITIES.values():
         lists += await _lists_of(play, entity)
-    return fewest(lists, (len(ids) for ids in (await _told(play)).values()))
+    return fewest(lists, [(len(ids), _at_once(play, name)) for name, ids in (await _told(play)).items()])
 
 
 async def fewest_of_sweep(play: Play) -> int:
@@ -57,8 +57,15 @@ async def fewest_of_sweep(play: Play) -> int:
         suspects = {key for key, row in here.items() if row["deleted_at"] is None and key not in there}
         new = {key for key, raw in there.items() if key in here and here[key]["raw"] != raw}
         lately = {key for key in new if max(here[key]["asked_at"] or late, here[key]["gone_at"] or late) > late}
-        told += [len(suspects) if play.is_admin else 0, len(lately)]
+        suspects = suspects if play.is_admin else set()
+        marked = {key for of, key, _ in await play.mirror.marks() if of == name}
+        told += [(len(some), _at_once(play, name)) for some in (suspects, lately | marked - suspects)]
     return fewest(lists, told)
+
+
+def _at_once(play: Play, name: str) -> int:
+    """Alone, where filters are off."""
+    return IDS_AT_ONCE if _filters(play, ENTITIES[name]) else 1
 
 
 def _page(play: Play, entity: Entity) -> int:

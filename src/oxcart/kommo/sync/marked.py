@@ -18,12 +18,11 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.entity import Entity
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
-from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.store.holding import LEASE_SECONDS, Hold, hold_lease
 from oxcart.kommo.sync.apply import apply_deleted, apply_rows
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, can_be_id, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
-from oxcart.kommo.sync.learning import can_filter
+from oxcart.kommo.sync.learning import filters_work
 from oxcart.kommo.sync.marks import Marked, backlog, clear_marks, oldest_marks, postpone_marks
 
 _DELETE = "delete"
@@ -114,7 +113,7 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------ reading
     async def _read_by_ids(self, hold: Hold) -> None:
-        filters = await self._filters_work()
+        filters = await filters_work(self.account, self.entity)
         left, last = await self._count(), None
         left = left if self.most is None else min(left, self.most)
         while left > 0 and hold.is_ours:
@@ -184,12 +183,6 @@ class _Reader:
             await clear_marks(connection, self.account.connection_id, self.entity.name, marks)
 
         await self.account.database.write("Clearing marks", write)
-
-    async def _filters_work(self) -> bool:
-        """What a walk has learnt of this account."""
-        async with self.account.database.reading("Reading what is known of the account") as connection:
-            settings = await load_account_settings(connection, self.account.connection_id)
-        return can_filter(settings, self.entity, probes=False)
 
 
 def _gone_by_source(found: Found, marks: Sequence[Marked]) -> Mapping[str, dict[str, datetime]]:

@@ -30,7 +30,7 @@ from oxcart.kommo.store.rows import count_rows, count_unseen, unseen
 from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, read_by_ids
 from oxcart.kommo.sync.costs import add_costs
-from oxcart.kommo.sync.learning import streams_there
+from oxcart.kommo.sync.learning import filters_work, streams_there
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.marks import Marked, clear_marks, marks_on
 from oxcart.kommo.sync.progress import Listener, Meter
@@ -186,7 +186,7 @@ class _Sweep:
 
     async def _bury(self, hold: Hold) -> None:
         """Ask for every suspect by its id, 250 at a time; what is still missing is gone."""
-        last, filters = None, True
+        last, filters = None, await filters_work(self.account, self.entity)
         while hold.is_ours:
             ids = await self._suspects(after=last)
             if not ids:
