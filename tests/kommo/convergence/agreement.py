@@ -13,7 +13,7 @@ from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.own_tables import crm_dirty, crm_entity_tags, crm_field_values
 from oxcart.kommo.store.platform_tables import crm_custom_fields, crm_pipeline_stages, crm_pipelines, crm_tasks
-from oxcart.kommo.store.typed import hash_of, row_of
+from oxcart.kommo.store.typed import row_of
 from oxcart_sandbox.rendering import render_pipeline
 
 LINKED = ("leads", "contacts", "customers")
@@ -58,7 +58,8 @@ async def _mine(mirror: Mirror, table: Any) -> list[dict[str, Any]]:
 async def _in_columns(mirror: Mirror, entity: Entity) -> dict[str, Any]:
     """The typed columns and the hash follow from what the account says now."""
     here, there = await mirror.alive(entity.name), mirror.truth(entity)
-    expected = {key: {**row_of(entity, raw).values, "content_hash": hash_of(raw)} for key, raw in there.items()}
+    rows = {key: row_of(entity, raw) for key, raw in there.items()}
+    expected = {key: {**row.values, "content_hash": row.content_hash} for key, row in rows.items()}
     actual = {key: {name: row[name] for name in expected[key]} for key, row in here.items() if key in expected}
     return _unless_equal(f"columns of {entity.name}", actual, expected)
 

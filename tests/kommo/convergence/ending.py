@@ -11,7 +11,6 @@ from kommo.convergence.fewest import are_few, fewest_of_poll, fewest_of_sweep
 from kommo.convergence.playing import Play
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.sync.compare import compare_account
-from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.run import Outcome, sync_account
 from oxcart.kommo.sync.sweep import sweep_account
 from oxcart.kommo.webhooks.drain import drain_hooks
@@ -21,7 +20,7 @@ SELDOM = [entity.name for entity in ENTITIES.values() if entity.seldom_seconds]
 
 async def poll_and_sweep(play: Play) -> None:
     """What the schedules start. The poll alone finds all but what Kommo has told nobody of."""
-    await drain_hooks(play.account, fetch=fetch_marked, quiet_seconds=0)
+    await drain_hooks(play.account, quiet_seconds=0)
     outcomes = await _poll(play)
     assert await missed_changes(play) == {}
     await play.lapse()
@@ -50,7 +49,7 @@ async def poll_and_sweep_as_a_user(play: Play) -> None:
     """What an administrator alone may see is left out, and nothing is buried because it was not met. All that there is
     is read again all the same: only rows that went without a word may be here and not there.
     """
-    await drain_hooks(play.account, fetch=fetch_marked, quiet_seconds=0)
+    await drain_hooks(play.account, quiet_seconds=0)
     await _poll(play)
     assert await missed_changes(play) == {}
     await play.lapse()

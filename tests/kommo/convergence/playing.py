@@ -29,7 +29,6 @@ from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.opening import open_database
 from oxcart.kommo.store.own_tables import crm_dirty, crm_leases
-from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.run import sync_account
 from oxcart.kommo.sync.sweep import sweep_account
 from oxcart.kommo.webhooks.drain import drain_hooks
@@ -131,7 +130,7 @@ class Play:
     def _doing(self, what: str) -> Awaitable[Any]:
         match what:
             case "hooks":
-                return drain_hooks(self.account, fetch=fetch_marked, quiet_seconds=0)
+                return drain_hooks(self.account, quiet_seconds=0)
             case "sweep":
                 return sweep_account(self.account)
         return sync_account(self.account, full=what == "full")

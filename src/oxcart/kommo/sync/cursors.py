@@ -1,4 +1,4 @@
-"""How far has each stream been read? One row each: the cursor, where an unfinished walk stands, counts, the last error.
+"""How far has each stream been read, and what has it cost? One row each: cursor, unfinished walk, counts, last error.
 
 Written in the transaction that writes a page's rows, so that neither is ever ahead of the other.
 """
@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oxcart.kommo.store.columns import insert_into
 from oxcart.kommo.store.own_tables import crm_cursors
-from oxcart.kommo.sync.costs import add_costs
 
 
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,6 +86,21 @@ async def save_cursor(
     if error is not None:
         changes |= {"last_error": error, "last_run_at": at}
     await add_costs(connection, connection_id, entity, rows=rows, requests=requests, **changes)
+
+
+async def add_costs(
+    connection: AsyncConnection, connection_id: str, entity: str, *, rows: int = 0, requests: int = 0, **values: Any
+) -> None:
+    """`rows` that changed and `requests` are added to what is there; `values` are other columns, set as given."""
+    statement = insert_into(connection, crm_cursors).values(
+        connection_id=connection_id, entity=entity, rows_written=rows, requests=requests, **values
+    )
+    added = {
+        "rows_written": crm_cursors.c.rows_written + statement.excluded.rows_written,
+        "requests": crm_cursors.c.requests + statement.excluded.requests,
+    }
+    changes = added | {name: statement.excluded[name] for name in values}
+    await connection.execute(statement.on_conflict_do_update(index_elements=["connection_id", "entity"], set_=changes))
 
 
 def _read(stored: Any) -> Checkpoint | None:

@@ -21,7 +21,7 @@ from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTro
 from oxcart.kommo.store.holding import LEASE_SECONDS, Hold, hold_lease
 from oxcart.kommo.sync.apply import apply_deleted, apply_rows
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, can_be_id, moment_of, read_alone, read_by_ids
-from oxcart.kommo.sync.costs import add_costs
+from oxcart.kommo.sync.cursors import add_costs
 from oxcart.kommo.sync.learning import filters_work
 from oxcart.kommo.sync.marks import Marked, backlog, clear_marks, oldest_marks, postpone_marks
 

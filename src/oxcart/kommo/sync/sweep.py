@@ -20,7 +20,7 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.entity import Entity
 from oxcart.kommo.failures import Gone, NoRights, Refused, ServerTrouble
-from oxcart.kommo.pages import Page
+from oxcart.kommo.pages import Page, walk
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import now
 from oxcart.kommo.store.entity_tables import table_of
@@ -29,7 +29,7 @@ from oxcart.kommo.store.own_tables import crm_connection_states as states
 from oxcart.kommo.store.rows import count_rows, count_unseen, unseen
 from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, read_by_ids
-from oxcart.kommo.sync.costs import add_costs
+from oxcart.kommo.sync.cursors import add_costs
 from oxcart.kommo.sync.learning import filters_work, streams_there
 from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.marks import Marked, clear_marks, marks_on
@@ -148,7 +148,7 @@ class _Sweep:
         """Every page, each in a transaction of its own."""
         client, entity = self.account.client, self.entity
         query = [*entity.query, ("order[id]", "asc")]
-        async for page in client.pages(entity.path, entity.key, query, limit=entity.limit):
+        async for page in walk(client.get, entity.path, entity.key, query, limit=entity.limit):
             at = moment_of(page.server_time)
             self.began_at = self.began_at or at
             await self._write_page(page, at)
