@@ -88,10 +88,17 @@ async def _lists_of(play: Play, entity: Entity) -> list[tuple[int, int]]:
     if entity is CATALOG_ELEMENTS:
         return [(len(rows), page) for path, rows in demo.lists.items() if path.endswith("/elements")]
     if entity.walk is Walk.PAGES:
-        return [(len(_small_list(play, entity)), page)]
+        return [(len(_small_list(play, entity)), page)] * (2 if _goes_on(cursor) else 1)
     since = 0 if at is None or (entity is not EVENTS and not _filters(play, entity)) else at - LOOKBACK_SECONDS
     page -= entity.walk is Walk.CHANGES
-    return [(sum(since <= row[str(entity.cursor)] for row in _rows(play, entity)), page)]
+    lists = [(sum(since <= row[str(entity.cursor)] for row in _rows(play, entity)), page)]
+    return lists * 2 if _goes_on(cursor) else lists
+
+
+def _goes_on(cursor: Mapping[str, Any]) -> bool:
+    """A walk of everything was cut off at a page: what changed before that is read once more."""
+    stands = cursor.get("checkpoint") or {}
+    return stands.get("walk") == "pages" and bool(stands.get("full"))
 
 
 def _filters(play: Play, entity: Entity) -> bool:

@@ -78,8 +78,10 @@ async def _living_ids(account: Account, entity: Entity) -> list[str]:
 
 
 def _resumed(stream: Stream) -> Checkpoint | None:
-    stands = stream.cursor.checkpoint
-    return stands if stands is not None and stands.walk == "pages" else None
+    """Only a walk of everything goes on where it was cut off; run.py has another follow, for what changed before that
+    place. Any other begins anew.
+    """
+    return stream.cursor.checkpoint if stream.goes_on_by_page else None
 
 
 @dataclass(slots=True)
