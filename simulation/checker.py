@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from simulation.history import Fact
-from simulation.world import Outcome
+from simulation.world import IDLE_FOR_SECONDS, Outcome
 
 PROMISES = {
     "kept": (1, "An add that returned is stored in Redis"),
@@ -76,6 +76,7 @@ class _Job:
     place: int = 0
     plain: int | None = None
     name: str = ""
+    parent: str | None = None
 
 
 @dataclass
@@ -152,7 +153,8 @@ class _Checker:
         self.ever_added[queue].add(job_id)
         if job.is_there:
             return  # deduplicated, or there already
-        self.server.jobs[queue, job_id] = _Job(is_there=True, name=fact.facts.get("name") or "")
+        name, parent = fact.facts.get("name") or "", fact.facts.get("parent")
+        self.server.jobs[queue, job_id] = _Job(is_there=True, name=name, parent=parent)
         if fact.facts.get("plain"):
             self.server.added += 1
             self.server.jobs[queue, job_id].plain = self.server.added
@@ -338,7 +340,11 @@ class _Checker:
         )
 
     def _removed(self, fact: Fact) -> None:
-        self.server.jobs[fact.facts["queue"], fact.facts["job"]] = _Job()
+        queue, gone = fact.facts["queue"], {fact.facts["job"]}
+        if fact.facts["children"]:
+            gone |= {job_id for (of, job_id), job in self.server.jobs.items() if of == queue and job.parent in gone}
+        for job_id in gone:
+            self.server.jobs[queue, job_id] = _Job()
 
     def _retried(self, fact: Fact) -> None:
         job = self.server.jobs[fact.facts["queue"], fact.facts["job"]]
@@ -384,10 +390,19 @@ class _Checker:
             self.say("stops", fact, f"{key[1]} began {fact.at - since:.3f} s after its worker was told to stop")
 
     def _check_start(self, fact: Fact, key: tuple[str, str, str]) -> None:
-        """Within one worker and queue: as the server gave them out. What was adopted, or is a suspect, comes later."""
+        """Within one worker and queue: as the server gave them out. What was adopted, or is a suspect, comes later.
+
+        So does a recurring job, whose next run is added first.
+        """
         job, life = self.server.jobs[key[0], key[1]], _life(key[2])
         before = self.started_last.get((life, key[0]), 0)
-        if job.token != key[2] or job.stalls or life.startswith("n") or key[0] == "oxcart":
+        if (
+            job.token != key[2]
+            or job.stalls
+            or life.startswith("n")
+            or key[0] == "oxcart"
+            or key[1].startswith("repeat:")
+        ):
             return
         is_troubled = self._troubled(fact.actor, fact.at - 30, fact.at) or self._troubled(None, fact.at - 30, fact.at)
         if job.place < before and not is_troubled:
@@ -404,9 +419,8 @@ class _Checker:
         began = self.stopping.get(self._life_at(fact), fact.at)
         place = next((one for one in self.outcome.schedule.places if one.name == fact.actor), None)
         grace = place.grace_seconds if place is not None else 8.0
-        is_troubled = self._troubled(fact.actor, began - AFTERMATH_SECONDS, fact.at) or self._troubled(
-            None, began - AFTERMATH_SECONDS, fact.at
-        )
+        since, itself = began - AFTERMATH_SECONDS, frozenset({"drain"})
+        is_troubled = self._troubled(None, since, fact.at) or self._troubled(fact.actor, since, fact.at, beyond=itself)
         if not fact.actor.startswith("n") and not is_troubled:
             if fact.at - began > grace + 2:
                 self.say("stops", fact, f"{fact.actor} took {fact.at - began:.1f} s to stop, its grace is {grace:g} s")
@@ -430,14 +444,14 @@ class _Checker:
                 self.say("kept", fact, f"{job_id} was acknowledged, and no server has ever added it")
 
     def _lying(self, fact: Fact) -> None:
-        at, queue = fact.at, fact.facts["queue"]
-        if self._troubled(None, at - fact.facts["seconds"] - AFTERMATH_SECONDS, at):
-            return
+        """A fault excuses whoever is idle for as long as it lasts, and not for what they leave lying after it."""
+        began = fact.at - fact.facts["seconds"]
         for place in fact.facts["idle"]:
-            if not self._troubled(place, at - fact.facts["seconds"] - AFTERMATH_SECONDS, at):
-                self.say(
-                    "goes-on", fact, f"a job of {queue} waits {fact.facts['seconds']} s beside {place}, which is idle"
-                )
+            over = [ends for where, _, begins, ends in self.troubles if where in {place, None} and begins <= fact.at]
+            well_since = max([began, *over])
+            if fact.at - well_since >= IDLE_FOR_SECONDS:
+                how_long = f"{fact.at - began:.1f} s, {fact.at - well_since:.1f} s without any fault,"
+                self.say("goes-on", fact, f"a job of {fact.facts['queue']} waits {how_long} beside {place}, idle")
                 return
 
     # -------------------------------------------------------------------------------------------- trouble
@@ -514,7 +528,7 @@ def _troubles(
     for fact in facts:
         if fact.what in _FAULTS:
             place = None if fact.actor == "server" else fact.actor
-            seconds = fact.facts.get("seconds", 0.0) + fact.facts.get("late", 0.0)
+            seconds = sum(fact.facts.get(part, 0.0) for part in ("seconds", "late", "refused"))
             if fact.what == "kill":
                 seconds = fact.facts["back"]
             if fact.what in {"marker", "clobber", "empty", "rollback", "oom", "readonly"}:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -27,7 +27,7 @@ _USER_TIMEOUT_SECONDS = 5.0  # connection/sockets.py: keepalive and TCP_USER_TIM
 _BLOCKING = {b"BZPOPMIN", b"XREAD", b"BRPOPLPUSH", b"BLMOVE"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Weather:
     """What one actor's packets meet. `cut`: they are lost, and TCP notices. `hung`: a proxy keeps them, and nobody
     notices. `refused`: nobody listens. `forgets`: that share of requests is executed, and ends the connection
@@ -196,10 +196,13 @@ class Wire:
 class Network:
     """All wires of one simulation, and the server behind them."""
 
-    def __init__(self, loop: VirtualLoop, server: SteeredServer, seed: str, executed: Executed) -> None:
+    def __init__(
+        self, loop: VirtualLoop, server: SteeredServer, seed: str, executed: Executed, *, distance_seconds: float
+    ) -> None:
         self.loop = loop
         self.server = server
         self.seed = seed
+        self.fair = Weather(delay_seconds=distance_seconds)
         self.is_up = True
         self.context = contextvars.Context()
         self.wires: dict[int, Wire] = {}
@@ -207,11 +210,12 @@ class Network:
         self.after_step: Callable[[], None] = lambda: None
         self._executed = executed
         self._weathers: dict[str, Weather] = {}
+        self._spells: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._made: dict[str, int] = {}
         self._slow_until = 0.0
 
     def weather(self, actor: str) -> Weather:
-        return self._weathers.setdefault(actor, Weather())
+        return self._weathers.get(actor, self.fair)
 
     def later(self, seconds: float, call: Callable[[], object]) -> None:
         self.loop.call_later(seconds, call, context=self.context)
@@ -291,17 +295,31 @@ class Network:
             wire.reset(0.0005 + 0.001 * wire.draw())
 
     # -------------------------------------------------------------------------------------------- weather
-    def set_weather(self, actor: str, **changes: Any) -> None:
-        weather = self.weather(actor)
-        before_hung, before_cut = weather.hung, weather.cut
-        for name, value in changes.items():
-            setattr(weather, name, value)
-        if weather.cut and not before_cut:
+    def spell(self, actor: str, seconds: float, **changes: Any) -> None:
+        """So is the actor's weather for so long. Spells overlap; where they differ, the one that began last holds."""
+        self._spells[actor].append(changes)
+        self._weather_changes(actor)
+        self.later(seconds, lambda: self._end_spell(actor, changes))
+
+    def clear_weather(self, actor: str) -> None:
+        self._spells[actor].clear()
+        self._weather_changes(actor)
+
+    def _end_spell(self, actor: str, changes: dict[str, Any]) -> None:
+        self._spells[actor] = [spell for spell in self._spells[actor] if spell is not changes]
+        self._weather_changes(actor)
+
+    def _weather_changes(self, actor: str) -> None:
+        before, changes = self.weather(actor), dict[str, Any]()
+        for spell in self._spells[actor]:
+            changes |= spell
+        weather = self._weathers[actor] = replace(self.fair, **changes)
+        if weather.cut and not before.cut:
             for wire in self.open_wires(actor):
                 self.later(_USER_TIMEOUT_SECONDS + wire.draw(), wire.time_out)
-        if (before_hung and not weather.hung) or (before_cut and not weather.cut):
+        if (before.hung and not weather.hung) or (before.cut and not weather.cut):
             for wire in self.open_wires(actor):
-                wire.clear_up(was_hung=before_hung)
+                wire.clear_up(was_hung=before.hung)
 
     def reset_all(self, actor: str) -> None:
         for wire in self.open_wires(actor):

@@ -136,9 +136,10 @@ def _add_many(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: 
 
 
 def _add_one(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
-    base, job_id = unpack(args[0])[:2]
+    base, job_id, _, _, parent_key = unpack(args[0])[:5]
     if isinstance(reply, bytes):
-        note(actor, "added", queue=_queue(base), job=_text(reply), asked=_text(job_id))
+        parent = _text(parent_key).rpartition(":")[2] if parent_key else None  # flows stay within one queue here
+        note(actor, "added", queue=_queue(base), job=_text(reply), asked=_text(job_id), parent=parent)
 
 
 def _move_to_active(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
@@ -188,15 +189,14 @@ def _extend_locks(note: Note, actor: str, _keys: list[Any], args: list[Any], rep
         )  # fmt: skip
 
 
-def _on_job(what: str, at: int) -> Any:
-    """`at`: which key is the job's."""
+def _removed(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
+    if reply == 1:
+        note(actor, "removed", queue=_queue(args[2]), job=_text(args[0]), children=args[1] == b"1")
 
-    def read(note: Note, actor: str, keys: list[Any], _args: list[Any], reply: Any) -> None:
-        if isinstance(reply, int) and reply >= (1 if what == "removed" else 0):
-            queue, _, job_id = _text(keys[at]).split(":", 1)[1].partition(":")
-            note(actor, what, queue=queue, job=job_id)
 
-    return read
+def _retried(note: Note, actor: str, keys: list[Any], args: list[Any], reply: Any) -> None:
+    if isinstance(reply, int) and reply >= 0:
+        note(actor, "retried", queue=_queue(keys[0]), job=_text(args[0]))
 
 
 def _nothing(*_values: Any) -> None:
@@ -218,8 +218,8 @@ _READERS: dict[str, Any] = {
     "retryJob": _retry_job,
     "moveToDelayed": _move_to_delayed,
     "extendLocks": _extend_locks,
-    "removeJob": _on_job("removed", 0),
-    "reprocessJob": _on_job("retried", 0),
+    "removeJob": _removed,
+    "reprocessJob": _retried,
     "find_added": _nothing,
     "follow_pause": _nothing,
     "count_names": _nothing,

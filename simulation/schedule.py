@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -29,12 +29,13 @@ class Place:
 
 @dataclass
 class Schedule:
-    """`seed` also draws what the network does between the steps."""
+    """`seed` also draws what the network does between the steps. `distance_seconds`: one way to the server, always."""
 
     seed: int
     queues: list[str]
     places: list[Place]
     steps: list[Step] = field(default_factory=list)
+    distance_seconds: float = 0.0005
 
     def to_json(self) -> str:
         return json.dumps({**self.__dict__, "places": [place.__dict__ for place in self.places]}, sort_keys=True)
@@ -42,12 +43,10 @@ class Schedule:
     @classmethod
     def from_json(cls, text: str) -> Schedule:
         values = json.loads(text)
-        return cls(values["seed"], values["queues"], [Place(**place) for place in values["places"]], values["steps"])
+        return cls(**{**values, "places": [Place(**place) for place in values["places"]]})
 
     def without(self, positions: set[int]) -> Schedule:
-        return Schedule(
-            self.seed, self.queues, self.places, [step for at, step in enumerate(self.steps) if at not in positions]
-        )
+        return replace(self, steps=[step for at, step in enumerate(self.steps) if at not in positions])
 
 
 def make(seed: int) -> Schedule:
@@ -70,7 +69,7 @@ def make(seed: int) -> Schedule:
     ]
     if random.random() < 0.4:
         places.append(Place("n1", "node", random.choice((1, 3)), ["a", "b"], lock_ms, stalled_ms, 5.0))
-    schedule = Schedule(seed, queues, places)
+    schedule = Schedule(seed, queues, places, distance_seconds=random.choice((0.0005, 0.0005, 0.01, 0.04)))
     _add_users(schedule, random)
     _add_faults(schedule, random)
     schedule.steps.sort(key=lambda step: step["at"])
@@ -78,24 +77,29 @@ def make(seed: int) -> Schedule:
 
 
 # ------------------------------------------------------------------------------------------------ users
+_RUNS = (0, 0, 0, 0.01, 0.2, 1.0, 1.0, 4.0, 20.0)
+_QUICK_RUNS = (0, 0, 0, 0.01)  # so quick that jobs are claimed ahead
+
+
 def _add_users(schedule: Schedule, random: Random) -> None:
     number = 0
     foreign = random.random() < 0.25
+    runs = random.choice((_RUNS, _RUNS, _QUICK_RUNS))
     for _ in range(random.choice((2, 4, 8))):
         at, queue = round(random.uniform(0, SECONDS), 3), random.choice(schedule.queues)
-        for _ in range(random.choice((1, 3, 10, 20))):
+        for _ in range(random.choice((1, 3, 10, 20, 40) if runs is _QUICK_RUNS else (1, 3, 10, 20))):
             number += 1
-            at = round(at + random.choice((0, 0, 0.01, 0.3)), 3)
-            schedule.steps.append(_add(random, at, queue, number, foreign=foreign))
+            at = round(at + random.choice((0, 0, 0.001, 0.01, 0.03, 0.3)), 3)
+            schedule.steps.append(_add(random, at, queue, number, runs, foreign=foreign))
     for _ in range(random.choice((0, 1, 3))):
         schedule.steps.append(_other_use(random, schedule.queues))
 
 
-def _add(random: Random, at: float, queue: str, number: int, *, foreign: bool) -> Step:
+def _add(random: Random, at: float, queue: str, number: int, runs: tuple[float, ...], *, foreign: bool) -> Step:
     step: Step = {"at": at, "do": "add", "queue": queue, "n": number, "name": random.choice(("a", "a", "a", "b"))}
     if foreign and random.random() < 0.3:
         step["name"] = "x"
-    step["run"] = random.choice((0, 0, 0, 0.01, 0.2, 1.0, 1.0, 4.0, 20.0))
+    step["run"] = random.choice(runs)
     options: dict[str, Any] = {}
     draw = random.random()
     if draw < 0.1:
@@ -140,7 +144,7 @@ def _other_use(random: Random, queues: list[str]) -> Step:
     elif do == "rate":
         step |= {
             "most": random.choice((1, 3)),
-            "per": random.choice((1.0, 4.0)),
+            "per": random.choice((1.0, 4.0, 20.0)),
             "seconds": random.choice((10.0, 30.0)),
         }
     elif do == "every":
@@ -179,11 +183,13 @@ def _fault_of_a_place(random: Random, at: float, place: Place) -> Step:
         case "kill":
             step |= {"silently": random.random() < 0.3, "back": random.choice((0.5, 5.0, 30.0))}
         case "drain":
-            step |= {"back": random.choice((0.1, 5.0))}
+            step |= {"back": random.choice((0.1, 5.0)), "jitter": random.choice((0.0, 0.0, 0.7))}
         case "stop" | "block" | "cut" | "hang" | "refuse":
             step["seconds"] = seconds
         case "forget":
             step |= {"seconds": random.choice((0.05, 0.3, 2.0, 10.0)), "share": random.choice((0.3, 0.5, 1.0))}
+            if random.random() < 0.3:
+                step["refused"] = random.choice((4.0, 40.0))  # what follows: nobody answers at all
         case "late":
             step |= {"seconds": random.choice((0.3, 2.0)), "late": random.choice((1.0, 6.0, 18.0, 25.0))}
         case "slow":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from simulation.checker import Violation, check
 from simulation.schedule import Schedule
@@ -37,16 +38,15 @@ def shrink(
                 start += size
         size //= 2
     for place in list(schedule.places[1:]):
-        fewer = Schedule(
-            schedule.seed,
-            schedule.queues,
-            [one for one in schedule.places if one is not place],
-            [step for step in schedule.steps if step.get("who") != place.name],
+        fewer = replace(
+            schedule,
+            places=[one for one in schedule.places if one is not place],
+            steps=[step for step in schedule.steps if step.get("who") != place.name],
         )
         if still_fails(fewer):
             schedule = fewer
     used = [queue for queue in schedule.queues if any(step.get("queue") == queue for step in schedule.steps)]
-    smaller = Schedule(schedule.seed, used or schedule.queues[:1], schedule.places, schedule.steps)
+    smaller = replace(schedule, queues=used or schedule.queues[:1])
     return smaller if smaller.queues != schedule.queues and still_fails(smaller) else schedule
 
 

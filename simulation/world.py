@@ -78,7 +78,9 @@ class _World:
         self.history = History()
         self.loop = VirtualLoop()
         self.server = SteeredServer(folder)
-        self.network = Network(self.loop, self.server, str(schedule.seed), self._executed)
+        self.network = Network(
+            self.loop, self.server, str(schedule.seed), self._executed, distance_seconds=schedule.distance_seconds
+        )
         self.network.after_step = self._stepped
         self.work = Work(self._note)
         self.places = {place.name: place for place in schedule.places}
@@ -209,17 +211,13 @@ class _World:
     def _do_to_place(self, step: Step, who: str) -> None:
         network, process = self.network, self.running.get(who)
         seconds = step.get("seconds", 0.0)
-
-        def weather(**changes: Any) -> None:
-            before = {name: getattr(network.weather(who), name) for name in changes}
-            network.set_weather(who, **changes)
-            network.later(seconds, lambda: network.set_weather(who, **before))
-
+        weather = partial(network.spell, who, seconds)
         match step["do"]:
             case "kill":
                 self._kill(who, silently=step["silently"])
                 network.later(step["back"], lambda: self._come_back(who))
             case "drain":
+                network.spell(who, 10.0, jitter_seconds=step["jitter"])
                 self._drain(who)
                 grace = self.places[who].grace_seconds
                 network.later(grace + 6 + step["back"], lambda: self._come_back(who))
@@ -236,6 +234,8 @@ class _World:
                 weather(refused=True)
             case "forget":
                 weather(forgets=step["share"])
+                if "refused" in step:
+                    network.later(seconds, partial(network.spell, who, step["refused"], refused=True))
             case "late":
                 weather(late_seconds=step["late"])
             case "slow":
@@ -308,11 +308,14 @@ class _World:
     def _clobber(self, key: str, seconds: float) -> None:
         """Somebody's mistake, and its cure: the key is of a wrong type for a while."""
         aside = f"aside:{key}"
+        if self.server.ask("TYPE", key) == b"string":
+            return  # another one's is not over yet
         had = self.server.ask("EXISTS", key)
         self.server.ask_all([("RENAME", key, aside), ("SET", key, "x")])  # a read-only server does neither
 
         def put_back() -> None:
             if not self.network.is_up:
+                self.network.later(1.0, put_back)
                 return
             self.server.set_time(self.network.now_ms())
             if self.server.ask("TYPE", key) == b"string" and isinstance(
@@ -392,10 +395,7 @@ class _World:
         self.server.set_time(self.network.now_ms())
         self.server.ask_all([("CONFIG", "SET", "maxmemory", "0"), ("REPLICAOF", "NO", "ONE")])
         for name in [*self.places, "u1"]:
-            self.network.set_weather(
-                name, cut=False, hung=False, refused=False, forgets=0.0, late_seconds=0.0, delay_seconds=0.0005,
-                jitter_seconds=0.0005,
-            )  # fmt: skip
+            self.network.clear_weather(name)
         for process in self.running.values():
             process.actor.go_on(self.loop)
         for queue in self.schedule.queues:

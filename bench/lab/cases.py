@@ -75,10 +75,11 @@ def cases(*, quick: bool) -> list[Case]:
         Case("removed at 100, Python", PYTHON_PEERS, few, many),
         Case("two processes at 100", ("oxcart", "node6"), few, partial(many, worker_processes=2)),
         Case("removed at 100, append-only file", ("oxcart", "node6"), few, many, append_only=True),
+        Case("1 KB payload", RIVALS, rounds, partial(many, payload_bytes=1_000)),
         Case(
             "10 KB payload",
-            ("oxcart", "node6"),
-            few,
+            RIVALS,
+            rounds,
             partial(noop, seconds=1.0, share=0.5, concurrency=100, payload_bytes=10_000),
         ),
         Case("1 ms handlers", ("oxcart", "node6"), few, partial(_slept, milliseconds=1, job="nap", seconds=1.5)),

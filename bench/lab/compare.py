@@ -1,4 +1,4 @@
-"""bench/compare: Oxcart beside BullMQ for Node 6 and 5, in under two minutes; ratios of medians, no goals.
+"""bench/compare: Oxcart beside BullMQ for Node 6 and 5, in a few minutes; ratios of medians, no goals.
 
 --smoke proves in seconds that everything works; its numbers mean nothing.
 """
@@ -14,6 +14,7 @@ from lab import tables
 from lab.adding import adding
 from lab.campaign import measure
 from lab.cases import RIVALS, Case
+from lab.distance import distant_drain
 from lab.drain import drain
 from lab.results import Results
 from lab.roster import NODES, Peer
@@ -24,6 +25,9 @@ FIGURES = {
     "concurrency 100, 100 kept": "jobsPerSecond",
     "concurrency 1": "jobsPerSecond",
     "own ids and traces": "jobsPerSecond",
+    "payloads of 1 KB": "jobsPerSecond",
+    "payloads of 10 KB": "jobsPerSecond",
+    "concurrency 25, 20 ms away": "jobsPerSecond",
     "add in bulk": "addedPerSecond",
     "add, 64 in flight": "addedPerSecond",
     "add, 64 in flight, 20 ms away": "addedPerSecond",
@@ -41,6 +45,9 @@ def chosen_cases(*, smoke: bool) -> list[Case]:
         partial(_drained, share=share, concurrency=100, keep=100),
         partial(_drained, share=share / 4, concurrency=1),
         partial(_drained, share=share, concurrency=100, own_ids=True),
+        partial(_drained, share=share, concurrency=100, payload_bytes=1_000),
+        partial(_drained, share=share / 3, concurrency=100, payload_bytes=10_000),
+        partial(distant_drain, round_trip_ms=20, count=400 if smoke else 4_000, concurrency=25),
         partial(adding, how="bulk", count=added),
         partial(adding, how="callers", callers=64, count=added // 2),
         partial(adding, how="callers", callers=64, count=added // 5, round_trip_ms=20),

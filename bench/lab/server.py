@@ -1,7 +1,11 @@
-"""Which Redis is measured against? One of our own: Debian's where it is installed, else the embedded Valkey."""
+"""Which Redis is measured against? One of our own: Debian's where it is installed, else the embedded Valkey.
+
+`OXCART_BENCH_SERVER=embedded` takes the embedded one in any case.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +22,7 @@ START_SECONDS = 20
 
 def server_binary() -> str:
     found = shutil.which("redis-server")
-    if found is not None:
+    if found is not None and os.environ.get("OXCART_BENCH_SERVER") != "embedded":
         return found
     from oxcart.connection.embedded import find_binary
 

@@ -107,15 +107,38 @@ async def test_a_flow_that_cannot_work_is_refused_before_anything_is_sent(
     assert sum((await queue.counts()).values()) == 0
 
 
-async def test_of_a_flow_with_a_refused_job_nothing_stays(queue: Queue, redis: Redis) -> None:
-    """Its parent would wait for ever for a child that is not there."""
+@pytest.mark.parametrize("root_id", [None, "own-root"])
+async def test_of_a_flow_with_a_refused_job_nothing_stays(queue: Queue, redis: Redis, root_id: str | None) -> None:
+    """Its parent would wait for ever for a child that is not there. Of several in one call nothing stays either."""
     broken = f"{queue.name}-broken"
     await redis.set(f"bull:{broken}:wait", "of a wrong type")
-    children = [{"name": "good", "children": [{"name": "leaf"}]}, {"name": "bad", "queue": broken}]
+    children = [
+        {"name": "good", "children": [{"name": "leaf", "options": {"job_id": "own-leaf"}}]},
+        {"name": "bad", "queue": broken},
+    ]
+    halves = {"name": "root", "options": {"job_id": root_id} if root_id else {}, "children": children}
+    whole = {"name": "root", "children": [{"name": "good"}]}
+
+    for flows in ([halves], [whole, halves], [halves, whole]):
+        with pytest.raises(ServerRefused):
+            await queue.add_flows(flows)
+
+        assert {state: number for state, number in (await queue.counts()).items() if number} == {}
+    assert await redis.keys(f"bull:{queue.name}:o*") == []
+    await redis.delete(f"bull:{broken}:wait")
+
+
+async def test_what_was_there_before_a_refused_flow_stays(queue: Queue, redis: Redis) -> None:
+    broken = f"{queue.name}-broken"
+    await redis.set(f"bull:{broken}:wait", "of a wrong type")
+    await queue.add("mine", {"n": 1}, job_id="there")
+    await queue.add_flow({"name": "root", "options": {"job_id": "tree"}, "children": [{"name": "first"}]})
+    more = [{"name": "mine", "options": {"job_id": "there"}}, {"name": "second"}, {"name": "bad", "queue": broken}]
 
     with pytest.raises(ServerRefused):
-        await queue.add_flow({"name": "root", "children": children})
+        await queue.add_flow({"name": "root", "options": {"job_id": "tree"}, "children": more})
 
-    counts = await queue.counts()
-    assert {state: number for state, number in counts.items() if number} == {}
+    left = {state: number for state, number in (await queue.counts()).items() if number}
+    assert left == {"waiting": 2, "waiting-children": 1}
+    assert (await queue.jobs("waiting"))[0].name == "mine"
     await redis.delete(f"bull:{broken}:wait")

@@ -97,42 +97,46 @@ async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, An
             f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
         )
     doing = f"Adding {what} through queue {channel.keys.name}"
-    answers = await _send(channel, doing, entries)
+    answers, new = await _send(channel, doing, entries)
     for entry, answer in zip(entries, answers, strict=True):
-        if not isinstance(answer, bytes | str):
-            await _take_back(channel, doing, entries[0])
+        if isinstance(answer, bytes | str):
+            continue
+        await _take_back(channel, doing, new)
         if isinstance(answer, ResponseError):
             raise ServerRefused(classify(answer), doing) from answer
-        if isinstance(answer, int):
-            raise refusal(doing, entry.job, answer)
+        raise refusal(doing, entry.job, answer)
     return added
 
 
-async def _take_back(channel: Channel, doing: str, root: _Entry) -> None:
-    """One of its jobs was refused: a parent would wait for ever for a child that is not there.
+async def _take_back(channel: Channel, doing: str, new: Sequence[_Entry]) -> None:
+    """One job was refused: a parent would wait for ever for a child that is not there.
 
-    A root with an id of its own may have been there before, and stays.
+    Each that was not there before goes, parents first: a parent that loses its last child would be free to run.
     """
-    if root.job.options.job_id is None:
-        args, named = (root.job.id, 1, root.keys.base), (root.keys.job(root.job.id), root.keys.repeat)
+    for entry in new:
+        args, named = (entry.job.id, 0, entry.keys.base), (entry.keys.job(entry.job.id), entry.keys.repeat)
         with suppress(OxcartError):
             await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
 
 
-async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:
-    """What the scripts answered. A repeated try looks for the root first: where it was added, all were."""
+async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> tuple[list[Any], list[_Entry]]:
+    """What the scripts answered, and which jobs were not there before.
+
+    A repeated try looks for the root first: where it was added, all were.
+    """
     commands = _transaction(entries)
     root = entries[0]
     first_try: list[float] = []
 
-    async def attempt(seconds: float) -> list[Any]:
+    async def attempt(seconds: float) -> tuple[list[Any], list[_Entry]]:
         if first_try and await find_added(channel, root.keys, [root.job.id], first_try[0], seconds):
-            return [entry.job.id for entry in entries]
+            return [entry.job.id for entry in entries], []
         first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
-        parents = sum(entry.waits_for_children for entry in entries)
-        return results[parents : parents + 2 * len(entries) : 2]
+        new = [entry for entry, existed in zip(entries, results, strict=False) if existed == 0]
+        first = len(entries) + sum(entry.waits_for_children for entry in entries)
+        return results[first : first + 2 * len(entries) : 2], new
 
     return await channel.persist(doing, attempt, repeatable=True)
 
@@ -140,7 +144,8 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list
 def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     """MULTI … EXEC. A script is sent whole the first time: one that the server has lost would leave half a tree."""
     parents = [entry for entry in entries if entry.waits_for_children]
-    commands: list[Command] = [("MULTI",), *(parent.hold for parent in parents)]
+    there_before: list[Command] = [("EXISTS", entry.keys.job(entry.job.id)) for entry in entries]
+    commands: list[Command] = [("MULTI",), *there_before, *(parent.hold for parent in parents)]
     calls = [call for entry in entries for call in entry.calls()]
     calls += [parent.release() for parent in reversed(parents)]  # the lowest first, as their own parents wait for them
     sent: set[str] = set()
