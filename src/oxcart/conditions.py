@@ -6,13 +6,13 @@ values: whoever tells a problem chooses the language, and another process can re
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from oxcart.language import tr
 from oxcart.names import UnhandledJobs, merged, told
+from oxcart.shell import in_queue
 
 Values: TypeAlias = Mapping[str, str | int]
 
@@ -117,7 +117,9 @@ class Problem:
 
     def _places(self) -> dict[str, object]:
         """A queue is always named in a command: nobody knows what JOB_QUEUE_NAME says where it is pasted."""
-        places: dict[str, object] = {**self.values, "queue": self.queue, "q": f"--queue {shlex.quote(self.queue)}"}
+        places: dict[str, object] = {**self.values, "queue": self.queue, "q": in_queue(self.queue)}
+        if "example" in places:
+            places["example"] = in_queue(self.queue, str(places["example"]))
         since, at = self.since_ms, self.values.get("at_ms")
         if since is not None and isinstance(at, int):
             places["span"] = span((at - since) / 1000)
@@ -189,7 +191,7 @@ def _returning(facts: QueueFacts) -> Values | None:
         return None
     names = ", ".join(told([f"{jobs.name} ({jobs.jobs})" for jobs in facts.returning]))
     worst = max(facts.returning, key=lambda jobs: jobs.started)
-    return {"names": names, "started": worst.started, "example": shlex.quote(worst.example)}
+    return {"names": names, "started": worst.started, "example": worst.example}
 
 
 def _paused(facts: QueueFacts) -> Values | None:
@@ -231,7 +233,7 @@ def _schedule_stopped(facts: QueueFacts) -> Values | None:
     names = facts.stopped_schedules
     if not names:
         return None
-    return {"names": ", ".join(told(names)), "example": shlex.quote(names[0])}
+    return {"names": ", ".join(told(names)), "example": names[0]}
 
 
 # ------------------------------------------------------------------------------------------------ when all is well
@@ -272,7 +274,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "no job comes back again and again",
         "A job that asks to run later for want of something uses no attempt: it never ends, and never fails.",
         "Jobs of {queue} come back again and again and never end: {names}, one of them {started} times.",
-        "See what they wait for: oxcart jobs logs {example} {q}. Mostly a setting is missing, such as DATABASE_URL. "
+        "See what they wait for: oxcart jobs logs {example}. Mostly a setting is missing, such as DATABASE_URL. "
         "If a handler snoozes on purpose, as one that polls, nothing is wrong.",
         _returning,
         alert="jobs.returning",
@@ -340,7 +342,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "A schedule makes its next job when one begins: without one it never runs again.",
         "Schedules of {queue} have no next job, and will not run again: {names}.",
         "A running worker of ours mends most of them within ten minutes. If this stays, take it away: "
-        "oxcart schedules remove {example} {q}. Then restart what declares it, which makes it anew.",
+        "oxcart schedules remove {example}. Then restart what declares it, which makes it anew.",
         _schedule_stopped,
         well=lambda every: tr("schedules: {count}", count=sum(facts.schedules for facts in every)),
         alert="schedules.stopped",
