@@ -36,7 +36,8 @@ class Returning:
 class QueueFacts:
     """One queue at one moment, `at_ms`. `counts` by BullMQ's states; `oldest_since_ms` is when the job whose turn is
     next could first have run, None where nothing waits or nobody can know. `limit` is what holds claims back now:
-    "10 per 60 s", "2 at once". `workers` are those connected, None: unknown, or a worker looks at itself.
+    "10 per 60 s", "2 at once". `workers` are those connected, None: unknown, or a worker looks at itself; of them
+    `paused_workers` claim nothing, as they were told.
     `paused_since_ms`: as far as the one who looks has seen.
     """
 
@@ -56,6 +57,7 @@ class QueueFacts:
     returning: tuple[Returning, ...] = ()
     unhandled: tuple[UnhandledJobs, ...] = ()
     workers: int | None = None
+    paused_workers: int = 0
 
     @property
     def waiting(self) -> int:
@@ -212,6 +214,14 @@ def _no_worker(facts: QueueFacts) -> Values | None:
     return {"waiting": facts.waiting}
 
 
+def _workers_paused(facts: QueueFacts) -> Values | None:
+    """A worker that looks at itself does not know of others: with them jobs do not wait long."""
+    is_alone = facts.workers == facts.paused_workers or (facts.workers is None and facts.waits_long)
+    if not facts.paused_workers or not is_alone or not facts.waiting or facts.is_paused:
+        return None
+    return {"waiting": facts.waiting}
+
+
 def _limited(facts: QueueFacts) -> Values | None:
     since = facts.oldest_since_ms
     if facts.limit is None or since is None or facts.oldest_wait_seconds < LONG_LIMIT_SECONDS:
@@ -223,7 +233,7 @@ def _waits_long(facts: QueueFacts) -> Values | None:
     """Where the cause is known, that is told instead: one problem, not two."""
     since = facts.oldest_since_ms
     is_left = any(jobs.name == facts.oldest_name for jobs in facts.unhandled)
-    is_explained = is_left or any(look(facts) for look in (_paused, _no_worker, _limited))
+    is_explained = is_left or any(look(facts) for look in (_paused, _no_worker, _workers_paused, _limited))
     if since is None or is_explained or not facts.waits_long:
         return None
     return {"job": facts.oldest_id, "name": facts.oldest_name, "waiting": facts.waiting, "since_ms": since}
@@ -311,6 +321,16 @@ CONDITIONS: tuple[Condition, ...] = (
         _no_worker,
         well=_who_works,
         severity="error",
+    ),
+    Condition(
+        "WORKERS_PAUSED",
+        "paused-workers",
+        "not every worker is paused",
+        "A worker that was paused by itself claims nothing, whatever the queue is like.",
+        "Jobs wait in {queue} ({waiting}), and the workers that are connected to it are paused.",
+        "Resume them: POST /worker/resume, or app.worker.resume() where the program paused them. So does a restart.",
+        _workers_paused,
+        alert="jobs.waiting",
     ),
     Condition(
         "QUEUE_LIMITED",

@@ -16,6 +16,7 @@ from oxcart.settings import (
     KeepPolicy,
     Platform,
     QueueShare,
+    RateLimit,
     Settings,
     WorkerSettings,
     encryption_key_bytes,
@@ -90,6 +91,11 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("OXCART_ONLY_JOBS", "crm:sync, greet,greet", "worker.only_jobs", ("crm:sync", "greet")),
         ("OXCART_KOMMO_SKIP", "catalogs, roles", "kommo_skip", ("catalogs", "roles")),
         ("OXCART_EXCEPT_JOBS", "crm:sync", "worker.except_jobs", ("crm:sync",)),
+        ("OXCART_RATE_LIMIT", "100/60s", "worker.rate_limit", RateLimit(100, 60_000)),
+        ("OXCART_RATE_LIMIT", "5/s", "worker.rate_limit", RateLimit(5, 1000)),
+        ("OXCART_RATE_LIMIT", "1/0.5s", "worker.rate_limit", RateLimit(1, 500)),
+        ("OXCART_RATE_LIMIT", "2 / 1d", "worker.rate_limit", RateLimit(2, 86_400_000)),
+        ("OXCART_METRICS_MINUTES", "1440", "worker.metrics_minutes", 1440),
         ("OXCART_PREFETCH", "off", "worker.prefetch", False),
         ("OXCART_PREFIX", "{bull}", "worker.prefix", "{bull}"),
         ("OXCART_EXCHANGE", "upstream", "worker.exchange", "upstream"),
@@ -114,6 +120,13 @@ def test_a_good_value_is_understood(variable: str, text: str, path: str, expecte
     assert (problems, warnings) == ((), ())
     assert settings is not None
     assert value_at(settings, path) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["0/s", "5", "/s", "5/", "5/0s", "5/.s", "5/1w", "-1/s", "5/999999999d", "5/1e3s", "٥/s"]
+)
+def test_a_rate_that_means_nothing_is_a_problem(text: str) -> None:
+    assert "must be jobs/time, as in 100/60s or 5/s" in only_problem({"OXCART_RATE_LIMIT": text})
 
 
 def test_only_and_except_together_are_a_problem() -> None:

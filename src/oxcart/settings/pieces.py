@@ -24,12 +24,15 @@ from oxcart.settings.values import (
     HTTP_TOKENS,
     KEEP,
     KOMMO_NAMES,
+    LOG_LEVEL,
     LOOPBACK_URL,
+    MOST_SLOTS,
     NAMES,
     PATH,
     PREFIX,
     PUBLIC_URL,
     QUEUES,
+    RATE,
     SECRET,
     SECRET_URL,
     SQL_NAME,
@@ -37,6 +40,7 @@ from oxcart.settings.values import (
     WORKER_NAME,
     KeepPolicy,
     QueueShare,
+    RateLimit,
     number,
     one_of,
     seconds,
@@ -45,16 +49,6 @@ from oxcart.settings.values import (
 )
 
 LogLevel = Literal["debug", "info", "warn", "error"]
-
-# Node's pino and Python's logging know levels that we do not; a shared LOG_LEVEL must not stop the worker.
-_LOG_LEVELS = {
-    "trace": "debug",
-    "verbose": "debug",
-    "warning": "warn",
-    "fatal": "error",
-    "critical": "error",
-    "silent": "error",
-}
 
 DATABASE_URL_ADVICE = (
     "Set DATABASE_URL to the SQL database of the CRM data. SUPABASE_URL alone is not enough, it is an HTTP address: "
@@ -123,7 +117,7 @@ class WorkerSettings:
         default="agent-jobs",
     )
     concurrency: int = knob(
-        "JOB_CONCURRENCY", whole(1, 10_000), "How many jobs this process runs at once.", default="25", unit="jobs"
+        "JOB_CONCURRENCY", whole(1, MOST_SLOTS), "How many jobs this process runs at once.", default="25", unit="jobs"
     )
     lock_duration_ms: int = knob(
         "OXCART_LOCK_DURATION_SECONDS",
@@ -152,6 +146,20 @@ class WorkerSettings:
         "How often a job may be started, interruptions and stalls included; 0: no limit. Node's maxStartedAttempts.",
         default="0",
         unit="times",
+    )
+    rate_limit: RateLimit | None = knob(
+        "OXCART_RATE_LIMIT",
+        RATE,
+        "How many jobs of each queue may start in a time, counted together with other workers that have such a limit: "
+        "Node's `limiter`. `oxcart limit` sets one for all workers.",
+    )
+    metrics_minutes: int = knob(
+        "OXCART_METRICS_MINUTES",
+        whole(0, 43_200),
+        "For how many minutes BullMQ's own metrics (`metrics:completed`, `metrics:failed`) are kept, which "
+        "bull-board's charts read: 1440 is a day. 0 writes none, as Node's workers without `metrics.maxDataPoints`.",
+        default="0",
+        unit="min",
     )
     worker_name: str = knob(
         "OXCART_WORKER_NAME",
@@ -256,7 +264,7 @@ class HttpSettings:
 class LogSettings:
     level: LogLevel = knob(
         "LOG_LEVEL",
-        one_of("debug", "info", "warn", "error", also=_LOG_LEVELS),
+        LOG_LEVEL,
         "The least level that is written.",
         default="info",
     )

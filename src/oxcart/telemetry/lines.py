@@ -76,6 +76,11 @@ RULES: Mapping[type, Rule] = {
     ),
     events.RedisAccepts: Rule("redis.accepts", "info", "Redis works again{e.where} after {e.seconds:.1f} s"),
     events.WorkerStarted: Rule("worker.started", "info", "Worker {e.version} started"),
+    events.WorkerSteered: Rule(
+        "worker.steered",
+        "info",
+        "Worker steered: {e.what}, {e.slots} slots, jobs running: {e.jobs_running}",
+    ),
     events.WorkerStopping: Rule("worker.stopping", "info", "Worker stops: {e.reason}"),
     events.WorkerStopped: Rule(
         "worker.stopped",
