@@ -89,6 +89,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("OXCART_UNKNOWN_JOBS", "leave", "worker.unknown_jobs", "leave"),
         ("OXCART_UNKNOWN_JOBS", "return", "worker.unknown_jobs", "leave"),
         ("OXCART_ONLY_JOBS", "crm:sync, greet,greet", "worker.only_jobs", ("crm:sync", "greet")),
+        ("OXCART_KOMMO_SKIP", "catalogs, roles", "kommo_skip", ("catalogs", "roles")),
         ("OXCART_EXCEPT_JOBS", "crm:sync", "worker.except_jobs", ("crm:sync",)),
         ("OXCART_RATE_LIMIT", "100/60s", "worker.rate_limit", RateLimit(100, 60_000)),
         ("OXCART_RATE_LIMIT", "5/s", "worker.rate_limit", RateLimit(5, 1000)),
@@ -135,6 +136,15 @@ def test_only_and_except_together_are_a_problem() -> None:
     )
 
 
+def test_more_requests_than_kommo_allows_are_for_a_sandbox_only() -> None:
+    fast = {"OXCART_KOMMO_REQUESTS_PER_SECOND": "7.5"}
+
+    assert only_problem(fast) == (
+        "OXCART_KOMMO_REQUESTS_PER_SECOND is 7.5, and Kommo locks out who sends more than 7; lower it."
+    )
+    assert load({**fast, "OXCART_KOMMO_BASE_URL": "http://127.0.0.1:1"}).kommo_requests_per_second == 7.5
+
+
 @pytest.mark.parametrize("variable", ["OXCART_ONLY_JOBS", "OXCART_EXCEPT_JOBS"])
 def test_bullmq_s_own_scripts_cannot_choose_names(variable: str) -> None:
     assert "OXCART_EXCHANGE=upstream" in only_problem({variable: "a", "OXCART_EXCHANGE": "upstream"})
@@ -171,6 +181,8 @@ def test_two_http_tokens_are_allowed_while_one_is_rotated() -> None:
         ("OXCART_KEEP_FAILED", "0d", "a count, an age"),
         ("OXCART_UNKNOWN_JOBS", "drop", "leave or fail"),
         ("OXCART_ONLY_JOBS", "a,,b", "One of the names is empty"),
+        ("OXCART_KOMMO_SKIP", "roles,catalog", 'Nothing of it is named "catalog". Did you mean catalogs?'),
+        ("OXCART_KOMMO_SKIP", "xyzzy", 'Nothing of it is named "xyzzy". There are account, pipelines,'),
         ("OXCART_EXCEPT_JOBS", "a\nb", "control character"),
         ("OXCART_PREFETCH", "maybe", "true or false"),
         ("OXCART_PREFIX", "{bull", "one pair"),

@@ -14,6 +14,7 @@ from typing import Literal
 from oxcart.names import UnknownJobs
 from oxcart.secret import Secret
 from oxcart.settings.knobs import knob
+from oxcart.settings.mirror import MirrorSettings
 from oxcart.settings.platform import Platform
 from oxcart.settings.values import (
     BOOLEAN,
@@ -24,7 +25,6 @@ from oxcart.settings.values import (
     HTTP_TOKENS,
     KEEP,
     LOG_LEVEL,
-    LOOPBACK_URL,
     MOST_SLOTS,
     NAMES,
     PATH,
@@ -278,7 +278,7 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(MirrorSettings):
     """Everything but Redis. Parts receive their own piece, never the whole."""
 
     worker: WorkerSettings
@@ -321,33 +321,6 @@ class Settings:
         "KOMMO_WEBHOOK_SECRET",
         SECRET,
         "Checks the signature of the platform's `kommo:webhook` jobs. Our own webhooks make their secret themselves.",
-    )
-    kommo_base_url: str | None = knob(
-        "OXCART_KOMMO_BASE_URL",
-        LOOPBACK_URL,
-        "Sends every Kommo request to this address instead, with the account in the Host header: for the sandbox "
-        "(`oxcart kommo sandbox`) and for tests.",
-    )
-    kommo_keep_hooks_days: int = knob(
-        "OXCART_KOMMO_KEEP_HOOKS_DAYS",
-        whole(1, 3650),
-        "How long Kommo's raw webhooks are kept; what they told of is in the tables long before.",
-        default="30",
-        unit="days",
-    )
-    kommo_keep_deleted_days: int = knob(
-        "OXCART_KOMMO_KEEP_DELETED_DAYS",
-        whole(1, 3650),
-        "How long rows that were deleted in Kommo keep what they said, and finished posts theirs; that they are gone "
-        "stays known.",
-        default="30",
-        unit="days",
-    )
-    kommo_skip: tuple[str, ...] = knob(
-        "OXCART_KOMMO_SKIP",
-        NAMES,
-        "What of the CRM is not read, e.g. `catalogs,customers,roles`; docs/kommo.md says what each costs.",
-        without=(),
     )
     sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
     alert_url: Secret | None = knob(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import difflib
 import math
 import re
 import ssl
@@ -89,6 +90,12 @@ def whole(low: int, high: int) -> Form:
     return Form(parse, "a whole number from {low} to {high}", {"low": low, "high": high})
 
 
+def number(low: float, high: float) -> Form:
+    return Form(
+        lambda text: _within(_number(text), low, high), "a number from {low:g} to {high:g}", {"low": low, "high": high}
+    )
+
+
 def seconds(low: float, high: float) -> Form:
     return Form(lambda text: _within(_number(text), low, high), _SECONDS, {"low": low, "high": high})
 
@@ -157,6 +164,28 @@ def _parse_names(text: str) -> tuple[str, ...]:
         raise ValueError(tr("One of the names is empty."))
     if not all(name.isprintable() for name in names):
         raise ValueError(tr("One of the names has a line break or another control character in it."))
+    return names
+
+
+_CARDS = ("leads", "contacts", "companies")
+
+KOMMO_STREAMS = (
+    *("account", "pipelines", "users", "roles", "loss_reasons", "sources", "catalogs", "catalog_elements"),
+    *("companies", "contacts", "leads", "customers", "unsorted", "tasks"),
+    *(f"{of}_{what}" for what in ("notes", "custom_fields", "tags") for of in _CARDS),
+    *("events", "deleted_leads"),
+)
+"""What is read of a Kommo account, as kommo/entities.py has it; the CRM's modules are not loaded for a setting."""
+
+
+def _parse_kommo_streams(text: str) -> tuple[str, ...]:
+    names = _parse_names(text)
+    for name in names:
+        if name not in KOMMO_STREAMS:
+            guesses = difflib.get_close_matches(name, KOMMO_STREAMS, n=1, cutoff=0.6)
+            there = tr("There are {names}.", names=", ".join(KOMMO_STREAMS))
+            guess = tr("Did you mean {guess}?", guess=guesses[0]) if guesses else there
+            raise ValueError(tr('Nothing of it is named "{name}". {guess}', name=name, guess=guess))
     return names
 
 
@@ -293,6 +322,7 @@ BOOLEAN = Form(_parse_boolean, "true or false")
 PATH = Form(Path, "the path of a folder")
 QUEUES = Form(_parse_queues, 'one or more queue names with commas between, each with an optional share ("a,b:10")')
 NAMES = Form(_parse_names, "one or more names with commas between")
+KOMMO_NAMES = Form(_parse_kommo_streams, "one or more names with commas between, of what is read of a Kommo account")
 KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma between (1000,24h), all, or none")
 LOG_LEVEL = one_of("debug", "info", "warn", "error", also=_LOG_LEVELS)
 RATE = Form(parse_rate, "jobs/time, as in 100/60s or 5/s")
