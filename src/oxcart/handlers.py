@@ -11,6 +11,7 @@ from typing import Any
 
 from oxcart.errors import InvalidInput
 from oxcart.job import Job
+from oxcart.language import tr
 
 Handler = Callable[[Job[Any]], Any]
 KeepSetting = bool | int | Mapping[str, int]
@@ -52,7 +53,7 @@ def parse_duration_ms(text: str) -> float:
     """`5s`, `200ms`, `1.5m`, with its unit. Raises InvalidInput."""
     match = _DURATION.match(text.strip())
     if match is None:
-        raise InvalidInput(f'"{text}" is no duration; write 200ms, 5s, 2m, 1h or 1d.')
+        raise InvalidInput(tr('"{text}" is no duration; write 200ms, 5s, 2m, 1h or 1d.', text=text))
     return float(match[1]) * _UNIT_MS[match[2]]
 
 
@@ -71,11 +72,14 @@ def parse_backoff(value: str | Backoff | None) -> Backoff | None:
     is_built_in = kind in {"fixed", "exponential"}
     if not kind or not 0 <= share <= 1 or (rest and not is_built_in):
         raise InvalidInput(
-            f'the backoff "{value}" is not known: write it like "exponential:5s", "fixed:30s", with jitter '
-            '"fixed:30s:0.5" (a share from 0 to 1), or the name of a strategy alone.'
+            tr(
+                'the backoff "{backoff}" is not known: write it like "exponential:5s", "fixed:30s", with jitter '
+                '"fixed:30s:0.5" (a share from 0 to 1), or the name of a strategy alone.',
+                backoff=value,
+            )
         )
     if is_built_in and not delay:
-        raise InvalidInput(f'the backoff "{value}" needs a delay, as in "{kind}:5s".')
+        raise InvalidInput(tr('the backoff "{backoff}" needs a delay, as in "{kind}:5s".', backoff=value, kind=kind))
     return _checked(Backoff(kind, parse_duration_ms(delay) if delay else 0.0, share))
 
 
@@ -111,7 +115,8 @@ def parse_keep_setting(what: str, value: KeepSetting | None) -> KeepSetting | No
 class HandlerSpec:
     """One handler as it was declared. A job's own options win over these (attempts >= 1, backoff, keep, timeout).
 
-    `why_not` says what lacks here for such jobs, now; None: nothing.
+    `why_not` says what lacks here for such jobs, now; None: nothing. `model` is the M of an annotation `Job[M]`, of
+    which `parse` makes `job.data`.
     """
 
     name: str
@@ -124,6 +129,7 @@ class HandlerSpec:
     keep_completed: KeepSetting | None = None
     keep_failed: KeepSetting | None = None
     why_not: Callable[[], str | None] | None = None
+    model: Any = None
 
 
 class Handlers:
@@ -198,11 +204,13 @@ def describe(  # the arguments are those of @app.job
         parsed_backoff = parse_backoff(backoff)
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from error
+    model = _model_of(function, where)
     return HandlerSpec(
         name=name,
         function=function,
         is_async=is_async_callable(function),
-        parse=_parser_of(function, where),
+        parse=None if model is None else _model_parser(model),
+        model=model,
         attempts=int(attempts) if attempts is not None else None,
         backoff=parsed_backoff,
         timeout_seconds=float(timeout_seconds) if timeout_seconds is not None else None,
@@ -216,8 +224,8 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
-def _parser_of(function: Handler, where: str) -> Callable[[Any], Any] | None:
-    """How the annotation `Job[Model]` turns a JSON value into `job.data`; None: as it is."""
+def _model_of(function: Handler, where: str) -> Any:
+    """What the annotation `Job[Model]` makes of a JSON value; None: it stays as it is."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -236,7 +244,7 @@ def _parser_of(function: Handler, where: str) -> Callable[[Any], Any] | None:
         return None
     if arguments[0] in {int, float, bool, type(None)} or isinstance(arguments[0], typing.TypeVar):
         return None
-    return _model_parser(arguments[0])
+    return arguments[0]
 
 
 def _model_parser(model: Any) -> Callable[[Any], Any]:
@@ -252,6 +260,6 @@ def _model_parser(model: Any) -> Callable[[Any], Any]:
             found = error.errors(include_url=False, include_context=False, include_input=False)
             places = (".".join(str(part) for part in problem["loc"]) or "data" for problem in found)
             text = "; ".join(f"{place}: {problem['msg']}" for place, problem in zip(places, found, strict=True))
-            raise InvalidInput(text) from error
+            raise InvalidInput(text) from None  # all that there is to say; where pydantic was says nothing
 
     return parse

@@ -33,7 +33,6 @@ AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 SHOTS = os.environ.get("OXCART_TEST_SHOTS")  # a folder in which CI keeps what every page looked like
 WIDE: Any = {"width": 1440, "height": 900}
 NARROW: Any = {"width": 360, "height": 740}
-SHOWN_TWICE = ("overview", "failed", "dead-letters", "search", "question")
 STILL_PAGES = ("overview", "failed", "question")  # what is asked of all pages with scripts need not be asked again
 CONTRAST = {
     "runOnly": ["color-contrast", "target-size", "scrollable-region-focusable"]
@@ -49,6 +48,8 @@ PAGES = {
     "doctor": "/board/doctor",
     "search": "/board/search?text=hunter2",
     "question": "/board/ask?verb=add&queue=agent-jobs",
+    "form": "/board/ask?verb=add&queue=agent-jobs&form=report",
+    "not-there": "/board/job?queue=mail&id=nobody",
 }
 
 
@@ -83,7 +84,15 @@ async def looking(browser: Browser, site: Site, **context: Any) -> AsyncIterator
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
         yield page
-        expected = ("status of 503", "status of 404", "status of 409", "status of 401", "ERR_", "network error")
+        expected = (
+            "status of 503",
+            "status of 404",
+            "status of 409",
+            "status of 400",
+            "status of 401",
+            "ERR_",
+            "network error",
+        )
         assert [text for text in complaints if not any(each in text for each in expected)] == []
 
 
@@ -104,7 +113,7 @@ async def test_every_page_is_whole_and_can_be_used_by_everyone(
     """Axe finds nothing, nothing is wider than the screen, and the browser has no complaint."""
     async with looking(browser, site, color_scheme=theme) as page:
         await page.set_viewport_size(size)
-        for name, path in paths_of(site, PAGES if not rules else SHOWN_TWICE).items():
+        for name, path in paths_of(site, PAGES).items():
             await page.goto(path)
             await page.evaluate(AXE)
             found = await page.evaluate("rules => axe.run(document, {resultTypes: ['violations'], ...rules})", rules)
@@ -181,6 +190,44 @@ async def test_without_scripts_everything_can_be_seen_and_done(browser: Browser,
         assert await queue.get(wanted) is None
         await page.get_by_role("button", name="Русский").click()
         await expect(page.get_by_role("link", name="Очереди")).to_be_visible()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+async def test_a_job_is_added_by_the_form_of_its_model(browser: Browser, site: Site, scripts: bool) -> None:
+    """What is wrong stands at its field, and nothing that was typed is lost."""
+    async with looking(browser, site, java_script_enabled=scripts) as page, Queue(site.queue, site.url) as queue:
+        await page.goto("/board/queue?queue=agent-jobs")
+        await page.get_by_role("button", name="Add a job").click()
+        await page.get_by_role("link", name="report", exact=True).click()
+        await page.get_by_label("Month").fill("2027-01")
+        await page.get_by_label("Copies").fill("many")
+        await page.get_by_role("button", name="Add a job").click()
+
+        await expect(page.get_by_label("Copies")).to_have_attribute("aria-invalid", "true")
+        await expect(page.get_by_label("Copies")).to_have_accessible_description("A whole number is needed.")
+        await expect(page.get_by_label("Month")).to_have_value("2027-01")
+        await page.get_by_label("Copies").fill("3")
+        await page.get_by_label("Paper").select_option("A3")
+        await page.get_by_role("button", name="Add a job").click()
+
+        told = page.locator(".told")
+        await expect(told).to_contain_text("Added job")
+        wanted = re.search(r"Added job (\S+) to", await told.inner_text())
+        assert wanted is not None
+        job = await queue.get(wanted[1])
+        assert job is not None
+        assert job.data == {"month": "2027-01", "copies": 3, "paper": "A3"}
+
+
+async def test_on_a_phone_a_schedule_can_be_run(browser: Browser, site: Site) -> None:
+    """Its buttons were not there below 760 px."""
+    async with looking(browser, site) as page:
+        await page.set_viewport_size(NARROW)
+        await page.goto("/board/schedules")
+        await page.get_by_role("button", name="Run now").first.click()
+        await page.get_by_role("dialog").get_by_role("button", name="Run now").click()
+
+        await expect(page.locator(".told")).to_contain_text("Added job")
 
 
 async def test_an_open_list_follows_without_losing_what_is_picked(browser: Browser, site: Site) -> None:

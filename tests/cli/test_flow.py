@@ -47,4 +47,4 @@ async def test_a_schedule_is_added(oxcart: Oxcart, queue: Queue) -> None:
     (schedule,) = await queue.schedules()
     assert (schedule.id, schedule.name, schedule.cron, schedule.tz) == ("nightly", "sync", "0 3 * * *", "europe/madrid")
     assert added.out.strip() == f"repeat:nightly:{schedule.next_ms}"
-    assert (refused.code, "the hour 99 is none from 0 to 23" in refused.err) == (64, True)
+    assert (refused.code, "the hour 99 is not within 0 to 23" in refused.err) == (64, True)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from support.board import open_visitor
 from support.examined import Examined, examined
 from support.keys import remove_keys
 from support.russian import english_in
@@ -21,6 +22,7 @@ from support.waiting import wait_until
 from oxcart import Oxcart, Queue
 from oxcart.checks import Finding, State
 from oxcart.cli.kommo_checks import all_checks
+from oxcart.cli.status import look, to_json
 from oxcart.conditions import CONDITIONS, Condition, Problem, QueueFacts, problem_from, problems_of
 from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
@@ -31,7 +33,9 @@ from oxcart.http.health import problem_json
 from oxcart.http.prometheus import render
 from oxcart.job import Job
 from oxcart.language import speaking
+from oxcart.queue.inspect import PAUSED, client_name
 from oxcart.queue.repeats import Repeat
+from oxcart.serving import plan
 from oxcart.settings import QueueShare, WorkerSettings, inspect
 from oxcart.telemetry.alert import Alert
 from oxcart.telemetry.alerts import AlertLimits, AlertRules
@@ -41,6 +45,7 @@ from oxcart.worker.runtime import Worker
 from oxcart.worker.status import WorkerStatus
 
 HOUR_MS = 3_600_000
+SAYS_SO = {State.WARNING, State.FAILED}
 
 
 # ------------------------------------------------------------------------------------------------ how each comes about
@@ -74,15 +79,56 @@ async def lose_what_is_delayed(queue: Queue, redis: Redis) -> None:
     await redis.zrem(queue.keys.delayed, job_id)
 
 
+async def stopped_for_good(queue: Queue, redis: Redis) -> None:
+    """Nobody can make a next job of it: what it says of when, nobody understands."""
+    await queue.upsert_schedule("nightly report", Repeat(cron="0 3 1 1 *"))
+    await lose_what_is_delayed(queue, redis)
+    await redis.hset(queue.keys.scheduler("nightly report"), "pattern", "when it is time")
+
+
+async def left_over(queue: Queue, redis: Redis) -> None:
+    """As BullMQ 5 pauses, and 6 resumes; a worker of Node's is connected, which does not look there."""
+    await queue.add("known")
+    await redis.rename(queue.keys.wait, queue.keys.paused)
+    await connect_as(redis, client_name(queue.keys))
+
+
+async def workers_paused(queue: Queue, redis: Redis) -> None:
+    await queue.add("known", timestamp_ms=_now() - HOUR_MS)
+    await connect_as(redis, f"{client_name(queue.keys)}:w:oxcart-1{PAUSED}")
+
+
+async def connect_as(redis: Redis, name: str) -> None:
+    """As a worker of this name, until the pool of `redis` is closed."""
+    connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+    await connection.send_command("CLIENT", "SETNAME", name)
+    await connection.read_response()
+
+
+async def no_worker(queue: Queue, _: Redis) -> None:
+    await queue.add("known")
+
+
 CAUSES: dict[str, Callable[[Queue, Redis], Awaitable[None]]] = {
     "UNHANDLED_JOBS": unhandled,
     "JOBS_RETURN": returning,
     "QUEUE_PAUSED": paused,
+    "PAUSED_LEFT_OVER": left_over,
+    "NO_WORKER": no_worker,
+    "WORKERS_PAUSED": workers_paused,
     "QUEUE_LIMITED": limited,
     "WAIT_LONG": waits_long,
+    "SCHEDULE_STOPPED": stopped_for_good,
 }
-# A worker cannot say that there is none, and puts right what is left over of a pause, and most schedules that stopped.
-SEEN_BY_A_WORKER = [condition for condition in CONDITIONS if condition.code in CAUSES]
+"""Each condition has its row here, and so its tests below."""
+
+NO_WORKER_SEES = {
+    "NO_WORKER": "where one looks, there is one",
+    "WORKERS_PAUSED": "only the one that is paused does: see the test that pauses one",
+    "PAUSED_LEFT_OVER": "a worker of ours brings these jobs back with its first claim",
+}
+SEEN_BY_A_WORKER = [condition for condition in CONDITIONS if condition.code not in NO_WORKER_SEES]
+SERVED = [condition.code for condition in SEEN_BY_A_WORKER]
 
 
 # ------------------------------------------------------------------------------------------------ who is asked
@@ -93,6 +139,8 @@ class Told:
     status: WorkerStatus
     doctor: dict[str, Examined]
     verify: dict[str, Finding]
+    screen: list[dict[str, Any]]
+    board: list[dict[str, Any]]
     metrics: str
     alerts: list[Alert]
 
@@ -127,7 +175,7 @@ async def _ask_everyone(private: PrivateServer) -> Told:
     await worker.start()
     try:
         await wait_until(
-            lambda: {*map(queue_of, CAUSES)} <= {problem.queue for problem in worker.status().problems},
+            lambda: {*map(queue_of, SERVED)} <= {problem.queue for problem in worker.status().problems},
             describe="the worker has seen every cause",
         )
         status, rules = worker.status(), AlertRules(AlertLimits(), time.time())
@@ -136,7 +184,9 @@ async def _ask_everyone(private: PrivateServer) -> Told:
         return Told(
             status,
             {code: await _doctor(private, queue_of(code)) for code in CAUSES},
-            {code: await _verify(status, queue_of(code)) for code in CAUSES},
+            {code: await _verify(status, queue_of(code)) for code in SERVED},
+            await _screen(private),
+            await _board(private),
             body.decode(),
             [*rules.look(time.time()), *rules.look(time.time() + 901)],
         )
@@ -158,7 +208,7 @@ def _handlers() -> Handlers:
 def _settings() -> WorkerSettings:
     found = inspect({"OXCART_EXCEPT_JOBS": "left"}).settings
     assert found is not None
-    queues = tuple(QueueShare(queue_of(code), None) for code in CAUSES)
+    queues = tuple(QueueShare(queue_of(code), None) for code in SERVED)
     return replace(found.worker, queues=queues, unknown_jobs="leave")
 
 
@@ -172,18 +222,53 @@ async def _verify(status: WorkerStatus, queue: str) -> Finding:
     return await problems(Deployment("http://x", 0.0, health={"problems": shown}))
 
 
+async def _screen(private: PrivateServer) -> list[dict[str, Any]]:
+    """The problems of `oxcart status --json`."""
+    planned = plan({"REDIS_URL": private.url})
+    server = Server(parse_redis_url(private.url))
+    try:
+        seen = await look(planned, server, [queue_of(code) for code in CAUSES])
+    finally:
+        await server.close()
+    return list(to_json(seen)["problems"])
+
+
+async def _board(private: PrivateServer) -> list[dict[str, Any]]:
+    async with open_visitor(private.url, *map(queue_of, CAUSES)) as visitor:
+        return list((await visitor.ask("/api/overview")).json["problems"])
+
+
 # ------------------------------------------------------------------------------------------------ do they agree?
+def test_every_condition_has_a_cause_here() -> None:
+    """A new one without its row would be a condition that nobody has seen told."""
+    assert {condition.code for condition in CONDITIONS} == {*CAUSES}
+    assert {*NO_WORKER_SEES} <= {*CAUSES}
+    assert {condition.code for condition in CONDITIONS if condition.alert} == {*SERVED, "WORKERS_PAUSED"}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.code)
+def test_who_looks_at_redis_tells_it_alike(condition: Condition, told: Told) -> None:
+    code, queue = condition.code, queue_of(condition.code)
+    warnings = [r.finding for r in told.doctor[code].diagnosis.results if r.finding.state in SAYS_SO]
+    (shown,) = [problem for problem in told.screen if problem["queue"] == queue]
+    (on_the_board,) = [problem for problem in told.board if problem["queue"] == queue]
+
+    assert [finding.code for finding in warnings] == [code], "the doctor says this, and nothing else"
+    assert (shown["code"], on_the_board["code"]) == (code, code)
+    assert _alike(shown["summary"], warnings[0].summary)
+    assert _alike(on_the_board["summary"], warnings[0].summary)
+    assert warnings[0].hint == shown["advice"] == on_the_board["cure"]
+
+
 @pytest.mark.parametrize("condition", SEEN_BY_A_WORKER, ids=lambda condition: condition.code)
-def test_everyone_tells_it_alike(condition: Condition, told: Told) -> None:
+def test_a_worker_tells_it_alike_to_verify_metrics_and_alerts(condition: Condition, told: Told) -> None:
     code, queue = condition.code, queue_of(condition.code)
     problem = told.problem(code)
     assert problem.code == code
 
-    warnings = [r.finding for r in told.doctor[code].diagnosis.results if r.finding.state is State.WARNING]
-    assert [finding.code for finding in warnings] == [code], "the doctor says this, and nothing else"
-    assert _alike(warnings[0].summary, problem.summary())
-    assert warnings[0].hint == problem.cure()
-
+    (shown,) = [each for each in told.screen if each["queue"] == queue]
+    assert _alike(shown["summary"], problem.summary())
+    assert shown["advice"] == problem.cure()
     assert (told.verify[code].code, told.verify[code].summary) == (code, problem.summary())
     assert not told.status.is_whole
     assert f'worker_queue_problem{{code="{code}",queue="{queue}"}} 1.0' in told.metrics
@@ -218,17 +303,6 @@ def test_a_command_in_it_names_the_queue_and_is_quoted(condition: Condition, tol
         assert f"--queue '{queue_of(condition.code)}'" in cure
 
 
-async def test_jobs_without_a_worker_are_told_by_the_doctor(redis_url: str, queue_name: str) -> None:
-    """No worker can say that there is none."""
-    async with Queue(queue_name, redis_url) as queue:
-        await queue.add("test-job")
-
-    seen = await examined({"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name}, only=["workers"])
-
-    assert seen["workers"].finding.code == "NO_WORKER"
-    assert seen["workers"].finding.summary == f"Jobs wait in {queue_name} (1), and no worker is connected to it."
-
-
 async def test_workers_that_are_all_paused_are_told_as_that(redis_url: str, queue_name: str) -> None:
     """Neither "no worker" nor "waits long" is the truth of it; with another worker beside it is nothing at all."""
     app = Oxcart()
@@ -259,17 +333,6 @@ async def _paused_workers(queue: Queue, of: int = 1) -> bool:
     return (sum(worker.is_paused for worker in seen), len(seen)) == (1, of)
 
 
-async def test_a_schedule_without_a_next_job_is_told(redis_url: str, queue_name: str, redis: Redis) -> None:
-    async with Queue(queue_name, redis_url) as queue:
-        await queue.upsert_schedule("nightly report", Repeat(cron="0 3 1 1 *"))
-        await lose_what_is_delayed(queue, redis)
-
-    seen = (await examined({"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name}, only=["schedules"]))["schedules"]
-
-    assert seen.finding.code == "SCHEDULE_STOPPED"
-    assert f"oxcart schedules remove 'nightly report' --queue {queue_name}" in seen.finding.hint
-
-
 # ------------------------------------------------------------------------------------------------ what is none of them
 async def test_a_group_that_has_nothing_to_look_at_is_no_good_news(redis_url: str, queue_name: str) -> None:
     """`oxcart doctor --only kommo` without an account said: all is well, 8 checks ok."""
@@ -284,14 +347,6 @@ async def test_a_group_that_has_nothing_to_look_at_is_no_good_news(redis_url: st
 
 
 WELL = QueueFacts("crm", 10 * HOUR_MS, {"waiting": 3}, oldest_id="1", oldest_name="x", oldest_since_ms=10 * HOUR_MS - 5)
-
-
-def test_what_a_worker_sees_is_an_alert() -> None:
-    assert {condition.code for condition in CONDITIONS if condition.alert} == {
-        *CAUSES,
-        "SCHEDULE_STOPPED",
-        "WORKERS_PAUSED",
-    }
 
 
 def test_a_queue_that_is_worked_on_has_no_problem() -> None:

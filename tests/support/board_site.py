@@ -7,9 +7,10 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from playwright.async_api import Browser, async_playwright
+from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 
 from oxcart import Job, Oxcart, Queue
@@ -56,6 +57,13 @@ async def open_browser() -> AsyncIterator[Browser]:
             await browser.close()
 
 
+class Report(BaseModel):
+    month: str = Field(description="As in 2026-12")
+    copies: int = Field(default=1, ge=1, le=99)
+    paper: Literal["A4", "A3"] = "A4"
+    sections: list[str] = []
+
+
 def night_app() -> Oxcart:
     app = Oxcart()
 
@@ -66,8 +74,8 @@ def night_app() -> Oxcart:
         await asyncio.sleep(600)
 
     @app.job("report")
-    async def report(job: Job) -> Any:
-        await job.log(f"rendering {job.data['month']}")
+    async def report(job: Job[Report]) -> Any:
+        await job.log(f"rendering {job.data.month}")
         return {"pages": 12, "url": "https://files.example/report.pdf"}
 
     return app

@@ -7,6 +7,7 @@ from typing import Any
 
 from oxcart.board.core import Ask, Board
 from oxcart.board.examining import start_examination
+from oxcart.board.form import FieldProblems, Form, data_of, inputs_of
 from oxcart.board.veil import restored
 from oxcart.board.verbs import Done, Field, Undo, Verb, job_verb
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict
@@ -16,6 +17,7 @@ from oxcart.protocol import codec
 from oxcart.queue import editing, inspect, maintenance, schedules
 from oxcart.queue.adding import prepare
 from oxcart.queue.channel import DEADLINE_SECONDS, Channel
+from oxcart.queue.forms import read_forms
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.sending import add_job
 
@@ -143,10 +145,18 @@ async def _add(board: Board, ask: Ask) -> Done:
     options: dict[str, Any] = {"delay_seconds": delay_ms / 1000} if delay_ms else {}
     options |= {"priority": priority} if (priority := ask.number("priority", 0, 0, 2**21)) else {}
     options |= {"attempts": attempts} if (attempts := ask.number("attempts", 0, 0, 10_000)) else {}
-    job = prepare(channel.keys, ask.get("name"), _json(ask, "data"), options, board.now_ms)
+    inputs = (await _add_form(board, ask)).inputs if ask.get("form") else ()
+    data = data_of(inputs, ask.fields) if inputs else _json(ask, "data")
+    job = prepare(channel.keys, ask.get("name"), data, options, board.now_ms)
     job_id = (await add_job(channel, job, DEADLINE_SECONDS)).id
     undo = Undo("remove", {"queue": channel.keys.name, "id": job_id})
     return Done(tr("Added job {id} to queue {queue}.", id=job_id, queue=channel.keys.name), undo)
+
+
+async def _add_form(board: Board, ask: Ask) -> Form:
+    """`form` in the address or the form is the name of the job whose form is wanted."""
+    forms, name = await read_forms(board.channel(ask.needed("queue"))), ask.get("form")
+    return Form(tuple(forms), name, inputs_of(forms.get(name)))
 
 
 # ------------------------------------------------------------------------------------------------ schedules
@@ -227,13 +237,19 @@ def _back(verb: str, queue: str) -> Undo:
 
 
 def _json(ask: Ask, name: str) -> Any:
-    return codec.decode(ask.get(name) or "{}", tr("what you have written"))
+    try:
+        return codec.decode(ask.get(name) or "{}", tr("what you have written"))
+    except InvalidInput as error:
+        raise FieldProblems({name: str(error)}) from error
 
 
 def _duration_ms(ask: Ask, name: str, default: str = "") -> int:
     """Also a plain number, of seconds. Raises InvalidInput."""
     text = ask.get(name) or default
-    return round(parse_duration_ms(f"{text}s" if text.replace(".", "", 1).isdecimal() else text))
+    try:
+        return round(parse_duration_ms(f"{text}s" if text.replace(".", "", 1).isdecimal() else text))
+    except InvalidInput as error:
+        raise FieldProblems({name: str(error)}) from error
 
 
 _ENDED = frozenset({"failed", "completed"})
@@ -288,7 +304,7 @@ VERBS: Mapping[str, Verb] = {
         Verb("pause", "queue", "Pause", "Pause it? Running jobs go on, and no worker begins another.", _pause),
         Verb("resume", "queue", "Resume", "Let its workers go on?", _resume),
         Verb(
-            "add", "queue", "Add a job", "Which job?", _add,
+            "add", "queue", "Add a job", "Which job?", _add, form=_add_form,
             fields=(
                 Field("name", "Name"),
                 _DATA,
@@ -348,7 +364,7 @@ def job_verbs(state: str, *, many: bool = False) -> list[Verb]:
 def verb_of(name: str) -> Verb:
     """Raises InvalidInput."""
     if name not in VERBS:
-        raise InvalidInput(f"There is no such action; there are {', '.join(VERBS)}.")
+        raise InvalidInput(tr("There is no such action; there are {verbs}.", verbs=", ".join(VERBS)))
     return VERBS[name]
 
 

@@ -13,6 +13,7 @@ from oxcart.board.actions import verb_of
 from oxcart.board.batches import Batch, Jobs
 from oxcart.board.core import Ask
 from oxcart.board.entrance import inside
+from oxcart.board.form import FieldProblems
 from oxcart.board.look import link, render
 from oxcart.board.pages import Site, fields_of, html_page
 from oxcart.board.searching import FIELDS, all_that_match
@@ -33,6 +34,13 @@ _NOT_FIELDS = frozenset({"csrf", "verb", "to", "scope", "id", "all", "total"})
 async def ask(site: Site, request: Request, session: Session) -> Response:
     """The question, with what the action needs. Nothing changes by looking at it."""
     given = fields_of(request.url.query, may_change=session.may_change, unveiled=_sees(site, session))
+    return await _question(site, request, session, given)
+
+
+async def _question(
+    site: Site, request: Request, session: Session, given: Ask, problems: Mapping[str, str] | None = None
+) -> Response:
+    """With `problems` it is asked again: what was filled in is there, and beside it what is wrong."""
     verb, ids = verb_of(given.get("verb")), given.many("id")
     if given.get("scope") == "picked" and not ids:
         raise InvalidInput(tr("No job is picked. Tick those that you mean."))
@@ -44,13 +52,17 @@ async def ask(site: Site, request: Request, session: Session) -> Response:
         defaults = await verb.defaults(site.board, given)
     kept = [(name, value) for name, values in given.lists.items() for value in values if name not in _NOT_FIELDS]
     named = {field.name for field in verb.fields}
+    form = None if verb.form is None else await verb.form(site.board, given)
+    named |= set() if form is None else {"form", *(one.field for one in form.inputs)}
     html = render(
         "ask.html",
         verb=verb,
+        form=form,
+        problems=problems or {},
         ask=given,
         ids=ids,
         shown=ids[:_SHOWN_IDS],
-        defaults={**defaults, **{name: value for name, value in given.fields.items() if name in named}},
+        defaults=defaults,
         kept=[(name, value) for name, value in kept if name not in named],
         csrf=session.csrf,
         may_change=session.may_change,
@@ -60,7 +72,7 @@ async def ask(site: Site, request: Request, session: Session) -> Response:
         states=inspect.STATES,
         has_veil="••" in "".join(defaults.values()),
     )
-    return html_page(site, request, session, html)
+    return html_page(site, request, session, html, 400 if problems else 200)
 
 
 def _back(request: Request) -> str:
@@ -96,7 +108,15 @@ async def do(site: Site, request: Request, session: Session, form: Ask) -> Respo
         if batch.is_running or batch.problems:
             return RedirectResponse(link("/batch", id=batch.id, to=to), 303)
         return _told(site, request, session, to, Done(summary(batch)))
-    return _told(site, request, session, to, await perform(site, verb, given, by=by))
+    try:
+        done = await perform(site, verb, given, by=by)
+    except FieldProblems as error:
+        return await _question(site, request, session, given, error.problems)
+    except InvalidInput as error:
+        if not verb.fields:
+            raise
+        return await _question(site, request, session, given, {"": str(error)})
+    return _told(site, request, session, to, done)
 
 
 async def perform(site: Site, verb: Verb, given: Ask, *, by: str) -> Done:

@@ -9,11 +9,13 @@ from typing import Any
 
 from oxcart.board.access import Session
 from oxcart.board.door import BoardPlan
+from oxcart.board.form import FieldProblems
 from oxcart.board.sampler import Sampler
 from oxcart.board.veil import veiled_json, veiled_text
 from oxcart.connection.server import Server
 from oxcart.doctor.run import Diagnosis
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 from oxcart.queue.channel import Channel
 
 _LONGEST_ID = 2000
@@ -54,7 +56,7 @@ class Ask:
         """Raises InvalidInput if it is not given."""
         value = self.fields.get(name, "")
         if not value or len(value) > _LONGEST_ID:
-            raise InvalidInput(f'This needs "{name}"; go back to the list, and choose from there.')
+            raise InvalidInput(tr('This needs "{name}"; go back to the list, and choose from there.', name=name))
         return value
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
@@ -63,7 +65,7 @@ class Ask:
         if not text:
             return default
         if not text.lstrip("-").isdecimal() or len(text) > 16 or not low <= int(text) <= high:
-            raise InvalidInput(f'"{name}" is a whole number from {low} to {high}.')
+            raise FieldProblems({name: tr("A whole number from {low} to {high} is needed.", low=low, high=high)})
         return int(text)
 
     def many(self, name: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ours, run_script
 from oxcart.queue.channel import Channel
 from oxcart.queue.facts import read_facts
-from oxcart.queue.inspect import client_name, pairs, text
+from oxcart.queue.inspect import PAUSED, client_name, pairs, text
 from oxcart.queue.overview import Deploy, read_deploy, scan_queues
 from oxcart.queue.unhandled import unhandled_in
 
@@ -64,6 +64,7 @@ class Client:
     kind: str
     age_seconds: int
     idle_seconds: int
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +182,9 @@ class Sampler:
     def _with_workers(self, name: str) -> QueueFacts:
         if self._clients is None:
             return self._facts[name]
-        workers = {client.name or client.address for client in self._clients if client.queue == name}
-        return replace(self._facts[name], workers=len(workers))
+        workers = {client.name or client.address: client for client in self._clients if client.queue == name}
+        paused = sum(client.is_paused for client in workers.values())
+        return replace(self._facts[name], workers=len(workers), paused_workers=paused)
 
     async def _look_slowly(self) -> None:
         asked = [("INFO", part) for part in ("memory", "stats", "server")]
@@ -234,5 +236,6 @@ def _workers(listed: str, by_name: Mapping[str, str]) -> Iterable[Client]:
             continue
         library, version = client.get("lib-name", ""), client.get("lib-ver", "")
         kind = "oxcart" if own.startswith("oxcart-") else f"{library} {version}".strip()
-        ages = (int(client.get(name, "0")) for name in ("age", "idle"))
-        yield Client(queue, own if is_named else "", client.get("addr", ""), kind, *ages)
+        age, idle = (int(client.get(name, "0")) for name in ("age", "idle"))
+        worker = own.removesuffix(PAUSED) if is_named else ""
+        yield Client(queue, worker, client.get("addr", ""), kind, age, idle, is_paused=own.endswith(PAUSED))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from oxcart.board.core import Ask, Board
+from oxcart.board.form import Form
 from oxcart.language import tr
 from oxcart.queue.channel import Channel
 
@@ -43,7 +44,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """`states` are those of jobs that it is offered for; `many`: also for those picked and all that match."""
+    """`states` are those of jobs that it is offered for; `many`: also for those picked and all that match.
+
+    `form`: what it asks for in place of its field `data`, where a worker has published how those look.
+    """
 
     id: str
     target: Target
@@ -56,6 +60,7 @@ class Verb:
     harmful: bool = False
     one: Callable[[Channel, str, Ask], Awaitable[None]] | None = None
     defaults: Callable[[Board, Ask], Awaitable[Mapping[str, str]]] | None = None
+    form: Callable[[Board, Ask], Awaitable[Form]] | None = None
     said: str = ""
 
 

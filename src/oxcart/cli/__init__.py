@@ -15,8 +15,10 @@ from collections.abc import Sequence
 import click
 
 from oxcart.cli.exits import FAILED, INTERRUPTED, USAGE, Interrupted, Refused, exit_code_of
+from oxcart.cli.helping import language_asked_for
 from oxcart.cli.output import ReaderGone, complain, detach_stdout, say
 from oxcart.errors import OxcartError
+from oxcart.language import speaking, tr
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,8 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with speaking(language_asked_for(given, os.environ)):
+        return _answer(given)
+
+
+def _answer(arguments: list[str]) -> int:
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        return _run(arguments)
     except ReaderGone:
         detach_stdout()
         return 0
@@ -63,7 +71,7 @@ def _usage_sentence(error: click.ClickException) -> str:
     command = context.command_path if context is not None else "oxcart"
     said = " ".join(error.format_message().split())
     end = "" if said.endswith((".", "?")) else "."
-    return f"{said}{end} See: {command} --help"
+    return f"{said}{end} {tr('See: {command} --help', command=command)}"
 
 
 def _report_bug(error: Exception) -> None:
@@ -71,6 +79,9 @@ def _report_bug(error: Exception) -> None:
     if os.environ.get("OXCART_DEBUG", "") not in {"", "0"} or os.environ.get("LOG_LEVEL", "").lower() == "debug":
         complain("".join(traceback.format_exception(error)).rstrip())
     complain(
-        f"Oxcart has a bug: it met an error that it did not expect ({type(error).__name__}). Please report it in the "
-        "project's issue tracker, with what the same command prints when OXCART_DEBUG=1 is set."
+        tr(
+            "Oxcart has a bug: it met an error that it did not expect ({kind}). Please report it in the "
+            "project's issue tracker, with what the same command prints when OXCART_DEBUG=1 is set.",
+            kind=type(error).__name__,
+        )
     )

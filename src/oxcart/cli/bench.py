@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from oxcart.cli.options import json_option
-from oxcart.cli.output import note, say, say_json, say_pairs
+from oxcart.cli.output import note, say, say_json, say_pairs, say_wrapped
+from oxcart.language import tr
 
 
 @click.command()
@@ -47,7 +48,7 @@ async def _bench(jobs: int, concurrency: int, seconds: float, idle: bool, as_jso
         answer["latencyMs"] = await measure.latency(site, seconds)
         answer["idleCommandsPerMinute"] = None
         if idle:
-            note("Measuring the idle cost: 2 min until the worker has calmed down, then 1 min.")
+            note(tr("Measuring the idle cost: 2 min until the worker has calmed down, then 1 min."))
             answer["idleCommandsPerMinute"] = await measure.idle_cost(site)
     if as_json:
         say_json(answer)
@@ -57,18 +58,38 @@ async def _bench(jobs: int, concurrency: int, seconds: float, idle: bool, as_jso
 
 def _say_answer(answer: dict[str, Any], idle: bool) -> None:
     latency = answer["latencyMs"]
-    say(f"{answer['jobs']} jobs that do nothing, concurrency {answer['concurrency']}, on {answer['redis']}")
+    say_wrapped(
+        tr(
+            "{jobs} jobs that do nothing, concurrency {concurrency}, on {redis}",
+            jobs=answer["jobs"],
+            concurrency=answer["concurrency"],
+            redis=answer["redis"],
+        )
+    )
     say()
     say_pairs(
         [
-            ("added", f"{answer['addedPerSecond']:,.0f} jobs/s"),
-            ("processed", f"{answer['processedPerSecond']:,.0f} jobs/s"),
-            ("commands", _or_unknown(answer["commandsPerJob"], "a job, adding not included")),
-            ("pick-up", f"p50 {latency['p50']:.2f} ms, p99 {latency['p99']:.2f} ms, {latency['samples']} jobs"),
-            ("idle", _or_unknown(answer["idleCommandsPerMinute"], "commands/min") if idle else "not measured (--idle)"),
+            (tr("added"), tr("{number:,.0f} jobs/s", number=answer["addedPerSecond"])),
+            (tr("processed"), tr("{number:,.0f} jobs/s", number=answer["processedPerSecond"])),
+            (tr("commands"), _or_unknown(answer["commandsPerJob"], tr("a job, adding not included"))),
+            (
+                tr("pick-up"),
+                tr(
+                    "p50 {p50:.2f} ms, p99 {p99:.2f} ms, {samples} jobs",
+                    p50=latency["p50"],
+                    p99=latency["p99"],
+                    samples=latency["samples"],
+                ),
+            ),
+            (
+                tr("idle"),
+                _or_unknown(answer["idleCommandsPerMinute"], tr("commands/min"))
+                if idle
+                else tr("not measured (--idle)"),
+            ),
         ]
     )
 
 
 def _or_unknown(number: float | None, unit: str) -> str:
-    return "unknown: this server's INFO does not count commands" if number is None else f"{number:.1f} {unit}"
+    return tr("unknown: this server's INFO does not count commands") if number is None else f"{number:.1f} {unit}"

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import click
 
 from oxcart.cli.output import is_terminal, note, say
+from oxcart.language import tr
 from oxcart.telemetry.events import BoardChanged, Event
 from oxcart.telemetry.lines import RULES
 
@@ -56,7 +57,7 @@ async def _board(port: int | None, *, read_only: bool, opens: bool) -> None:
         address = f"http://127.0.0.1:{http.start()}/board"
         stack.callback(http.stop)
         say(address)
-        note("The board is open. Ctrl-C ends it.")
+        note(tr("The board is open. Ctrl-C ends it."))
         if opens:
             await asyncio.to_thread(webbrowser.open, address)
         await asyncio.Event().wait()

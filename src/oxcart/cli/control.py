@@ -12,7 +12,7 @@ import click
 from oxcart.cli.exits import Refused
 from oxcart.cli.filters import filter_options, progress
 from oxcart.cli.options import confirm, json_option, queue_option, yes_option
-from oxcart.cli.output import duration, say, say_json, say_pairs
+from oxcart.cli.output import duration, say_json, say_pairs, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def _switch(queue_name: str | None, as_json: bool, *, paused: bool) -> Non
     if as_json:
         say_json({"queue": queue.name, "paused": paused})
     else:
-        say(
+        say_wrapped(
             tr("Queue {queue} is paused. Running jobs go on; new ones wait.", queue=queue.name)
             if paused
             else tr("Queue {queue} runs.", queue=queue.name)
@@ -88,7 +88,7 @@ async def _drain(queue_name: str | None, delayed: bool, yes: bool, as_json: bool
     if as_json:
         say_json({"queue": queue.name, "removed": removed, "counts": after})
     else:
-        say(tr("Removed {count} jobs of {queue}.", count=removed, queue=queue.name))
+        say_wrapped(tr("Removed {count} jobs of {queue}.", count=removed, queue=queue.name))
 
 
 @click.command()
@@ -135,9 +135,9 @@ def clean(
     if as_json:
         say_json({"queue": name, "state": state, **({"dryRun": True, "jobs": ids} if dry_run else {"removed": ids})})
     elif dry_run:
-        say(tr("{count} jobs of {queue} are meant; nothing was changed.", count=len(ids), queue=name))
+        say_wrapped(tr("{count} jobs of {queue} are meant; nothing was changed.", count=len(ids), queue=name))
     else:
-        say(tr("Removed {count} {which} of {queue}.", count=len(ids), which=which, queue=name))
+        say_wrapped(tr("Removed {count} {which} of {queue}.", count=len(ids), which=which, queue=name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def limit(queue: str | None, concurrency: str | None, rate: str | None, as_json:
         at_once = tr("{count} jobs at once", count=limits["concurrency"])
     if limits["max"] is not None:
         per_time = tr("{count} jobs per {span}", count=limits["max"], span=duration(limits["duration"] or 0))
-    say(tr("Queue {queue}, all workers together", queue=name))
+    say_wrapped(tr("Queue {queue}, all workers together", queue=name))
     say_pairs([(tr("concurrency"), at_once), (tr("rate"), per_time)])
 
 
@@ -233,5 +233,5 @@ def _parse_rate(text: str | None) -> tuple[int | None, float]:
     try:
         rate = parse_rate(text)
     except ValueError:
-        raise Refused(f'--rate "{text}": write jobs/time, as in 100/60s or 5/s, or none.') from None
+        raise Refused(tr('--rate "{text}": write jobs/time, as in 100/60s or 5/s, or none.', text=text)) from None
     return rate.most, rate.duration_ms / 1000

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import note, say, say_json, say_pairs, say_table
+from oxcart.cli.output import note, say, say_json, say_pairs, say_table, say_wrapped
 from oxcart.language import tr
 from oxcart.names import MAX_NAMES, UnhandledJobs
 from oxcart.telemetry.log_format import iso_utc
@@ -37,18 +37,18 @@ async def _counts(queue_name: str | None, as_json: bool) -> None:
         found = ", ".join(f"{prefix}:{queue.name}" for prefix in elsewhere[:5])
         there = tr("No job is here. Queues of this name exist under other prefixes: {found}.", found=found)
         note(f"{there} {tr('Set OXCART_PREFIX to the one you mean.')}")
-    say(tr("Queue {queue} (paused)", queue=queue.name) if paused else tr("Queue {queue}", queue=queue.name))
+    say_wrapped(tr("Queue {queue} (paused)", queue=queue.name) if paused else tr("Queue {queue}", queue=queue.name))
     say()
     digits = max(4, *(len(str(number)) for number in numbers.values()))
     say_pairs([(state, f"{number:>{digits}}") for state, number in numbers.items()])
     if unhandled:
         say()
-        say(tr("The workers have no handler for these, which have waited for more than a minute:"))
+        say_wrapped(tr("The workers have no handler for these, which have waited for more than a minute:"))
         say()
         rows = [(jobs.name, str(jobs.waiting), _since(jobs), _why(jobs)) for jobs in unhandled[:MAX_NAMES]]
         say_table((tr("NAME"), tr("WAITING"), tr("SINCE"), tr("WHY")), rows)
         if len(unhandled) > MAX_NAMES:
-            say(tr("and {count} more", count=len(unhandled) - MAX_NAMES))
+            say_wrapped(tr("and {count} more", count=len(unhandled) - MAX_NAMES))
 
 
 def _as_json(jobs: UnhandledJobs) -> dict[str, Any]:

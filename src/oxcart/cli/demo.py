@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from oxcart.cli.exits import FAILED, Interrupted
-from oxcart.cli.output import program, say
+from oxcart.cli.output import program, say, say_wrapped
+from oxcart.language import tr
 from oxcart.shell import in_queue, show_job
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def demo(once: bool) -> None:
     except Interrupted:
         if once:
             raise
-        say("\nThe demo has ended; its jobs are still in .oxcart/, and its rows in .oxcart/demo.db.")
+        say("\n" + tr("The demo has ended; its jobs are still in .oxcart/, and its rows in .oxcart/demo.db."))
         code = 0
     raise click.exceptions.Exit(code)
 
@@ -66,7 +67,12 @@ async def _demo(once: bool) -> int:
 
     logging.getLogger().addHandler(logging.NullHandler())
     facts, bus, world = Facts(), Bus(), World(contacts=_CONTACTS, leads=_LEADS)
-    say("The demo uses a private server in .oxcart/, with a database and a Kommo of its own, whatever is configured.")
+    say_wrapped(
+        tr(
+            "The demo uses a private server in .oxcart/, with a database and a Kommo of its own, "
+            "whatever is configured."
+        )
+    )
     async with AsyncExitStack() as stack:
         sandbox_url = await stack.enter_async_context(serving(world))
         service = Service(demo_app(facts), _plan(sandbox_url), bus)
@@ -118,7 +124,14 @@ def _plan(sandbox_url: str) -> Plan:
 
 def _say_where(service: Service, sandbox_url: str) -> None:
     slots = service.plan.settings.worker.concurrency
-    say(f"Worker with {slots} slots: http://127.0.0.1:{service.http_port}/health; its Kommo: {sandbox_url}/sandbox/")
+    say_wrapped(
+        tr(
+            "Worker with {slots} slots: http://127.0.0.1:{port}/health; its Kommo: {sandbox_url}/sandbox/",
+            slots=slots,
+            port=service.http_port,
+            sandbox_url=sandbox_url,
+        )
+    )
     say()
 
 
@@ -155,12 +168,20 @@ async def _watch(queue: Queue, exhibits: list[Exhibit], view: View) -> None:
 
 def _sum_up(shown: Sequence[Shown], exhibits: list[Exhibit]) -> bool:
     good = sum(one.is_as_expected for one in shown)
-    say(f"\n{good} of {len(shown)} went as expected.")
+    say("\n" + tr("{good} of {count} went as expected.", good=good, count=len(shown)))
     for one in shown:
         if not one.is_as_expected:
-            say(f"  not so: {one.title} ({one.shows}): {one.state} {one.detail}")
+            say_wrapped(
+                tr(
+                    "  not so: {title} ({shows}): {state} {detail}",
+                    title=one.title,
+                    shows=one.shows,
+                    state=one.state,
+                    detail=one.detail,
+                )
+            )
     dead_letter = next((exhibit.job_id for exhibit in exhibits if exhibit.state == "failed"), "ID")
-    say("\nWhat next")
+    say("\n" + tr("What next"))
     for command, purpose in _next_commands(dead_letter):
         say(f"  {command.replace('oxcart', program(), 1)}\n      {purpose}")
     return good == len(shown)
@@ -173,27 +194,27 @@ def _next_commands(dead_letter: str) -> list[tuple[str, str]]:
     report = resolve_target(os.environ)
     account = (
         "oxcart kommo connect yours.kommo.com",
-        "your own account, with its token in KOMMO_TOKEN (docs/kommo.md)",
+        tr("your own account, with its token in KOMMO_TOKEN (docs/kommo.md)"),
     )
     if report.target is None and not report.problems:
         return [
-            (f"oxcart jobs list {in_queue(QUEUE)}", "the dead letters, and why they failed"),
-            (show_job(dead_letter, QUEUE), "everything about one of them"),
+            (f"oxcart jobs list {in_queue(QUEUE)}", tr("the dead letters, and why they failed")),
+            (show_job(dead_letter, QUEUE), tr("everything about one of them")),
             account,
-            ("oxcart run", "a worker for the queue agent-jobs; with app.py's app: run app:app"),
+            ("oxcart run", tr("a worker for the queue agent-jobs; with app.py's app: run app:app")),
         ]
     return [
-        ("oxcart env", "the Redis that is configured, and where that comes from"),
+        ("oxcart env", tr("the Redis that is configured, and where that comes from")),
         account,
-        ("oxcart run", "a worker on it"),
-        ("oxcart enqueue test-job --wait 10", "a job for it, from another terminal"),
+        ("oxcart run", tr("a worker on it")),
+        ("oxcart enqueue test-job --wait 10", tr("a job for it, from another terminal")),
     ]
 
 
 def _say_what_to_try(sandbox_url: str) -> None:
-    say("\nEdit the account, and see it arrive:")
+    say("\n" + tr("Edit the account, and see it arrive:"))
     say(f'  curl -X PATCH -d \'{{"name": "Big deal"}}\' {sandbox_url}/sandbox/accounts/demo/leads/20000001')
-    say("\nThe worker keeps running; Ctrl-C ends it.")
+    say("\n" + tr("The worker keeps running; Ctrl-C ends it."))
 
 
 async def _run_on(service: Service, crm: CrmDemo) -> None:

@@ -23,6 +23,7 @@ from oxcart.kommo.schedules import POLL_SECONDS
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.sync.compare import compare_account
 from oxcart.kommo.upkeep import look_after
+from oxcart.language import tr
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.secret import Secret
@@ -80,7 +81,7 @@ class CrmDemo:
             async with asyncio.timeout(_SYNC_SECONDS):
                 step.is_as_expected = await step.run(self, step)
         except TimeoutError:
-            step.detail = f"not within {time.monotonic() - began:.0f} s"
+            step.detail = tr("not within {seconds:.0f} s", seconds=time.monotonic() - began)
         step.is_over = True
         step.state = "completed" if step.is_as_expected else "failed"
         self.tell()
@@ -105,10 +106,10 @@ class CrmDemo:
         began = time.monotonic()
         while time.monotonic() - began < _PATIENCE_SECONDS:
             if await is_here():
-                step.detail = f"in the database after {(time.monotonic() - began) * 1000:.0f} ms"
+                step.detail = tr("in the database after {ms:.0f} ms", ms=(time.monotonic() - began) * 1000)
                 return True
             await asyncio.sleep(_LOOK_SECONDS)
-        step.detail = f"not in the database after {_PATIENCE_SECONDS:.0f} s"
+        step.detail = tr("not in the database after {seconds:.0f} s", seconds=_PATIENCE_SECONDS)
         return False
 
 
@@ -126,21 +127,21 @@ async def connected(crm: ServedCrm, world: World, queue: Queue, tell: Callable[[
 
 def steps() -> list[Step]:
     return [
-        Step("connect", "a token, and one webhook subscription", _connect),
-        Step("first sync", "the whole account in SQL", _first_sync),
-        Step("rename", "a lead gets another name in Kommo", _rename),
-        Step("move", "a lead is won", _move),
-        Step("add", "a contact is added", _add),
-        Step("delete", "a lead goes to the bin", _delete),
-        Step("note", "written to Kommo; its answer is lost", _note),
-        Step("compare", "row by row with the account", _compare),
+        Step(tr("connect"), tr("a token, and one webhook subscription"), _connect),
+        Step(tr("first sync"), tr("the whole account in SQL"), _first_sync),
+        Step(tr("rename"), tr("a lead gets another name in Kommo"), _rename),
+        Step(tr("move"), tr("a lead is won"), _move),
+        Step(tr("add"), tr("a contact is added"), _add),
+        Step(tr("delete"), tr("a lead goes to the bin"), _delete),
+        Step(tr("note"), tr("written to Kommo; its answer is lost"), _note),
+        Step(tr("compare"), tr("row by row with the account"), _compare),
     ]
 
 
 async def _connect(demo: CrmDemo, step: Step) -> bool:
     rights = await learn_rights(demo.account)
     looked = await look_after(demo.crm, demo.stored, poll_after_seconds=POLL_SECONDS)
-    step.detail = looked.problem or f"{demo.stored.domain}, by an administrator's token"
+    step.detail = looked.problem or tr("{domain}, by an administrator's token", domain=demo.stored.domain)
     return rights.is_admin and looked.problem is None
 
 
@@ -152,15 +153,26 @@ async def _first_sync(demo: CrmDemo, step: Step) -> bool:
             job = await own.get(added.id)
             if job is not None and isinstance(job.progress, dict):
                 said = job.progress
-                step.detail = f"{said['entity']}: {said['rows']} rows ({said['entitiesDone']} of {said['entities']})"
+                step.detail = tr(
+                    "{entity}: {rows} rows ({done} of {entities})",
+                    entity=said["entity"],
+                    rows=said["rows"],
+                    done=said["entitiesDone"],
+                    entities=said["entities"],
+                )
                 demo.tell()
             await asyncio.sleep(_LOOK_SECONDS * 4)
         job = await own.get(added.id)
     if job is None or state == "failed" or not isinstance(job.returnvalue, dict):
-        step.detail = job.failed_reason or "" if job is not None else "its job is gone"
+        step.detail = job.failed_reason or "" if job is not None else tr("its job is gone")
         return False
     seconds = time.monotonic() - began
-    step.detail = f"{job.returnvalue['rows']} rows by {job.returnvalue['requests']} requests in {seconds:.1f} s"
+    step.detail = tr(
+        "{rows} rows by {requests} requests in {seconds:.1f} s",
+        rows=job.returnvalue["rows"],
+        requests=job.returnvalue["requests"],
+        seconds=seconds,
+    )
     counts = {name: sum(1 for _ in demo.remote.truth(name)) for name in ("contacts", "leads", "companies")}
     here = {name: await demo.count(f"crm_{name}") for name in counts}
     return here == counts
@@ -218,14 +230,14 @@ async def _note(demo: CrmDemo, step: Step) -> bool:
     added = await demo.queue.add("kommo:send-message", data, attempts=5, backoff="fixed:500ms")
     await added.result(timeout_seconds=_PATIENCE_SECONDS)
     notes = [note for note in demo.remote.truth("leads_notes") if text in str(note.get("params"))]
-    step.detail = f"{len(notes)} note in the account"
+    step.detail = tr("notes in the account: {count}", count=len(notes))
     return len(notes) == 1
 
 
 async def _compare(demo: CrmDemo, step: Step) -> bool:
     found = await compare_account(demo.account, ["pipelines", "contacts", "leads", "companies", "tasks"])
     wrong = [one for one in found if one.missing or one.extra or one.different]
-    step.detail = "; ".join(f"{one.entity} differ" for one in wrong) or "no difference"
+    step.detail = "; ".join(tr("{entity} differ", entity=one.entity) for one in wrong) or tr("no difference")
     return not wrong
 
 
@@ -249,6 +261,6 @@ async def tell_changes(demo: CrmDemo) -> None:
                 query = query.where(rows.connection_id == demo.stored.id, rows.changed_at > since)
                 changed += [(row.changed_at, name, row) for row in await connection.execute(query)]
         for changed_at, name, row in sorted(changed, key=lambda item: item[0]):
-            what = "deleted" if row.deleted_at else row.name
+            what = tr("deleted") if row.deleted_at else row.name
             say(f"{time.strftime('%H:%M:%S')}  {name:<10} {row.external_id}  {what}")
             since = max(since, changed_at)

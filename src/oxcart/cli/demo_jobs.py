@@ -12,6 +12,7 @@ from typing import Any
 from oxcart.app import Oxcart
 from oxcart.errors import JobNotFound
 from oxcart.job import Job
+from oxcart.language import tr
 from oxcart.queue.inspect import StoredJob
 from oxcart.queue.producer import Queue
 
@@ -117,7 +118,7 @@ class ScheduleExhibit(Exhibit):
     facts: Facts = field(default_factory=Facts)
 
     async def look(self, queue: Queue) -> None:  # noqa: ARG002 - its handler has counted
-        self.state, self.detail = "scheduled", f"ran {self.facts.ticks} times"
+        self.state, self.detail = "scheduled", tr("ran {count} times", count=self.facts.ticks)
         if self.facts.ticks >= 2:
             self.is_over = self.is_as_expected = True
 
@@ -132,18 +133,20 @@ async def add_exhibits(queue: Queue, facts: Facts) -> list[Exhibit]:
         added = await queue.add(name, dict(data or {}), **options)
         exhibits.append(Exhibit(name, shows, added.id, ended))
 
-    await add("greet", "an async handler", _returned("Hello Ann"), {"name": "Ann"})
-    await add("thumbnail", "a sync handler, in a thread", _returned("320 px"), {"width": 320})
-    await add("remind", f"delayed by {_DELAY_SECONDS:g} s", _was_delayed, delay_seconds=_DELAY_SECONDS)
-    await add("flaky", "fails twice, with growing backoff", lambda job: job.attempts_made == 3)
+    await add("greet", tr("an async handler"), _returned("Hello Ann"), {"name": "Ann"})
+    await add("thumbnail", tr("a sync handler, in a thread"), _returned("320 px"), {"width": 320})
+    await add(
+        "remind", tr("delayed by {seconds:g} s", seconds=_DELAY_SECONDS), _was_delayed, delay_seconds=_DELAY_SECONDS
+    )
+    await add("flaky", tr("fails twice, with growing backoff"), lambda job: job.attempts_made == 3)
     for priority in (3, 2):
         await queue.add("urgent", {}, priority=priority)
-    await add("urgent", "added last of three, run first", lambda _: facts.order[:1] == [1], priority=1)
+    await add("urgent", tr("added last of three, run first"), lambda _: facts.order[:1] == [1], priority=1)
     pages = [{"name": "page", "data": {"page": number}} for number in (1, 2)]
     flow = await queue.add_flow({"name": "report", "children": pages})
-    exhibits.append(Exhibit("report", "a flow: waits for its two pages", flow.id, _returned(300)))
-    await add("broken", "fails for good: a dead letter", lambda job: job.attempts_made == 2, {"invoice": 4711})
-    exhibits.append(ScheduleExhibit("tick", "a schedule, every 2 s", "", lambda _: True, facts=facts))
+    exhibits.append(Exhibit("report", tr("a flow: waits for its two pages"), flow.id, _returned(300)))
+    await add("broken", tr("fails for good: a dead letter"), lambda job: job.attempts_made == 2, {"invoice": 4711})
+    exhibits.append(ScheduleExhibit("tick", tr("a schedule, every 2 s"), "", lambda _: True, facts=facts))
     return exhibits
 
 
@@ -157,10 +160,10 @@ def _was_delayed(job: StoredJob) -> bool:
 
 def _detail(job: StoredJob, state: str) -> str:
     if state == "completed":
-        times = f", attempt {job.attempts_made}" if job.attempts_made > 1 else ""
+        times = tr(", attempt {number}", number=job.attempts_made) if job.attempts_made > 1 else ""
         return f"{json.dumps(job.returnvalue)}{times}"
     if state == "failed":
-        return f"{job.failed_reason}, after {job.attempts_made} attempts"
+        return tr("{reason}, after {count} attempts", reason=job.failed_reason, count=job.attempts_made)
     if state == "delayed" and job.attempts_made:
-        return f"attempt {job.attempts_made} failed: {job.failed_reason}"
+        return tr("attempt {number} failed: {reason}", number=job.attempts_made, reason=job.failed_reason)
     return f"{job.progress} %" if job.progress else ""

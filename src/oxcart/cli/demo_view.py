@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from oxcart.cli.output import is_terminal, say
+from oxcart.language import tr
 from oxcart.telemetry.events import Event, JobsFinished
 from oxcart.telemetry.terminal import harmless
 
@@ -73,7 +74,7 @@ class LiveTable:
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for heading in ("WHAT", "WHAT IT SHOWS", "STATE"):
+        for heading in (tr("WHAT"), tr("WHAT IT SHOWS"), tr("STATE")):
             table.add_column(heading, no_wrap=True)
         table.add_column()
         for exhibit in exhibits:

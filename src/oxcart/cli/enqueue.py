@@ -13,6 +13,7 @@ from oxcart.cli.exits import FAILED, TIMED_OUT, Refused
 from oxcart.cli.json_input import read_json
 from oxcart.cli.options import json_option, queue_option
 from oxcart.cli.output import note, say, say_json, shorten
+from oxcart.language import tr
 from oxcart.shell import in_queue
 from oxcart.telemetry.terminal import harmless
 
@@ -76,7 +77,7 @@ def enqueue(
     from oxcart.cli.session import run_async
 
     if wait is not None and not 0 < wait < math.inf:
-        raise Refused(f"--wait {wait:g}: give a number of seconds above 0.")
+        raise Refused(tr("--wait {wait:g}: give a number of seconds above 0.", wait=wait))
     options: dict[str, Any] = {
         "delay_seconds": delay,
         "priority": priority,
@@ -104,14 +105,14 @@ def _kept(given: str | None) -> bool | int | None:
     if given is None or given.isdecimal():
         return None if given is None else int(given)
     if given not in {"all", "none"}:
-        raise Refused(f"--keep {given}: give a number of jobs, all or none.")
+        raise Refused(tr("--keep {given}: give a number of jobs, all or none.", given=given))
     return given == "all"
 
 
 def _deduplication(dedup: str | None, ttl_seconds: float | None) -> dict[str, Any] | None:
     if dedup is None:
         if ttl_seconds is not None:
-            raise Refused("--dedup-ttl needs --dedup ID: how long jobs of that id count as one.")
+            raise Refused(tr("--dedup-ttl needs --dedup ID: how long jobs of that id count as one."))
         return None
     return {"id": dedup} | ({} if ttl_seconds is None else {"ttl": round(ttl_seconds * 1000)})
 
@@ -151,10 +152,21 @@ async def _tell_existing(queue: Queue, job_id: str, wait: float | None) -> str:
         state = "unknown"
     shown = harmless(shorten(job_id, 80))
     has_ended = state in {"completed", "failed"}
-    there = in_queue(queue.name, job_id)
-    cure = f" Remove it (oxcart jobs remove {there}), or use another id, to have it run." if has_ended else ""
-    waits = f" Its result is an old one, and is not shown: oxcart jobs show {there}" if has_ended and wait else ""
-    note(f"Nothing was added: the job {shown} of {queue.name} exists, and is {state}.{cure}{waits}")
+    there, cure, waits = in_queue(queue.name, job_id), "", ""
+    if has_ended:
+        cure = tr(" Remove it (oxcart jobs remove {there}), or use another id, to have it run.", there=there)
+    if has_ended and wait:
+        waits = tr(" Its result is an old one, and is not shown: oxcart jobs show {there}", there=there)
+    note(
+        tr(
+            "Nothing was added: the job {job} of {queue} exists, and is {state}.{cure}{waits}",
+            job=shown,
+            queue=queue.name,
+            state=state,
+            cure=cure,
+            waits=waits,
+        )
+    )
     return state
 
 
@@ -166,7 +178,8 @@ async def _wait(queue: Queue, added: AddedJob, seconds: float, as_json: bool) ->
     except JobFailed as failed:
         if as_json:
             say_json({"id": added.id, "name": added.name, "queue": queue.name, "failedReason": failed.failed_reason})
-        raise Refused(harmless(str(failed)), FAILED) from failed
+        told = tr("Job {job} failed: {reason}", job=failed.job_id, reason=failed.failed_reason)
+        raise Refused(harmless(told), FAILED) from failed
     except ResultTimeout as late:
         if as_json:
             say_json({"id": added.id, "name": added.name, "queue": queue.name})
@@ -187,4 +200,4 @@ async def _nobody_there(queue: Queue) -> str:
         workers = await queue.workers()
     except OxcartError:
         return ""
-    return "" if workers else f" No worker is connected to {queue.name}: start one with `oxcart run`."
+    return "" if workers else tr(" No worker is connected to {queue}: start one with `oxcart run`.", queue=queue.name)

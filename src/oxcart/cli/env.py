@@ -10,7 +10,7 @@ import click
 
 from oxcart.cli.exits import BAD_SETTINGS
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json, say_pairs, shorten
+from oxcart.cli.output import say, say_json, say_pairs, say_wrapped, shorten
 from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
@@ -69,9 +69,9 @@ def _say_redis(report: TargetReport) -> None:
             ]
         )
     elif report.problems:
-        say(tr("Redis: none, see the problems below."))
+        say_wrapped(tr("Redis: none, see the problems below."))
     else:
-        say(tr("Redis: none is set, so the embedded server is used."))
+        say_wrapped(tr("Redis: none is set, so the embedded server is used."))
     for name in report.ignored:
         if len(report.sources) > 1:
             say("  " + tr("{name} is ignored: {winners} win.", name=name, winners=tr(" and ").join(report.sources)))

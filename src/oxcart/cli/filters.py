@@ -109,7 +109,7 @@ async def whole_ids(channel: Channel, given: tuple[str, ...]) -> list[str]:
 
     Raises Refused where several do.
     """
-    doing = f"Looking for jobs of queue {channel.keys.name}"
+    doing = tr("Looking for jobs of queue {queue}", queue=channel.keys.name)
     present = await channel.commands(doing, [("EXISTS", channel.keys.job(job_id)) for job_id in given])
     return [job_id if there else await _ending(channel, job_id) for job_id, there in zip(given, present, strict=True)]
 

@@ -10,6 +10,7 @@ from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.json_input import read_json
 from oxcart.cli.options import Group, json_option, queue_option
 from oxcart.cli.output import one_line, say, say_json, shorten
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.queue.flow_tree import FlowTree
@@ -47,7 +48,7 @@ def show_flow(job_id: str, queue: str | None, as_json: bool) -> None:
 async def _add(trees: list[Any], queue_name: str | None, as_json: bool, *, is_list: bool) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         added = await queue.add_flows(trees)
     if as_json:
         told = [_added(tree) for tree in added]
@@ -69,7 +70,7 @@ async def _show(job_id: str, queue_name: str | None, as_json: bool) -> None:
         tree = await queue.get_flow(job_id)
         name = queue.name
     if tree is None:
-        raise Refused(f'There is no job "{shorten(job_id, 80)}" in queue {name}.', FAILED)
+        raise Refused(tr('There is no job "{job_id}" in queue {name}.', job_id=shorten(job_id, 80), name=name), FAILED)
     if as_json:
         say_json(_shown(tree))
     else:
@@ -85,8 +86,12 @@ def _say(tree: FlowTree, depth: int) -> None:
 
 def _ended(tree: FlowTree) -> str:
     if tree.job.finished_on_ms is None:
-        return "not ended"
-    return "completed" if tree.job.failed_reason is None else f"failed: {tree.job.failed_reason}"
+        return tr("not ended")
+    return (
+        "completed"
+        if tree.job.failed_reason is None
+        else tr("failed: {failed_reason}", failed_reason=tree.job.failed_reason)
+    )
 
 
 def _shown(tree: FlowTree) -> dict[str, Any]:

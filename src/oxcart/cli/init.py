@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.options import Group, json_option
-from oxcart.cli.output import say, say_json
+from oxcart.cli.output import say, say_json, say_wrapped
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.deploy.files import Fate, File, Kind
@@ -75,22 +77,37 @@ def _init(kind: str, steps: tuple[str, ...], app: str | None, service: str, *, f
     try:
         fates = write(files_for(Kind(kind), project, service), folder, force=force)
     except OSError as error:
-        raise Refused(f"{error.filename} cannot be written ({error.strerror}). Look at its folder.", FAILED) from error
+        raise Refused(
+            tr(
+                "{filename} cannot be written ({strerror}). Look at its folder.",
+                filename=error.filename,
+                strerror=error.strerror,
+            ),
+            FAILED,
+        ) from error
     if as_json:
         say_json(_as_json(fates, project, steps))
         return
     for file, fate in fates:
-        say(f"{fate.value:<10} {file.path}{_REMARKS.get(fate.value, '')}")
-    say(f"\nThe worker runs: oxcart run{f' {project.app}' if project.app else ''}{'' if project.app else _BUILT_IN}")
+        say(f"{tr(fate.value):<10} {file.path}{f'   {tr(_KEPT)}' if fate.value == 'kept' else ''}")
+    say(
+        "\n"
+        + tr(
+            "The worker runs: oxcart run{app}{remark}",
+            app=f" {project.app}" if project.app else "",
+            remark="" if project.app else f"   ({tr(_BUILT_IN)})",
+        )
+    )
     for remark in _remarks(project, Kind(kind)):
-        say(remark)
-    say("\nWhat is left to do")
+        say_wrapped(remark)
+    say("\n" + tr("What is left to do"))
     for number, step in enumerate(steps, 1):
-        say(f"  {number}. {step}")
+        say_wrapped(f"  {number}. {tr(step)}", hang=5)
 
 
-_REMARKS = {"kept": "   it differs and was left alone; --force replaces it"}
-_BUILT_IN = "   (the built-in jobs; --app MODULE:APP names your own)"
+_KEPT = "it differs and was left alone; --force replaces it"
+_FATES = ("written", "replaced", "unchanged", "kept")
+_BUILT_IN = "the built-in jobs; --app MODULE:APP names your own"
 
 
 def _remarks(project: Project, kind: Kind) -> list[str]:
@@ -100,11 +117,16 @@ def _remarks(project: Project, kind: Kind) -> list[str]:
     remarks = []
     if project.packages is Packages.NONE and " @ " not in project.requirement:
         remarks.append(
-            f"requirements.txt says {project.requirement}: until that is published, put the address of the repository "
-            "there, as in: oxcart @ git+https://…"
+            tr(
+                "requirements.txt says {requirement}: until that is published, put the address of the repository "
+                "there, as in: oxcart @ git+https://…",
+                requirement=project.requirement,
+            )
         )
     if kind is Kinds.RAILWAY and any((Path.cwd() / name).exists() for name in ("railway.json", "railway.toml")):
-        remarks.append("railway.json and railway.toml are not read after 2026-12-01; move with: railway config migrate")
+        remarks.append(
+            tr("railway.json and railway.toml are not read after 2026-12-01; move with: railway config migrate")
+        )
     return remarks
 
 
@@ -112,7 +134,7 @@ def _as_json(fates: list[tuple[File, Fate]], project: Project, steps: tuple[str,
     return {
         "files": [{"path": file.path, "state": fate.value} for file, fate in fates],
         "app": project.app,
-        "steps": list(steps),
+        "steps": [tr(step) for step in steps],
     }
 
 
@@ -120,6 +142,17 @@ def _check(app: str | None, service: str) -> None:
     import re
 
     if app is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", app):
-        raise Refused(f"--app {app}: write it as MODULE:APP, as in app:app or crm.jobs:app.")
+        raise Refused(tr("--app {app}: write it as MODULE:APP, as in app:app or crm.jobs:app.", app=app))
     if not re.fullmatch(r"[\w .-]{1,64}", service):
-        raise Refused(f"--service {service}: use letters, digits, spaces, dots and dashes, as the dashboard shows it.")
+        raise Refused(
+            tr(
+                "--service {service}: use letters, digits, spaces, dots and dashes, as the dashboard shows it.",
+                service=service,
+            )
+        )
+
+
+def declared_texts() -> Iterator[str]:
+    """The words of the tables above, which are looked up when they are told."""
+    yield from (*_RAILWAY_STEPS, *_DOCKER_STEPS, *_GITHUB_STEPS, _KEPT, _BUILT_IN)
+    yield from _FATES

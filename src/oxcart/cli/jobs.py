@@ -9,7 +9,7 @@ import click
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.filters import complete_state, filter_options, progress, whole_ids
 from oxcart.cli.options import Group, json_option, queue_option
-from oxcart.cli.output import ago, local_time, say, say_json, say_table, shorten, utc_time
+from oxcart.cli.output import ago, local_time, say, say_json, say_table, say_wrapped, shorten, utc_time
 from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
@@ -170,7 +170,7 @@ async def _reasons(wanted: Filter, queue_name: str | None, as_json: bool) -> Non
         rows = [(str(group.jobs), group.example, shorten(group.reason, _REASON_CHARACTERS)) for group in groups]
         say_table((tr("JOBS"), tr("ONE OF THEM"), tr("FAILED WITH")), rows)
     else:
-        say(tr("No {state} jobs in {queue}.", state="failed", queue=queue.name))
+        say_wrapped(tr("No {state} jobs in {queue}.", state="failed", queue=queue.name))
 
 
 async def _audit(limit: int, queue_name: str | None, as_json: bool) -> None:
@@ -195,7 +195,7 @@ async def _audit(limit: int, queue_name: str | None, as_json: bool) -> None:
         )
         return
     if not lines:
-        say(tr("Nothing was done to many jobs of {queue} at once.", queue=queue.name))
+        say_wrapped(tr("Nothing was done to many jobs of {queue} at once.", queue=queue.name))
         return
     shown = ago if is_terminal() else local_time
     rows = [(shown(line.at_ms), line.who, line.what, str(line.jobs), line.filter) for line in lines]

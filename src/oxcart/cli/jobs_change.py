@@ -13,7 +13,7 @@ from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.filters import complete_state, filter_options, progress, whole_ids
 from oxcart.cli.jobs import jobs
 from oxcart.cli.options import confirm, json_option, queue_option, yes_option
-from oxcart.cli.output import complain, say, say_json
+from oxcart.cli.output import complain, say, say_json, say_wrapped
 from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
@@ -227,7 +227,7 @@ async def _edit(job_id: str, given: dict[str, Any], queue_name: str | None, as_j
     if as_json:
         say_json({"queue": queue.name, "edited": [job_id], "problems": []})
     else:
-        say(tr("edited {job}", job=job_id))
+        say_wrapped(tr("edited {job}", job=job_id))
 
 
 # ------------------------------------------------------------------------------------------------ one way for all
@@ -274,7 +274,7 @@ async def _change(meant: Meant, change: Change, queue_name: str | None, *, as_js
         for job_id in changed.done:
             say(f"{tr(meant.word)} {job_id}")
     else:
-        say(
+        say_wrapped(
             tr(
                 "{done} {count} {state} jobs of {queue}.",
                 done=tr(meant.word).capitalize(),
@@ -302,8 +302,8 @@ def _tell_meant(queue: str, ids: list[str], as_json: bool) -> None:
     if as_json:
         say_json({"queue": queue, "dryRun": True, "jobs": ids})
         return
-    say(tr("{count} jobs of {queue} are meant; nothing was changed.", count=len(ids), queue=queue))
+    say_wrapped(tr("{count} jobs of {queue} are meant; nothing was changed.", count=len(ids), queue=queue))
     for job_id in ids[:_MOST_TOLD]:
         say(job_id)
     if len(ids) > _MOST_TOLD:
-        say(tr("and {count} more", count=len(ids) - _MOST_TOLD))
+        say_wrapped(tr("and {count} more", count=len(ids) - _MOST_TOLD))

@@ -8,9 +8,23 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from oxcart.cli.exits import Refused
+from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 _SHOWN_CHARACTERS = 100
+# What Python's own reader says, which is looked up when it is told.
+JSON_PROBLEMS = (
+    "Expecting value",
+    "Expecting property name enclosed in double quotes",
+    "Illegal trailing comma before end of object",
+    "Illegal trailing comma before end of array",
+    "Expecting ',' delimiter",
+    "Expecting ':' delimiter",
+    "Extra data",
+    "Invalid control character at",
+    "Invalid \\escape",
+    "Unterminated string starting at",
+)
 
 
 def read_json(option: str, given: str) -> Any:
@@ -26,9 +40,23 @@ def _read(option: str, given: str) -> str:
         content = sys.stdin.buffer.read() if given == "-" else Path(source).read_bytes()
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise Refused(f"{option} {given}: the file cannot be read ({error.strerror}). Look at its path.") from error
+        raise Refused(
+            tr(
+                "{option} {given}: the file cannot be read ({strerror}). Look at its path.",
+                option=option,
+                given=given,
+                strerror=error.strerror,
+            )
+        ) from error
     except UnicodeDecodeError as error:
-        raise Refused(f"{option} {given}: {source} is not UTF-8 text; JSON always is.") from error
+        raise Refused(
+            tr(
+                "{option} {given}: {source} is not UTF-8 text; JSON always is.",
+                option=option,
+                given=given,
+                source=source,
+            )
+        ) from error
 
 
 def _parse(option: str, text: str) -> Any:
@@ -38,24 +66,31 @@ def _parse(option: str, text: str) -> Any:
     except json.JSONDecodeError as error:
         raise Refused(_where_it_breaks(option, text, error)) from error
     except RecursionError as error:
-        raise Refused(f"{option}: it is nested too deeply for a job. Flatten it.") from error
+        raise Refused(tr("{option}: it is nested too deeply for a job. Flatten it.", option=option)) from error
     except ValueError as error:
         raise Refused(f"{option}: {error}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON. Use null, or a text.")
+    raise ValueError(tr("{name} is no JSON. Use null, or a text.", name=name))
 
 
 def _where_it_breaks(option: str, text: str, error: json.JSONDecodeError) -> str:
     if not text.strip():
-        return f'{option}: it is empty. Give JSON such as \'{{"name": "Ann"}}\', or leave it out.'
+        return tr('{option}: it is empty. Give JSON such as \'{{"name": "Ann"}}\', or leave it out.', option=option)
     lines = text.split("\n")
     line = lines[error.lineno - 1]
     start = max(0, error.colno - 1 - _SHOWN_CHARACTERS // 2)
     shown = harmless(line[start : start + _SHOWN_CHARACTERS].replace("\t", " "))
     caret = " " * len(harmless(line[start : error.colno - 1].replace("\t", " "))) + "^"
-    cure = "Write names and texts in double quotes, and the whole in single quotes for the shell."
-    return (
-        f"{option} is no JSON at line {error.lineno}, column {error.colno} ({error.msg}). {cure}\n  {shown}\n  {caret}"
+    cure = tr("Write names and texts in double quotes, and the whole in single quotes for the shell.")
+    return tr(
+        "{option} is no JSON at line {lineno}, column {colno} ({msg}). {cure}\n  {shown}\n  {caret}",
+        option=option,
+        lineno=error.lineno,
+        colno=error.colno,
+        msg=tr(error.msg),
+        cure=cure,
+        shown=shown,
+        caret=caret,
     )

@@ -16,6 +16,7 @@ from oxcart.cli.kommo_status import status
 from oxcart.cli.kommo_sync import diff, sweep, sync
 from oxcart.cli.options import Group, json_option
 from oxcart.cli.output import say, say_json, say_pairs
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart_sandbox import World
@@ -76,8 +77,8 @@ async def _serve(world: World, port: int, as_json: bool) -> None:
         if as_json:
             say_json({"url": url, "accounts": accounts, "control": f"{url}/sandbox/"})
         else:
-            say_pairs([("sandbox", url), ("control", f"{url}/sandbox/")])
+            say_pairs([(tr("sandbox"), url), (tr("control"), f"{url}/sandbox/")])
             for account in accounts:
-                say(f"\n{account['domain']}\n  token  {account['token']}")
-            say(f"\nTo use it: OXCART_KOMMO_BASE_URL={url}. Ctrl-C ends it, and forgets everything.")
+                say("\n" + f"{account['domain']}\n  {tr('token')}  {account['token']}")
+            say("\n" + tr("To use it: OXCART_KOMMO_BASE_URL={url}. Ctrl-C ends it, and forgets everything.", url=url))
         await asyncio.Event().wait()

@@ -10,7 +10,8 @@ import click
 
 from oxcart.cli.exits import Refused
 from oxcart.cli.options import confirm, json_option, yes_option
-from oxcart.cli.output import complain, note, say, say_json, say_pairs
+from oxcart.cli.output import complain, note, say_json, say_pairs, say_wrapped
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.kommo.crm import ServedCrm
@@ -33,7 +34,7 @@ def which_account(command: Any) -> Any:
 
 def _one_of(domain: str | None, chosen: str | None) -> str:
     if (domain is None) == (chosen is None):
-        raise Refused("Say which account: its domain, or --connection with its id. See: oxcart kommo status")
+        raise Refused(tr("Say which account: its domain, or --connection with its id. See: oxcart kommo status"))
     return domain or chosen or ""
 
 
@@ -80,9 +81,9 @@ def disconnect(domain: str | None, *, chosen: str | None, purge: bool, yes: bool
     """Let an account go: its tokens are deleted, its schedules and webhook removed. With --purge its data, too."""
     from oxcart.cli.session import run_async
 
-    what = "Delete its tokens and everything that was read of it" if purge else "Delete its tokens"
+    what = tr("Delete its tokens and everything that was read of it") if purge else tr("Delete its tokens")
     which = _one_of(domain, chosen)
-    confirm(f"Disconnect {which}? {what}.", yes=yes)
+    confirm(tr("Disconnect {which}? {what}.", which=which, what=what), yes=yes)
     run_async(_disconnect(which, purge=purge, as_json=as_json))
 
 
@@ -138,25 +139,33 @@ async def _connect(
 
 
 def _say_connected(answer: dict[str, Any]) -> None:
-    who = answer["user"] or "a user who may not see users"
-    rights = "administrator" if answer["isAdmin"] else "no administrator"
-    say(f"{answer['domain']} is connected.")
+    who = answer["user"] or tr("a user who may not see users")
+    rights = tr("administrator") if answer["isAdmin"] else tr("no administrator")
+    say_wrapped(tr("{domain} is connected.", domain=answer["domain"]))
     say_pairs(
         [
-            ("account", answer["account"]),
-            ("token of", f"{who}, {rights}"),
-            ("webhook", answer["webhook"] or ""),
-            ("problem", answer["problem"] or ""),
-            ("database id", answer["connectionId"]),
+            (tr("account"), answer["account"]),
+            (tr("token of"), f"{who}, {rights}"),
+            (tr("webhook"), answer["webhook"] or ""),
+            (tr("problem"), answer["problem"] or ""),
+            (tr("database id"), answer["connectionId"]),
         ]
     )
     if not answer["isAdmin"]:
-        say(
-            "A user who is no administrator may not see every row: what such a token does not see is not counted as "
-            "deleted. Rows that vanish without a word stay here until an administrator's token is connected."
+        say_wrapped(
+            tr(
+                "A user who is no administrator may not see every row: what such a token does not see is "
+                "not counted as deleted. Rows that vanish without a word stay here until an "
+                "administrator's token is connected."
+            )
         )
     if answer["syncJobId"]:
-        say(f"The first sync is job {answer['syncJobId']}; a worker (oxcart run) does it. See: oxcart kommo status")
+        say_wrapped(
+            tr(
+                "The first sync is job {job}; a worker (oxcart run) does it. See: oxcart kommo status",
+                job=answer["syncJobId"],
+            )
+        )
 
 
 async def _by_oauth(
@@ -169,21 +178,30 @@ async def _by_oauth(
     secret = _secret_of("KOMMO_CLIENT_SECRET")
     if not client_id or secret is None:
         raise Refused(
-            f"Connecting {domain} takes either a long-lived token (KOMMO_TOKEN, or --token), or the integration's "
-            "id and secret for OAuth (KOMMO_CLIENT_ID and KOMMO_CLIENT_SECRET). Both are on the page of your "
-            "integration in Kommo: Settings, Integrations, Keys and scopes."
+            tr(
+                "Connecting {domain} takes either a long-lived token (KOMMO_TOKEN, or --token), or the "
+                "integration's id and secret for OAuth (KOMMO_CLIENT_ID and KOMMO_CLIENT_SECRET). Both "
+                "are on the page of your integration in Kommo: Settings, Integrations, Keys and scopes.",
+                domain=domain,
+            )
         )
     pending = await begin(crm, domain, Integration(client_id, secret, redirect_uri), org_id=org_id)
-    note(f"Open this address in a browser, and grant access to {domain}:\n\n  {pending.url}\n")
+    note(
+        tr("Open this address in a browser, and grant access to {domain}:\n\n  {url}\n", domain=domain, url=pending.url)
+    )
     if is_local(redirect_uri):
-        note(f"Waiting for the browser at {redirect_uri} …")
+        note(tr("Waiting for the browser at {redirect_uri} …", redirect_uri=redirect_uri))
         return await finish(crm, await wait_for_redirect(redirect_uri))
     if sys.stdin is None or not sys.stdin.isatty():
         raise Refused(
-            f"{redirect_uri} is not on this machine, and there is no terminal to paste the browser's address at. Run "
-            f"this in a terminal, or register {DEFAULT_REDIRECT} with the integration."
+            tr(
+                "{redirect_uri} is not on this machine, and there is no terminal to paste the browser's "
+                "address at. Run this in a terminal, or register {redirect} with the integration.",
+                redirect_uri=redirect_uri,
+                redirect=DEFAULT_REDIRECT,
+            )
         )
-    complain("Paste the whole address that the browser ends at: ", end="")
+    complain(tr("Paste the whole address that the browser ends at: "), end="")
     return await finish(crm, read_redirect(sys.stdin.readline()))
 
 
@@ -205,8 +223,10 @@ async def _disconnect(domain: str, *, purge: bool, as_json: bool) -> None:
     if as_json:
         say_json({"domain": stored.domain, "connectionId": stored.id, "purged": purge, "webhook": gone})
     else:
-        kept = "and everything that was read of it is deleted" if purge else "what was read of it is still there"
-        say(f"{stored.domain} is disconnected, {kept}. {gone}")
+        kept = (
+            tr("and everything that was read of it is deleted") if purge else tr("what was read of it is still there")
+        )
+        say_wrapped(tr("{domain} is disconnected, {kept}. {gone}", domain=stored.domain, kept=kept, gone=gone))
 
 
 async def _rotate(domain: str, *, as_json: bool) -> None:
@@ -220,7 +240,13 @@ async def _rotate(domain: str, *, as_json: bool) -> None:
     if as_json:
         say_json({"domain": stored.domain, "webhook": kept.sentence})
     else:
-        say(f"{stored.domain} has another secret; the old one is accepted for 24 hours more. {kept.sentence}")
+        say_wrapped(
+            tr(
+                "{domain} has another secret; the old one is accepted for 24 hours more. {sentence}",
+                domain=stored.domain,
+                sentence=kept.sentence,
+            )
+        )
 
 
 def _token(given: str | None) -> Secret | None:
@@ -241,6 +267,10 @@ def _secret_of(name: str) -> Secret | None:
             value = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise Refused(
-                f"{name}_FILE: the file cannot be read ({type(error).__name__}). Look at its path."
+                tr(
+                    "{name}_FILE: the file cannot be read ({kind}). Look at its path.",
+                    name=name,
+                    kind=type(error).__name__,
+                )
             ) from error
     return Secret(value) if value else None

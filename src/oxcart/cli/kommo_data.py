@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json
+from oxcart.cli.output import say, say_json, say_wrapped
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.kommo.reencrypt import Reencrypted
@@ -43,9 +44,9 @@ def migrate(*, as_sql: bool, as_json: bool) -> None:
     elif as_sql:
         _say_statements(additions)
     elif additions:
-        say(_sentence(additions, shown))
+        say_wrapped(_sentence(additions, shown))
     else:
-        say(f"Nothing is missing in {shown}.")
+        say_wrapped(tr("Nothing is missing in {shown}.", shown=shown))
 
 
 @click.command("encrypt")
@@ -64,8 +65,15 @@ def encrypt(*, plain: bool, as_json: bool) -> None:
     if as_json:
         say_json({"shape": "plain" if plain else "base64", "changed": done.changed, "unchanged": done.unchanged})
     else:
-        as_what = "as plain text, client secrets encrypted" if plain else "encrypted with ENCRYPTION_KEY"
-        say(f"{done.changed} secrets were rewritten, {done.unchanged} were right already: tokens are {as_what}.")
+        as_what = tr("as plain text, client secrets encrypted") if plain else tr("encrypted with ENCRYPTION_KEY")
+        say_wrapped(
+            tr(
+                "{changed} secrets were rewritten, {unchanged} were right already: tokens are {as_what}.",
+                changed=done.changed,
+                unchanged=done.unchanged,
+                as_what=as_what,
+            )
+        )
 
 
 def _settings() -> Settings:
@@ -97,7 +105,7 @@ async def _encrypted(settings: Settings, *, plain: bool) -> Reencrypted:
 
 def _say_statements(additions: Additions) -> None:
     if not additions:
-        say("-- Nothing is missing.")
+        say(f"-- {tr('Nothing is missing.')}")
         return
     say("BEGIN;")
     for statement in additions.statements:
@@ -108,10 +116,10 @@ def _say_statements(additions: Additions) -> None:
 def _sentence(additions: Additions, shown: str) -> str:
     parts = []
     if additions.tables:
-        parts.append(f"{len(additions.tables)} tables ({', '.join(sorted(additions.tables))})")
+        parts.append(tr("tables: {names}", names=", ".join(sorted(additions.tables))))
     if additions.columns:
-        parts.append(f"{len(additions.columns)} columns ({', '.join(additions.columns)})")
+        parts.append(tr("columns: {names}", names=", ".join(additions.columns)))
     if additions.views:
-        parts.append(f"{len(additions.views)} views")
-    told = f" {additions.told} rows of an earlier version got new columns." if additions.told else ""
-    return f"Added {' and '.join(parts) or 'indexes'} to {shown}.{told}"
+        parts.append(tr("views: {count}", count=len(additions.views)))
+    told = tr(" {told} rows of an earlier version got new columns.", told=additions.told) if additions.told else ""
+    return tr("Added to {where}: {what}.{told}", what="; ".join(parts) or tr("indexes"), where=shown, told=told)

@@ -9,7 +9,8 @@ import click
 from oxcart.cli.exits import FAILED
 from oxcart.cli.kommo_sync import account_option
 from oxcart.cli.options import confirm, json_option, yes_option
-from oxcart.cli.output import say, say_json, say_pairs
+from oxcart.cli.output import say_json, say_pairs, say_wrapped
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.kommo.crm import ServedCrm
@@ -27,7 +28,9 @@ def erase(contact_id: str, *, domain: str | None, yes: bool, as_json: bool) -> N
     """
     from oxcart.cli.session import run_async
 
-    confirm(f"Erase what is known here of contact {contact_id}? It cannot be taken back.", yes=yes)
+    confirm(
+        tr("Erase what is known here of contact {contact_id}? It cannot be taken back.", contact_id=contact_id), yes=yes
+    )
     found = run_async(_erase(contact_id, domain))
     if as_json:
         say_json(found)
@@ -66,9 +69,14 @@ async def _erase_jobs(crm: ServedCrm, contact_id: str) -> tuple[int, list[str]]:
 
 def _say_erased(found: dict[str, Any]) -> None:
     counted = {name: count for name, count in found.items() if isinstance(count, int) and not isinstance(count, bool)}
-    say(f"Contact {found['contact_id']} is erased here.")
+    say_wrapped(tr("Contact {contact_id} is erased here.", contact_id=found["contact_id"]))
     say_pairs([(name.replace("_", " "), str(count)) for name, count in counted.items() if count])
     if found["jobsLeft"]:
-        say(f"Jobs about it that have yet to run: {', '.join(found['jobsLeft'])}. Erase it again when they have run.")
+        say_wrapped(
+            tr(
+                "Jobs about it that have yet to run: {jobs}. Erase it again when they have run.",
+                jobs=", ".join(found["jobsLeft"]),
+            )
+        )
     if found["advice"]:
-        say(str(found["advice"]))
+        say_wrapped(str(found["advice"]))

@@ -10,7 +10,8 @@ import click
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.kommo_sync import account_option
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json
+from oxcart.cli.output import say_json, say_wrapped
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.kommo.push.drafts import NewNote, NewTask
@@ -65,7 +66,7 @@ def task(
     try:
         at = datetime.fromisoformat(due)
     except ValueError as error:
-        raise Refused(f"--due {due[:40]} is no time; give one as in 2026-12-01T09:00+01:00.") from error
+        raise Refused(tr("--due {due} is no time; give one as in 2026-12-01T09:00+01:00.", due=due[:40])) from error
     _write(NewTask(entity, entity_id, text, at, task_type_id, user_id), key, domain, as_json=as_json)
 
 
@@ -76,7 +77,7 @@ def _write(new: NewNote | NewTask, key: str | None, domain: str | None, *, as_js
     if as_json:
         say_json(made)
     else:
-        say(f"It is in {made['domain']} with the id {made['id']}.")
+        say_wrapped(tr("It is in {domain} with the id {id}.", domain=made["domain"], id=made["id"]))
 
 
 async def _pushed(new: NewNote | NewTask, key: str | None, domain: str | None) -> dict[str, Any]:
@@ -95,7 +96,10 @@ async def _pushed(new: NewNote | NewTask, key: str | None, domain: str | None) -
 
 def _why_not(pushed: Any, key: str) -> str:
     if pushed.error:
-        return f"Kommo refuses it ({pushed.error})."
+        return tr("Kommo refuses it ({error}).", error=pushed.error)
     if pushed.state == "pending":
         return str(pushed.stopped)
-    return f"Its answer was lost, and it may be there. The same command with --key {key} finds out in some minutes."
+    return tr(
+        "Its answer was lost, and it may be there. The same command with --key {key} finds out in some minutes.",
+        key=key,
+    )

@@ -14,7 +14,7 @@ import click
 from oxcart.cli.exits import Refused
 from oxcart.cli.kommo_sync import account_option
 from oxcart.cli.options import json_option
-from oxcart.cli.output import say, say_json, say_table
+from oxcart.cli.output import say, say_json, say_table, say_wrapped
 from oxcart.language import tr
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def report(name: str | None, *, domain: str | None, limit: int | None, as_csv: b
     from oxcart.cli.session import run_async
 
     if as_csv and (name is None or as_json):
-        raise Refused(f"--csv takes one report, and not --json: {', '.join(NAMES)}.")
+        raise Refused(tr("--csv takes one report, and not --json: {names}.", names=", ".join(NAMES)))
     names = NAMES if name is None else (name,)
     found = run_async(_read(names, domain, limit if as_csv or as_json else (limit or _SHOWN_ROWS) + 1))
     if as_csv:
@@ -71,22 +71,28 @@ def _one_of(every: list[StoredConnection], chosen: str | None) -> StoredConnecti
     if len(found) == 1:
         return found[0]
     if not found:
-        raise Refused("There is no such Kommo account here. See: oxcart kommo status")
-    raise Refused(f"{len(found)} accounts are here ({', '.join(one.domain for one in found)}); say which by --domain.")
+        raise Refused(tr("There is no such Kommo account here. See: oxcart kommo status"))
+    raise Refused(
+        tr(
+            "{count} accounts are here ({domains}); say which by --domain.",
+            count=len(found),
+            domains=", ".join(one.domain for one in found),
+        )
+    )
 
 
 def _say_report(name: str, rows: list[dict[str, Any]], most: int) -> None:
     from oxcart.kommo.report import REPORTS
 
     one = REPORTS[name]
-    say(f"{one.title}\n")
+    say(f"{tr(one.title)}\n")
     if rows:
         headings = [column.replace("_", " ").upper() for column in one.columns]
         say_table(headings, [[_text(value) for value in row.values()] for row in rows[:most]])
         if len(rows) > most:
             say(tr("There are more; --limit shows them."))
     else:
-        say("Nothing.")
+        say_wrapped(tr("Nothing."))
     say()
 
 

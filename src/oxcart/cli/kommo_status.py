@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oxcart.cli.options import json_option
-from oxcart.cli.output import duration, local_time, say, say_json, say_pairs, say_table, utc_time
+from oxcart.cli.output import duration, local_time, say, say_json, say_pairs, say_table, say_wrapped, utc_time
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.kommo.crm import ServedCrm
@@ -28,7 +29,7 @@ def status(*, as_json: bool) -> None:
         say_json(found)
         return
     if not found["connections"]:
-        say("No Kommo account is connected. Connect one: oxcart kommo connect DOMAIN")
+        say_wrapped(tr("No Kommo account is connected. Connect one: oxcart kommo connect DOMAIN"))
     for one in found["connections"]:
         _say_connection(one)
     _say_limiter(found["limiter"])
@@ -103,36 +104,45 @@ def _limiter(state: LimiterState) -> dict[str, Any]:
 
 
 def _say_connection(one: dict[str, Any]) -> None:
-    state = one["state"] if one["reason"] is None else f"must be connected again: {one['reason']}"
-    token = "" if one["tokenEndsAt"] is None else f"ends {_shown(one['tokenEndsAt'])}"
-    rights = {True: "administrator", False: "no administrator: what is not seen is not buried"}.get(one["isAdmin"], "")
+    state = one["state"] if one["reason"] is None else tr("must be connected again: {reason}", reason=one["reason"])
+    token = "" if one["tokenEndsAt"] is None else tr("ends {moment}", moment=_shown(one["tokenEndsAt"]))
+    rights = {True: tr("administrator"), False: tr("no administrator: what is not seen is not buried")}.get(
+        one["isAdmin"], ""
+    )
     say_pairs(
         [
-            ("domain", one["domain"]),
-            ("account", one["account"] or ""),
-            ("state", state),
-            ("token", f"{token}, renewed in time" if token and one["renewsItself"] else token),
-            ("rights", rights),
-            ("webhook", one["webhook"] or ""),
-            ("waiting", ", ".join(f"{count} {entity}" for entity, count in one["waiting"].items())),
+            (tr("domain"), one["domain"]),
+            (tr("account"), one["account"] or ""),
+            (tr("state"), state),
+            (tr("token"), tr("{token}, renewed in time", token=token) if token and one["renewsItself"] else token),
+            (tr("rights"), rights),
+            (tr("webhook"), one["webhook"] or ""),
+            (tr("waiting"), ", ".join(f"{count} {entity}" for entity, count in one["waiting"].items())),
         ]
     )
     rows = [_row(entity) for entity in one["entities"]]
-    say_table(("ENTITY", "ROWS", "DELETED", "AGE", "REQUESTS", "LAST RUN", "PROBLEM"), rows)
+    say_table((tr("ENTITY"), tr("ROWS"), tr("DELETED"), tr("AGE"), tr("REQUESTS"), tr("LAST RUN"), tr("PROBLEM")), rows)
     say()
 
 
 def _row(entity: dict[str, Any]) -> tuple[str, ...]:
-    age = "never read" if entity["ageSeconds"] is None else duration(max(entity["ageSeconds"], 0) * 1000)
+    age = tr("never read") if entity["ageSeconds"] is None else duration(max(entity["ageSeconds"], 0) * 1000)
     counts = (str(entity["rows"]), str(entity["deleted"]), age, str(entity["requests"]))
     return (entity["entity"], *counts, _shown(entity["lastRunAt"]), entity["lastError"] or "")
 
 
 def _say_limiter(limiter: dict[str, Any]) -> None:
     if limiter.get("blockedSeconds"):
-        say(f"Kommo has blocked this address: nothing is sent for {duration(limiter['blockedSeconds'] * 1000)}.")
+        say_wrapped(
+            tr(
+                "Kommo has blocked this address: nothing is sent for {span}.",
+                span=duration(limiter["blockedSeconds"] * 1000),
+            )
+        )
     elif limiter.get("pausedSeconds"):
-        say(f"Requests to Kommo pause for {duration(limiter['pausedSeconds'] * 1000)}: it answered 429.")
+        say_wrapped(
+            tr("Requests to Kommo pause for {span}: it answered 429.", span=duration(limiter["pausedSeconds"] * 1000))
+        )
 
 
 def _iso(moment: datetime | None) -> str | None:

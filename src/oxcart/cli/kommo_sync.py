@@ -13,6 +13,7 @@ import click
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.options import json_option
 from oxcart.cli.output import duration, is_terminal, note, say, say_json, say_table
+from oxcart.language import tr
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def sweep(entities: tuple[str, ...], *, domain: str | None, accept: bool, as_jso
     if as_json:
         say_json({"entities": swept})
     else:
-        headings = ("ENTITY", "ROWS", "SUSPECTS", "GONE", "REQUESTS", "PROBLEM")
+        headings = (tr("ENTITY"), tr("ROWS"), tr("SUSPECTS"), tr("GONE"), tr("REQUESTS"), tr("PROBLEM"))
         keys = ("entity", "met", "suspects", "tombstoned", "requests")
         say_table(headings, [(*(str(one[key]) for key in keys), one["error"] or "") for one in swept])
     if any(one["error"] for one in swept):
@@ -90,7 +91,15 @@ def diff(entities: tuple[str, ...], *, domain: str | None, as_json: bool) -> Non
     if as_json:
         say_json({"entities": found})
     else:
-        headings = ("ENTITY", "THERE", "HERE", "MISSING", "EXTRA", "DIFFERENT", "FOR EXAMPLE")
+        headings = (
+            tr("ENTITY"),
+            tr("THERE"),
+            tr("HERE"),
+            tr("MISSING"),
+            tr("EXTRA"),
+            tr("DIFFERENT"),
+            tr("FOR EXAMPLE"),
+        )
         say_table(headings, [_difference_row(one) for one in found])
     if any(one["missing"] or one["extra"] or one["different"] for one in found):
         raise click.exceptions.Exit(FAILED)
@@ -146,29 +155,40 @@ async def _watched(queue: Queue, job_id: str, report: Report) -> dict[str, Any]:
     while True:
         job, state = await queue.get(job_id), await queue.state(job_id)
         if job is None:
-            raise Refused(f"The sync was removed from the queue {queue.name} before it ended.", FAILED)
+            raise Refused(tr("The sync was removed from the queue {name} before it ended.", name=queue.name), FAILED)
         if isinstance(job.progress, dict):
             report(job.progress)
         if state == "completed":
             return _result(job.returnvalue)
         if state == "failed":
-            raise Refused(harmless(f"The sync failed: {job.failed_reason}"), FAILED)
+            raise Refused(harmless(tr("The sync failed: {reason}", reason=job.failed_reason)), FAILED)
         if state != "active" and not told and time.monotonic() - began > _NOBODY_SECONDS:
             told = True
             if not await queue.workers():
                 raise Refused(
-                    f"No worker is connected to the queue {queue.name}. The sync is its job {job_id}: start one with "
-                    "`oxcart run`, or read the account in this process with --now.",
+                    tr(
+                        "No worker is connected to the queue {name}. The sync is its job {job_id}: start one "
+                        "with `oxcart run`, or read the account in this process with --now.",
+                        name=queue.name,
+                        job_id=job_id,
+                    ),
                     FAILED,
                 )
-            note(f"Waiting; the sync is job {job_id} of the queue {queue.name} ({state}).")
+            note(
+                tr(
+                    "Waiting; the sync is job {job_id} of the queue {name} ({state}).",
+                    job_id=job_id,
+                    name=queue.name,
+                    state=state,
+                )
+            )
         await asyncio.sleep(_POLL_SECONDS)
 
 
 def _result(returnvalue: Any) -> dict[str, Any]:
     if isinstance(returnvalue, dict) and "entities" in returnvalue:
         return returnvalue
-    raise Refused(harmless(f"The sync ended without reading: {returnvalue}"), FAILED)
+    raise Refused(harmless(tr("The sync ended without reading: {answer}", answer=returnvalue)), FAILED)
 
 
 async def _sweep(domain: str | None, names: list[str] | None, *, accept: bool) -> list[dict[str, Any]]:
@@ -200,8 +220,28 @@ def _answer(outcome: Mapping[str, Any], as_json: bool) -> None:
         say_json(dict(outcome))
     else:
         rows = [_outcome_row(one) for one in outcome["entities"]]
-        say_table(("ENTITY", "READ", "ROWS", "CHANGED", "GONE", "REQUESTS", "TIME", "PROBLEM"), rows)
-        say(f"\n{outcome['rows']} rows read, {outcome['changed']} changed, {outcome['requests']} requests.")
+        say_table(
+            (
+                tr("ENTITY"),
+                tr("READ"),
+                tr("ROWS"),
+                tr("CHANGED"),
+                tr("GONE"),
+                tr("REQUESTS"),
+                tr("TIME"),
+                tr("PROBLEM"),
+            ),
+            rows,
+        )
+        say(
+            "\n"
+            + tr(
+                "{rows} rows read, {changed} changed, {requests} requests.",
+                rows=outcome["rows"],
+                changed=outcome["changed"],
+                requests=outcome["requests"],
+            )
+        )
     if outcome["errors"]:
         raise click.exceptions.Exit(FAILED)
 
@@ -222,12 +262,17 @@ def _progress() -> Iterator[Report]:
 
     columns = (TextColumn("{task.description:<24}"), BarColumn(), TextColumn("{task.fields[said]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("connecting", total=None, said="")
+        task = shown.add_task(tr("connecting"), total=None, said="")
 
         def report(progress: Mapping[str, Any]) -> None:
             eta = progress.get("etaSeconds")
-            left = f", {duration(eta * 1000)} left" if isinstance(eta, int | float) else ""
-            said = f"{progress['rows']} rows, {progress['rowsPerSecond']:.0f}/s{left}"
+            left = tr(", {span} left", span=duration(eta * 1000)) if isinstance(eta, int | float) else ""
+            said = tr(
+                "{rows} rows, {rate:.0f}/s{left}",
+                rows=progress["rows"],
+                rate=progress["rowsPerSecond"],
+                left=left,
+            )
             done = {"completed": progress["entitiesDone"], "total": progress["entities"]}
             shown.update(task, description=harmless(str(progress["entity"])), said=said, **done)
 
@@ -244,6 +289,10 @@ def _known(entities: tuple[str, ...]) -> list[str] | None:
     for name in names:
         if name not in ENTITIES:
             close = difflib.get_close_matches(name, ENTITIES, n=1)
-            guess = f"Did you mean {close[0]}?" if close else f"There are {', '.join(ENTITIES)}."
-            raise Refused(f'There is no entity "{harmless(name)[:40]}". {guess}')
+            guess = (
+                tr("Did you mean {guess}?", guess=close[0])
+                if close
+                else tr("There are {entities}.", entities=", ".join(ENTITIES))
+            )
+            raise Refused(tr('There is no entity "{name}". {guess}', name=harmless(name)[:40], guess=guess))
     return names or None

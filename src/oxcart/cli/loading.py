@@ -12,8 +12,7 @@ from types import ModuleType
 
 from oxcart.app import Oxcart
 from oxcart.cli.exits import Refused
-
-_FORM = "Write it as module:app, as in `oxcart run jobs:app` for the variable app of jobs.py."
+from oxcart.language import tr
 
 
 class AppFailed(Exception):  # noqa: N818
@@ -28,10 +27,17 @@ def load_app(name: str) -> Oxcart:
     """Raises Refused for a name that leads nowhere, AppFailed for a module that cannot be imported."""
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
-        raise Refused(f'"{name}" names no app. {_FORM}')
+        raise Refused(tr('"{name}" names no app. {form}', name=name, form=_form()))
     if not all(part.isidentifier() for part in module_name.split(".")):
         dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
-        raise Refused(f'"{module_name}" is no name of a module. Did you mean {dotted}:{attribute}?')
+        raise Refused(
+            tr(
+                '"{module_name}" is no name of a module. Did you mean {dotted}:{attribute}?',
+                module_name=module_name,
+                dotted=dotted,
+                attribute=attribute,
+            )
+        )
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -40,8 +46,18 @@ def load_app(name: str) -> Oxcart:
         raise Refused(_no_attribute(module, attribute))
     app = getattr(module, attribute)
     if not isinstance(app, Oxcart):
-        raise Refused(f"{name} is a {type(app).__name__}, not an app. It must be an Oxcart(), declared in that module.")
+        raise Refused(
+            tr(
+                "{name} is a {kind}, not an app. It must be an Oxcart(), declared in that module.",
+                name=name,
+                kind=type(app).__name__,
+            )
+        )
     return app
+
+
+def _form() -> str:
+    return tr("Write it as module:app, as in `oxcart run jobs:app` for the variable app of jobs.py.")
 
 
 def _import(module_name: str, attribute: str) -> ModuleType:
@@ -58,7 +74,10 @@ def _import(module_name: str, attribute: str) -> ModuleType:
 
 def _failed(module_name: str, error: BaseException) -> AppFailed:
     what = f"{type(error).__name__}: {error}".strip().rstrip(":.")
-    return AppFailed(f"Importing {module_name} failed ({what}). Mend it as shown above.", _own_traceback(error))
+    return AppFailed(
+        tr("Importing {module_name} failed ({what}). Mend it as shown above.", module_name=module_name, what=what),
+        _own_traceback(error),
+    )
 
 
 def _own_traceback(error: BaseException) -> str:
@@ -74,13 +93,20 @@ def _own_traceback(error: BaseException) -> str:
 def _no_module(module_name: str, attribute: str) -> str:
     here = sorted(module.name for module in pkgutil.iter_modules([str(Path.cwd())]))
     guesses = difflib.get_close_matches(module_name, here, n=1)
-    guess = f" Did you mean {guesses[0]}:{attribute}?" if guesses else ""
-    return f"There is no module {module_name} in {Path.cwd()} or on PYTHONPATH.{guess or f' {_FORM}'}"
+    guess = tr(" Did you mean {module}:{attribute}?", module=guesses[0], attribute=attribute) if guesses else ""
+    return tr(
+        "There is no module {module_name} in {path} or on PYTHONPATH.{guess}",
+        module_name=module_name,
+        path=Path.cwd(),
+        guess=guess or f" {_form()}",
+    )
 
 
 def _no_attribute(module: ModuleType, attribute: str) -> str:
     apps = [name for name, value in vars(module).items() if isinstance(value, Oxcart)]
-    said = f"Module {module.__name__} has no variable {attribute}."
+    said = tr("Module {name} has no variable {attribute}.", name=module.__name__, attribute=attribute)
     if apps:
-        return f"{said} Did you mean {' or '.join(f'{module.__name__}:{name}' for name in apps)}?"
-    return f"{said} Declare it there: {attribute} = Oxcart()."
+        return tr(
+            "{said} Did you mean {apps}?", said=said, apps=" or ".join(f"{module.__name__}:{name}" for name in apps)
+        )
+    return tr("{said} Declare it there: {attribute} = Oxcart().", said=said, attribute=attribute)

@@ -7,6 +7,7 @@ import os
 import click
 
 from oxcart.cli.exits import FAILED, Refused
+from oxcart.language import tr
 
 
 @click.command()
@@ -27,7 +28,7 @@ async def _serve(*, allow_changes: bool) -> None:
     try:
         from oxcart.board.tools import make_tools
     except ModuleNotFoundError as error:
-        raise Refused("The package mcp is not installed. Install it: pip install 'oxcart[mcp]'", FAILED) from error
+        raise Refused(tr("The package mcp is not installed. Install it: pip install 'oxcart[mcp]'"), FAILED) from error
     async with open_server() as (planned, server):
         plan = board_plan(
             planned.settings, dict(os.environ), lambda: server.target, tell_change, read_only=not allow_changes

@@ -20,6 +20,7 @@ from oxcart.cli.exits import FAILED, Refused
 from oxcart.connection.server import Server
 from oxcart.errors import ServerRefused
 from oxcart.job import Job
+from oxcart.language import tr
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import KEEP_NONE, QueueShare, WorkerSettings
@@ -185,10 +186,17 @@ async def _progress(site: Site, wanted: Any) -> Any:
     except TimeoutError as error:
         failure = site.server.failure
         why = (
-            f"{failure.summary} {failure.advice}" if failure is not None else "Redis answers, but no job came through."
+            f"{failure.summary} {failure.advice}"
+            if failure is not None
+            else tr("Redis answers, but no job came through.")
         )
         raise Refused(
-            f"The measuring was given up after {STUCK_SECONDS:g} s without progress: {why}", FAILED
+            tr(
+                "The measuring was given up after {seconds:g} s without progress: {why}",
+                seconds=STUCK_SECONDS,
+                why=why,
+            ),
+            FAILED,
         ) from error
 
 

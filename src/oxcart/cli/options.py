@@ -68,7 +68,7 @@ class Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click has it
         """The first sentence of each, whole: click would cut it."""
         rows = [(name, _first_sentence(command)) for name, command in self.commands.items() if not command.hidden]
-        with formatter.section("Commands"):
+        with formatter.section(tr("Commands")):
             formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - in the order of their use, not of the alphabet

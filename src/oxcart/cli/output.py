@@ -65,10 +65,14 @@ def note(text: str) -> None:
 
 
 def complain(text: str, *, end: str = "\n") -> None:
-    """Write to stderr. If nobody reads that either, the exit code still tells."""
+    """Write to stderr, whole words at a terminal. If nobody reads that either, the exit code still tells."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(harmless(text) + end)
+            lines = harmless(text).split("\n")
+            if sys.stderr.isatty():
+                width = terminal_width()
+                lines = [part for line in lines for part in (wrapped(line, width, 0) if len(line) > width else [line])]
+            sys.stderr.write("\n".join(lines) + end)
             sys.stderr.flush()
 
 

@@ -31,8 +31,12 @@ Nothing asks a question where stdin is no terminal: a command that removes many 
 | 78 | the settings have problems; all of them are listed |
 | 130 | Ctrl-C |
 
+A `--queue` that is not there, where another one has almost that name, is such a value (64), with a guess; only what
+adds (`enqueue`, `flow add`, `schedules add`) makes a queue.
+
 Long ids may be given by their ends, as tables on a terminal of less than 100 columns show them. With
-`LANG=ru_RU.UTF-8`, or `oxcart --lang ru …`, the answers are in Russian.
+`LANG=ru_RU.UTF-8`, or `oxcart --lang ru …`, help, answers and errors are in Russian; what a worker logs, and what is
+stored, is in English whoever starts it.
 
 Completion of commands, options, states, queues and job names, in `~/.bashrc`, `~/.zshrc` or
 `~/.config/fish/completions/oxcart.fish`:

@@ -21,6 +21,7 @@ from oxcart.cli.enqueue import enqueue
 from oxcart.cli.env import env
 from oxcart.cli.examples import EXAMPLES
 from oxcart.cli.flow import flow
+from oxcart.cli.helping import in_spoken_language
 from oxcart.cli.init import init
 from oxcart.cli.jobs import jobs
 from oxcart.cli.kommo import kommo
@@ -32,6 +33,7 @@ from oxcart.cli.run import run
 from oxcart.cli.schedules import schedules
 from oxcart.cli.status import queues, status
 from oxcart.cli.verify import verify
+from oxcart.language import tr
 
 COMMANDS = (
     run,
@@ -62,14 +64,16 @@ COMMANDS = (
 )
 
 
-def build_command() -> Group:
-    """The whole command line."""
+def build_command() -> click.Group:
+    """The whole command line, in the language that is spoken."""
     root = Group(name="oxcart", help="A background-job worker for BullMQ queues on managed Redis.")
     for command in COMMANDS:
         root.add_command(command)
-    _show_examples(root, "")
     root = language_option(root)
-    return click.version_option(version("oxcart"), prog_name="oxcart", message="%(prog)s %(version)s")(root)
+    root = click.version_option(version("oxcart"), prog_name="oxcart", message="%(prog)s %(version)s")(root)
+    spoken = in_spoken_language(root)
+    _show_examples(spoken, "")
+    return spoken
 
 
 def _show_examples(group: click.Group, path: str) -> None:
@@ -77,4 +81,4 @@ def _show_examples(group: click.Group, path: str) -> None:
         if isinstance(command, click.Group):
             _show_examples(command, f"{path}{name} ")
         elif f"{path}{name}" in EXAMPLES:
-            command.epilog = f"\b\nExample:\n  {EXAMPLES[f'{path}{name}']}"
+            command.epilog = f"\b\n{tr('Example:')}\n  {EXAMPLES[f'{path}{name}']}"

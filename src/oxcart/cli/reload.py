@@ -12,6 +12,7 @@ from pathlib import Path
 
 from oxcart.cli.exits import BAD_SETTINGS, USAGE
 from oxcart.cli.output import note
+from oxcart.language import tr
 
 _LOOK_SECONDS = 0.5
 _KILL_AFTER_SECONDS = 5.0  # beyond the grace; a worker ends within 2 s of it
@@ -55,7 +56,7 @@ class _Supervisor:
                 break
             now = take_snapshot(Path.cwd())
             if now == seen:
-                note(f"The worker ended with exit code {code}; it starts again when a file changes.")
+                note(tr("The worker ended with exit code {code}; it starts again when a file changes.", code=code))
                 now = self._wait_for_change(seen)
             seen = now
         return code
@@ -71,7 +72,7 @@ class _Supervisor:
             except subprocess.TimeoutExpired:
                 changed = None if self._ending else first_change(seen, take_snapshot(Path.cwd()))
                 if changed is not None:
-                    note(f"{changed} has changed: the worker starts again.")
+                    note(tr("{file} has changed: the worker starts again.", file=changed))
                     return self._stop()
 
     def _stop(self) -> int:

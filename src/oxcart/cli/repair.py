@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from oxcart.cli.options import json_option, queue_option
-from oxcart.cli.output import one_line, say, say_json
+from oxcart.cli.output import one_line, say, say_json, say_wrapped
+from oxcart.language import tr
 
 
 @click.command()
@@ -25,11 +26,12 @@ def repair(*, queue: str | None, dry_run: bool, adopt_lost: bool, as_json: bool)
 
 
 async def _repair(queue_name: str | None, as_json: bool, *, dry_run: bool, adopt_lost: bool) -> None:
-    from oxcart.cli.session import open_server
+    from oxcart.cli.session import open_server, refuse_misspelt
     from oxcart.queue.producer import Queue
 
     async with open_server() as (planned, server):
         worker = planned.settings.worker
+        await refuse_misspelt(server, queue_name, worker.prefix)
         async with Queue(queue_name or worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
             repairs = await queue.repair(
                 dry_run=dry_run,
@@ -52,7 +54,7 @@ async def _repair(queue_name: str | None, as_json: bool, *, dry_run: bool, adopt
         say_json({"queue": queue.name, "dryRun": dry_run, "repairs": found})
         return
     if not repairs:
-        say(f"Queue {queue.name}: nothing is broken.")
+        say_wrapped(tr("Queue {name}: nothing is broken.", name=queue.name))
     for each in repairs:
         say(f"{each.kind:<8}  {one_line(str(each))}")
         if each.job_ids:

@@ -14,6 +14,7 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.output import complain, is_terminal
+from oxcart.language import ENGLISH, speaking, tr
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,8 +80,8 @@ def run(
         raise click.exceptions.Exit(_serve_supervised(app, planned, supervised))
     several = planned.settings.processes > 1
     if several and (reload or sys.platform == "win32"):
-        what = "--reload follows" if reload else "On Windows there is"
-        raise Refused(f"{what} one process only; run it with --processes 1 (OXCART_PROCESSES).")
+        what = tr("--reload follows") if reload else tr("On Windows there is")
+        raise Refused(tr("{what} one process only; run it with --processes 1 (OXCART_PROCESSES).", what=what))
     if reload:
         from oxcart.cli.reload import run_and_reload
 
@@ -164,7 +165,7 @@ def _log(planned: Plan, *, process: int | None = None, turns: int | None = None)
         contextlib.nullcontext() if is_terminal() else contextlib.redirect_stdout(Printed(log))
     )  # a handler may print
     try:
-        with printed:
+        with printed, speaking(ENGLISH):  # what a worker logs and stores is for programs, and for everyone
             yield log
     except OxcartError:
         raise

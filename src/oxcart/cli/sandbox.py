@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oxcart.cli.exits import FAILED, Refused
+from oxcart.language import tr
 
 
 def require_sandbox() -> None:
@@ -10,7 +11,7 @@ def require_sandbox() -> None:
     try:
         import oxcart_sandbox  # noqa: F401 - whether it is there
     except ModuleNotFoundError as error:
-        message = (
+        message = tr(
             "The local Kommo is not installed with Oxcart itself. Install it beside it: pip install oxcart-sandbox "
             "(in a checkout: uv pip install ./sandbox)."
         )

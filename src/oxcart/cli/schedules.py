@@ -9,7 +9,8 @@ import click
 
 from oxcart.cli.exits import FAILED, Refused
 from oxcart.cli.options import Group, json_option, queue_option
-from oxcart.cli.output import duration, local_time, say, say_json, say_table, shorten, utc_time
+from oxcart.cli.output import duration, local_time, say, say_json, say_table, say_wrapped, shorten, utc_time
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -106,12 +107,13 @@ def migrate_schedules(*, dry_run: bool, queue: str | None, as_json: bool) -> Non
 @asynccontextmanager
 async def _served(queue_name: str | None) -> AsyncIterator[list[Queue]]:
     """The queue of this name, else every queue that a worker with these settings serves."""
-    from oxcart.cli.session import open_server
+    from oxcart.cli.session import open_server, refuse_misspelt
     from oxcart.queue.producer import Queue
     from oxcart.queue.schedules import OWN_QUEUE
 
     async with open_server() as (planned, server), AsyncExitStack() as stack:
         worker = planned.settings.worker
+        await refuse_misspelt(server, queue_name, worker.prefix)
         names = [queue_name] if queue_name else [*(share.name for share in worker.queues), OWN_QUEUE]
         queues = [Queue(name, prefix=worker.prefix, server=server) for name in dict.fromkeys(names)]
         yield [await stack.enter_async_context(queue) for queue in queues]
@@ -124,13 +126,13 @@ async def _list(queue_name: str | None, as_json: bool) -> None:
     if as_json:
         say_json([_as_json(name, schedule) for name, schedule in found])
     elif not found:
-        say("There are no schedules.")
+        say_wrapped(tr("There are no schedules."))
     else:
         rows = [
             (schedule.id, name, schedule.name, _when(schedule), _next(schedule), str(schedule.iterations))
             for name, schedule in found
         ]
-        say_table(("ID", "QUEUE", "JOB", "WHEN", "NEXT", "RUNS"), rows)
+        say_table(("ID", tr("QUEUE"), tr("JOB"), tr("WHEN"), tr("NEXT"), tr("RUNS")), rows)
 
 
 async def _add(
@@ -138,7 +140,7 @@ async def _add(
 ) -> None:
     from oxcart.cli.session import open_queue
 
-    async with open_queue(queue_name) as queue:
+    async with open_queue(queue_name, may_be_new=True) as queue:
         job_id = await queue.upsert_schedule(schedule_id, repeat, **template)
         schedule = await queue.schedule(schedule_id)
     if as_json:
@@ -159,7 +161,7 @@ async def _remove(schedule_id: str, queue_name: str | None, as_json: bool) -> No
     if as_json:
         say_json({"queue": queue.name, "removed": schedule_id})
     else:
-        say(f"Removed schedule {schedule_id} of {queue.name}.")
+        say_wrapped(tr("Removed schedule {schedule_id} of {name}.", schedule_id=schedule_id, name=queue.name))
 
 
 async def _run_now(schedule_id: str, queue_name: str | None, as_json: bool) -> None:
@@ -183,20 +185,24 @@ async def _migrate(queue_name: str | None, as_json: bool, *, dry_run: bool) -> N
         told = [{"queue": name, "id": one.id, "newId": one.new_id, "problem": one.problem} for name, one in done]
         say_json({"dryRun": dry_run, "schedules": told})
     elif not done:
-        say("All schedules are job schedulers with a template: nothing to do.")
+        say_wrapped(tr("All schedules are job schedulers with a template: nothing to do."))
     else:
-        verb = "would become" if dry_run else "is now"
+        verb = tr("would become") if dry_run else tr("is now")
         for name, one in done:
-            outcome = f"{verb} {one.new_id}" if one.problem is None else f"stays: {one.problem}"
+            outcome = f"{verb} {one.new_id}" if one.problem is None else tr("stays: {problem}", problem=one.problem)
             say(f"{name}  {one.id}  {outcome}")
     if any(one.problem for _, one in done):
         raise SystemExit(FAILED)
 
 
 def _unknown(schedule_id: str, queue_name: str | None) -> Refused:
-    where = f"queue {queue_name}" if queue_name else "the queues served"
+    where = tr("queue {queue_name}", queue_name=queue_name) if queue_name else tr("the queues served")
     return Refused(
-        f'There is no schedule "{shorten(schedule_id, 80)}" in {where}; `oxcart schedules list` shows those there are.',
+        tr(
+            'There is no schedule "{schedule_id}" in {where}; `oxcart schedules list` shows those there are.',
+            schedule_id=shorten(schedule_id, 80),
+            where=where,
+        ),
         FAILED,
     )
 
@@ -204,11 +210,11 @@ def _unknown(schedule_id: str, queue_name: str | None) -> Refused:
 def _when(schedule: Schedule) -> str:
     if schedule.cron is not None:
         return f"{schedule.cron} {schedule.tz or 'UTC'}"
-    return f"every {duration(schedule.every_ms)}" if schedule.every_ms else ""
+    return tr("every {every_ms}", every_ms=duration(schedule.every_ms)) if schedule.every_ms else ""
 
 
 def _next(schedule: Schedule) -> str:
-    return "never: its next job is gone" if schedule.is_dead else local_time(schedule.next_ms)
+    return tr("never: its next job is gone") if schedule.is_dead else local_time(schedule.next_ms)
 
 
 def _as_json(queue_name: str, schedule: Schedule) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from oxcart.cli.exits import FAILED, Interrupted, Refused
+from oxcart.cli.exits import Interrupted, Refused
 from oxcart.cli.output import note
 from oxcart.connection.server import Server
 from oxcart.language import tr
@@ -68,25 +68,29 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, Answer]) -> Answer:
 async def open_queue(name: str | None, *, may_be_new: bool = False) -> AsyncIterator[Queue]:
     """The queue of this name, or the first of JOB_QUEUE_NAME.
 
-    Raises SettingsError, InvalidInput, Unavailable; Refused for a name that no queue has and that is much like one
-    that a queue has: zeros would look like good news.
+    `may_be_new`: it is there to add to. Raises SettingsError, InvalidInput, Unavailable; Refused as refuse_misspelt().
     """
     async with open_server() as (planned, server):
         worker = planned.settings.worker
-        if name is not None and not may_be_new:
-            await refuse_misspelt(server, QueueKeys(name, worker.prefix))
+        if not may_be_new:
+            await refuse_misspelt(server, name, worker.prefix)
         async with Queue(name or worker.queues[0].name, prefix=worker.prefix, server=server) as queue:
             yield queue
 
 
-async def refuse_misspelt(server: Server, keys: QueueKeys) -> None:
-    link = server.link("commands")
+async def refuse_misspelt(server: Server, name: str | None, prefix: str) -> None:
+    """Whatever reads a queue by its name asks here first. Raises Refused (64) for a name that no queue has and that is
+    much like one that a queue has: zeros would look like good news.
+    """
+    if name is None:
+        return
+    keys, link = QueueKeys(name, prefix), server.link("commands")
     if await link.request("EXISTS", keys.meta, keys.wait, keys.failed, keys.repeat):
         return
     guess = meant(keys.name, await find_queues(link, keys.prefix))
     if guess is not None:
         told = tr('There is no queue "{name}". Did you mean {guess}?', name=harmless(keys.name), guess=harmless(guess))
-        raise Refused(f"{told} {tr('oxcart queues lists them all.')}", FAILED)
+        raise Refused(f"{told} {tr('oxcart queues lists them all.')}")
 
 
 @asynccontextmanager

@@ -89,11 +89,9 @@ def queues(as_json: bool) -> None:
 
 async def _status(queue: str | None, *, watch: bool, as_json: bool) -> None:
     from oxcart.cli.session import open_server, refuse_misspelt
-    from oxcart.protocol.keys import QueueKeys
 
     async with open_server() as (planned, server):
-        if queue is not None:
-            await refuse_misspelt(server, QueueKeys(queue, planned.settings.worker.prefix))
+        await refuse_misspelt(server, queue, planned.settings.worker.prefix)
         while True:
             seen = await look(planned, server, _names(planned, queue))
             if watch and is_terminal() and not as_json:
@@ -127,7 +125,7 @@ async def _queues(as_json: bool) -> None:
     elif seen.queues:
         say_queues(seen.queues)
     else:
-        say(tr("There is no queue yet: no job was ever added."))
+        say_wrapped(tr("There is no queue yet: no job was ever added."))
 
 
 async def look(planned: Plan, server: Server, names: Sequence[str]) -> Status:
@@ -229,7 +227,7 @@ def say_status(seen: Status) -> None:
         trouble = tr("connected") if account.trouble is None else tr("waits: {why}", why=account.trouble)
         say_wrapped(f"Kommo  {account.domain}: {trouble}", hang=7)
     if not seen.problems:
-        say(tr("Nothing keeps jobs from ending."), sgr="1;32")
+        say_wrapped(tr("Nothing keeps jobs from ending."), sgr="1;32")
     for problem in seen.problems:
         say_wrapped(f"! {problem.code}: {problem.summary()}", hang=2, sgr="1;33")
         say_wrapped(f"  {problem.cure()}", hang=2)

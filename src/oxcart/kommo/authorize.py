@@ -39,6 +39,7 @@ from oxcart.kommo.store.database import Database, now
 from oxcart.kommo.store.platform_tables import crm_connections, crm_credentials, oauth_states
 from oxcart.kommo.token_claims import read_claims
 from oxcart.kommo.tokens import TokenEndpoint, park
+from oxcart.language import tr
 from oxcart.secret import Secret
 from oxcart.telemetry.bus import Emit
 
@@ -100,8 +101,12 @@ async def finish_authorization(
     org_id, asked, redirect_uri, client_id, client_secret = await _take_state(database, state)
     if host != asked:
         raise InvalidInput(
-            f"Connecting {asked}: access was granted to {host}, and nothing was stored. Log in to {asked} there "
-            f"and begin again; or, if {host} is meant: oxcart kommo connect {host}."
+            tr(
+                "Connecting {asked}: access was granted to {host}, and nothing was stored. Log in to "
+                "{asked} there and begin again; or, if {host} is meant: oxcart kommo connect {host}.",
+                asked=asked,
+                host=host,
+            )
         )
     secret = keyring.open(client_secret, "The client secret of the integration")
     form = {
@@ -180,8 +185,10 @@ async def _take_state(database: Database, state: str) -> tuple[str, str, str, st
     found = await database.write("Taking an OAuth state", take)
     if found is None:
         raise InvalidInput(
-            "Connecting an account: Kommo came back with a state that was not given out, was used, or is older than "
-            "15 minutes. Begin again: oxcart kommo connect."
+            tr(
+                "Connecting an account: Kommo came back with a state that was not given out, was used, "
+                "or is older than 15 minutes. Begin again: oxcart kommo connect."
+            )
         )
     return found
 

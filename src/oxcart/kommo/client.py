@@ -31,6 +31,7 @@ from oxcart.kommo.failures import (
 )
 from oxcart.kommo.limiter import Caller, Limiter, Permit
 from oxcart.kommo.parsing import parse_json
+from oxcart.language import tr
 from oxcart.secret import Secret
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ class LongLivedToken:
     async def replace(self, refused: Secret) -> Secret:
         del refused
         raise Unauthorized(
-            "Calling Kommo",
-            "the long-lived token has ended or was revoked.",
-            "Make a new one in the integration's settings at Kommo, and connect the account again with it.",
+            tr("Calling Kommo"),
+            tr("the long-lived token has ended or was revoked."),
+            tr("Make a new one in the integration's settings at Kommo, and connect the account again with it."),
             status=401,
         )
 
@@ -219,7 +220,7 @@ class Kommo:
         import aiohttp
 
         if self._session is None:
-            raise InvalidInput(f"{call.doing}: this Kommo is closed; make the call inside its context.")
+            raise InvalidInput(tr("{doing}: this Kommo is closed; make the call inside its context.", doing=call.doing))
         headers = {**(call.headers or {}), "Host": call.host}
         if token is not None:
             headers["Authorization"] = f"Bearer {token.reveal()}"
@@ -231,18 +232,22 @@ class Kommo:
                 named = {name.lower(): value for name, value in response.headers.items()}
                 return RawAnswer(response.status, named, body)
         except aiohttp.ClientConnectorError as error:
-            raise _trouble(call, f"cannot connect ({type(error.os_error).__name__}).", sent=False) from error
+            raise _trouble(
+                call, tr("cannot connect ({name}).", name=type(error.os_error).__name__), sent=False
+            ) from error
         except TimeoutError as error:
-            raise _trouble(call, f"no answer within {self._request_seconds:g} s.") from error
+            raise _trouble(
+                call, tr("no answer within {request_seconds:g} s.", request_seconds=self._request_seconds)
+            ) from error
         except aiohttp.ClientError as error:
-            raise _trouble(call, f"the connection broke ({type(error).__name__}).") from error
+            raise _trouble(call, tr("the connection broke ({name}).", name=type(error).__name__)) from error
 
     async def _read(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
         read = bytearray()
         async for chunk in response.content.iter_chunked(1 << 18):
             read += chunk
             if len(read) > _MOST_BYTES:
-                raise _trouble(call, f"the answer is longer than {_MOST_BYTES >> 20} MiB.")
+                raise _trouble(call, tr("the answer is longer than {size} MiB.", size=_MOST_BYTES >> 20))
         return bytes(read)
 
     def _url(self, call: Call) -> Any:
@@ -319,15 +324,15 @@ class Client:
 
 def _trouble(call: Call, happened: str, *, sent: bool = True) -> ServerTrouble:
     unknown = call.writes and sent
-    advice = "It may have been done; look before it is sent again." if unknown else "It can be tried again."
+    advice = tr("It may have been done; look before it is sent again.") if unknown else tr("It can be tried again.")
     return ServerTrouble(call.doing, happened, advice, outcome_unknown=unknown)
 
 
 def _unreadable(call: Call, status: int) -> ServerTrouble:
     return ServerTrouble(
         call.doing,
-        "the answer is not the JSON it should be, or was cut.",
-        "It is tried again." if not call.writes else "It may have been done; look before it is sent again.",
+        tr("the answer is not the JSON it should be, or was cut."),
+        tr("It is tried again.") if not call.writes else tr("It may have been done; look before it is sent again."),
         status=status,
         outcome_unknown=call.writes,
     )

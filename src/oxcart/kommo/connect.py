@@ -18,6 +18,7 @@ from oxcart.kommo.crm import ServedCrm
 from oxcart.kommo.limiter import Caller
 from oxcart.kommo.store.connections import StoredConnection, connection_of_domain, organisation_is_wanted
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
+from oxcart.language import tr
 from oxcart.secret import Secret
 
 CALLBACK_SECONDS = 15 * 60.0
@@ -44,8 +45,11 @@ async def check_organisation(crm: ServedCrm, domain: str, org_id: str | None) ->
             return
         if await organisation_is_wanted(connection):
             raise InvalidInput(
-                f"Connecting {host}: this database keeps each connection under an organisation of the platform. "
-                "Name it: --org UUID."
+                tr(
+                    "Connecting {host}: this database keeps each connection under an organisation of the "
+                    "platform. Name it: --org UUID.",
+                    host=host,
+                )
             )
 
 
@@ -80,10 +84,14 @@ async def begin(crm: ServedCrm, domain: str, integration: Integration, *, org_id
 async def finish(crm: ServedCrm, query: Mapping[str, str]) -> StoredConnection:
     """The second half, with what Kommo's redirect brought. Raises InvalidInput, KommoError."""
     if "error" in query:
-        raise InvalidInput(f"Connecting an account: access was not granted ({query['error'][:60]}). Begin again.")
+        raise InvalidInput(
+            tr("Connecting an account: access was not granted ({error}). Begin again.", error=query["error"][:60])
+        )
     missing = [name for name in ("code", "state", "referer") if not query.get(name)]
     if missing:
-        raise InvalidInput(f"Connecting an account: the redirect has no {' and no '.join(missing)}. Begin again.")
+        raise InvalidInput(
+            tr("Connecting an account: the redirect has no {missing}. Begin again.", missing=" and no ".join(missing))
+        )
     connection_id = await finish_authorization(
         crm.database,
         crm.keyring,
@@ -130,7 +138,9 @@ async def wait_for_redirect(redirect_uri: str) -> Mapping[str, str]:
             async with asyncio.timeout(CALLBACK_SECONDS):
                 return await came
         except TimeoutError:
-            raise InvalidInput("Connecting an account: nobody granted access within 15 minutes. Begin again.") from None
+            raise InvalidInput(
+                tr("Connecting an account: nobody granted access within 15 minutes. Begin again.")
+            ) from None
 
 
 def is_local(redirect_uri: str) -> bool:

@@ -21,6 +21,7 @@ from oxcart.kommo.store.opening import open_database, reach_database
 from oxcart.kommo.store.platform_tables import crm_connections
 from oxcart.kommo.token_endpoint import KommoTokenEndpoint
 from oxcart.kommo.tokens import ConnectionTokens, TokenKeeper
+from oxcart.language import tr
 from oxcart.settings import Settings
 from oxcart.telemetry.bus import Emit
 
@@ -55,7 +56,7 @@ class Crm:
                 found = await load_connection(connection, connection_id)
             if found is not None and org_id in {None, found.org_id}:
                 return found
-            raise InvalidInput(_no_connection(f"with the id {connection_id}", org_id))
+            raise InvalidInput(_no_connection(tr("with the id {id}", id=connection_id), org_id))
         host = read_account_host(domain) if domain is not None else None
         every = [
             stored
@@ -65,9 +66,13 @@ class Crm:
         if len(every) == 1:
             return every[0]
         if not every:
-            raise InvalidInput(_no_connection(f"for {host}" if host else "at all", org_id))
+            raise InvalidInput(_no_connection(tr("for {host}", host=host) if host else tr("at all"), org_id))
         raise InvalidInput(
-            f"{len(every)} Kommo accounts are connected ({', '.join(stored.domain for stored in every)}); say which."
+            tr(
+                "{count} Kommo accounts are connected ({domains}); say which.",
+                count=len(every),
+                domains=", ".join(stored.domain for stored in every),
+            )
         )
 
     def account(
@@ -128,5 +133,9 @@ def _host(domain: str) -> str:
 
 
 def _no_connection(which: str, org_id: str | None) -> str:
-    whose = f" of the organisation {org_id}" if org_id else ""
-    return f"There is no Kommo connection {which}{whose}. Connect the account: oxcart kommo connect DOMAIN."
+    whose = " " + tr("of the organisation {org}", org=org_id) if org_id else ""
+    return tr(
+        "There is no Kommo connection {which}{whose}. Connect the account: oxcart kommo connect DOMAIN.",
+        which=which,
+        whose=whose,
+    )

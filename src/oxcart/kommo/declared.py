@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from oxcart.kommo.checks import CHECKS
 from oxcart.kommo.crypto import Shape
+from oxcart.kommo.report import REPORTS
 from oxcart.kommo.store.failures import ROWS
 from oxcart.settings import DATABASE_URL_ADVICE
 
@@ -18,3 +19,4 @@ def declared_texts() -> Iterator[str]:
         yield from (failure.summary, failure.advice)
     yield from (shape.value for shape in Shape)
     yield DATABASE_URL_ADVICE
+    yield from (report.title for report in REPORTS.values())

@@ -13,6 +13,7 @@ from oxcart.kommo.schedules import remove_schedules
 from oxcart.kommo.store.connections import StoredConnection, purge_connection
 from oxcart.kommo.store.platform_tables import crm_connections
 from oxcart.kommo.webhooks.subscription import unsubscribe
+from oxcart.language import tr
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
 
@@ -20,9 +21,9 @@ from oxcart.queue.schedules import OWN_QUEUE
 async def let_go(crm: ServedCrm, stored: StoredConnection, *, purge: bool) -> str:
     """What became of the webhook, in a sentence. An account that cannot be reached is let go all the same."""
     account = crm.account(stored, interactive=True, patience_seconds=10)
-    webhook = "Its webhook could not be removed; Kommo disables it by itself when nobody answers."
+    webhook = tr("Its webhook could not be removed; Kommo disables it by itself when nobody answers.")
     with suppress(OxcartError):
-        webhook = "Its webhook is removed." if await unsubscribe(account) else "It had no webhook."
+        webhook = tr("Its webhook is removed.") if await unsubscribe(account) else tr("It had no webhook.")
     async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
         others = [one for one in await crm.connections() if one.is_connected and one.id != stored.id]
         await remove_schedules(queue, stored.id, is_last=not others)

@@ -26,6 +26,7 @@ from oxcart.kommo.store.platform_tables import crm_tasks, webhook_events
 from oxcart.kommo.store.rows import empty_rows
 from oxcart.kommo.sync.by_ids import can_be_id, read_alone
 from oxcart.kommo.sync.told import named_in
+from oxcart.language import tr
 from oxcart.queue.inspect import StoredJob
 from oxcart.queue.producer import Queue
 
@@ -57,8 +58,12 @@ class Erased:
         """What is left to do, if anything."""
         if self.is_in_kommo is False:
             return None
-        still = "is still in Kommo" if self.is_in_kommo else "may still be in Kommo, which could not be asked"
-        return f"Contact {self.contact_id} {still}: the next sync brings it back. Delete it there, then erase it again."
+        still = tr("is still in Kommo") if self.is_in_kommo else tr("may still be in Kommo, which could not be asked")
+        return tr(
+            "Contact {contact_id} {still}: the next sync brings it back. Delete it there, then erase it again.",
+            contact_id=self.contact_id,
+            still=still,
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "advice": self.advice}
@@ -80,7 +85,12 @@ async def erase_contact(account: Account, contact_id: str) -> Erased:
     database; jobs in Redis (`erase_from_queue`). Raises InvalidInput for what can be no id, Unavailable, StoreRefused.
     """
     if not can_be_id(contact_id):
-        raise InvalidInput(f"Erasing contact {contact_id}: an id of Kommo's is a number, as in its card's address.")
+        raise InvalidInput(
+            tr(
+                "Erasing contact {contact_id}: an id of Kommo's is a number, as in its card's address.",
+                contact_id=contact_id,
+            )
+        )
     is_in_kommo = await _is_in_kommo(account, contact_id)
 
     async def erase(connection: AsyncConnection) -> Erased:

@@ -22,6 +22,7 @@ from typing import Any
 from oxcart import clock
 from oxcart.errors import OxcartError
 from oxcart.kommo.parsing import parse_json
+from oxcart.language import tr
 
 _LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _SHOWN_CHARACTERS = 200
@@ -129,8 +130,8 @@ def error_of(answer: RawAnswer, doing: str, *, writes: bool) -> KommoError | Non
         case 401:
             refused = Unauthorized(
                 doing,
-                f"Kommo does not accept the token ({_words(said, status)}).",
-                "Connect the account again if this stays so: oxcart kommo connect.",
+                tr("Kommo does not accept the token ({said}).", said=_words(said, status)),
+                tr("Connect the account again if this stays so: oxcart kommo connect."),
                 status=status,
             )
             refused.hint = _text(said.get("hint"))
@@ -138,30 +139,32 @@ def error_of(answer: RawAnswer, doing: str, *, writes: bool) -> KommoError | Non
         case 402:
             return Unpaid(
                 doing,
-                "the Kommo account is not paid.",
-                "Its owner must renew the subscription; nothing is lost meanwhile.",
+                tr("the Kommo account is not paid."),
+                tr("Its owner must renew the subscription; nothing is lost meanwhile."),
                 status=status,
             )
         case 403 if said:
             return NoRights(
                 doing,
-                f"the user who granted the token may not do this ({_words(said, status)}).",
-                "Have an administrator of the account connect it.",
+                tr("the user who granted the token may not do this ({said}).", said=_words(said, status)),
+                tr("Have an administrator of the account connect it."),
                 status=status,
             )
         case 403:
             return Blocked(
                 doing,
-                "Kommo has blocked this address (403 without JSON).",
-                "All requests stop for a long while. Kommo's support lifts a block; say how many requests you send.",
+                tr("Kommo has blocked this address (403 without JSON)."),
+                tr(
+                    "All requests stop for a long while. Kommo's support lifts a block; say how many requests you send."
+                ),
                 status=status,
                 retry_after_seconds=0,
             )
         case 429:
             return TooManyRequests(
                 doing,
-                "Kommo has had too many requests from this address or account.",
-                "All requests pause; nothing to do unless it goes on: then find what else uses the account's API.",
+                tr("Kommo has had too many requests from this address or account."),
+                tr("All requests pause; nothing to do unless it goes on: then find what else uses the account's API."),
                 status=status,
                 retry_after_seconds=retry_after(answer, said),
             )
@@ -170,19 +173,21 @@ def error_of(answer: RawAnswer, doing: str, *, writes: bool) -> KommoError | Non
 
 def _other_error(status: int, said: Mapping[str, Any], doing: str, *, writes: bool) -> KommoError:
     if status == 404 or 300 <= status < 400:
-        what = "it is not there" if status == 404 else "Kommo redirects to another address, where no token is sent"
+        what = (
+            tr("it is not there") if status == 404 else tr("Kommo redirects to another address, where no token is sent")
+        )
         return Gone(
             doing,
             f"{what} ({_words(said, status)}).",
-            "If the account has a new address, connect it under that one.",
+            tr("If the account has a new address, connect it under that one."),
             status=status,
         )
     if 400 <= status < 500:
         rows = tuple(_row_problems(said))
         return Refused(
             doing,
-            f"Kommo refuses the request ({_words(said, status)}{_first_rows(rows)}).",
-            "Repeating it as it is will not help; correct what it names.",
+            tr("Kommo refuses the request ({said}{rows}).", said=_words(said, status), rows=_first_rows(rows)),
+            tr("Repeating it as it is will not help; correct what it names."),
             status=status,
             rows=rows,
             hint=_text(said.get("hint") or said.get("detail") or said.get("title")),
@@ -190,8 +195,12 @@ def _other_error(status: int, said: Mapping[str, Any], doing: str, *, writes: bo
     trace = _text(said.get("trace_id"))
     return ServerTrouble(
         doing,
-        f"Kommo has trouble of its own ({_words(said, status)}{f', trace {trace}' if trace else ''}).",
-        "It is tried again." if not writes else "It may have been done; look before it is sent again.",
+        tr(
+            "Kommo has trouble of its own ({said}{trace}).",
+            said=_words(said, status),
+            trace=f", trace {trace}" if trace else "",
+        ),
+        tr("It is tried again.") if not writes else tr("It may have been done; look before it is sent again."),
         status=status,
         outcome_unknown=writes,
     )

@@ -68,7 +68,10 @@ async def read_held(database: Database, keyring: Keyring, connection_id: str) ->
         stored = await load_connection(connection, connection_id)
     if stored is None:
         raise InvalidInput(
-            f"There is no Kommo connection {connection_id}; `oxcart kommo status` lists those there are."
+            tr(
+                "There is no Kommo connection {connection_id}; `oxcart kommo status` lists those there are.",
+                connection_id=connection_id,
+            )
         )
     return open_held(keyring, stored)
 
@@ -115,9 +118,9 @@ def refresh_form(held: HeldTokens) -> dict[str, str]:
     stored, client_secret = held.stored, held.client_secret
     if stored.client_id is None or client_secret is None:
         raise Refused(
-            f"Refreshing the token of {stored.domain}",
-            "there is no client_id and client_secret for it in crm_credentials.",
-            "Connect the account again: oxcart kommo connect.",
+            tr("Refreshing the token of {domain}", domain=stored.domain),
+            tr("there is no client_id and client_secret for it in crm_credentials."),
+            tr("Connect the account again: oxcart kommo connect."),
         )
     form |= {"client_id": stored.client_id, "client_secret": client_secret.secret.reveal()}
     return form | ({"redirect_uri": stored.redirect_uri} if stored.redirect_uri else {})
@@ -125,8 +128,11 @@ def refresh_form(held: HeldTokens) -> dict[str, str]:
 
 def needs_reauth(held: HeldTokens, reason: str) -> NeedsReauth:
     return NeedsReauth(
-        f"Calling Kommo for {held.stored.domain}",
-        f"its tokens are of no more use ({reason}).",
-        f"Connect the account again: oxcart kommo connect {held.stored.domain}. Its jobs wait until then.",
+        tr("Calling Kommo for {domain}", domain=held.stored.domain),
+        tr("its tokens are of no more use ({reason}).", reason=reason),
+        tr(
+            "Connect the account again: oxcart kommo connect {domain}. Its jobs wait until then.",
+            domain=held.stored.domain,
+        ),
         status=401,
     )

@@ -17,6 +17,7 @@ from oxcart import clock
 from oxcart.connection.server import Server
 from oxcart.errors import InvalidInput
 from oxcart.kommo.failures import Blocked, TooManyRequests
+from oxcart.language import tr
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Argument, ours
 from oxcart.queue.channel import Channel
@@ -31,11 +32,6 @@ _FAR_MS = 2 * 86_400_000  # a block is not forgotten before that
 _JITTER = (1.0, 1.1)
 """Of a pause that we chose ourselves, so that two systems on one address do not come back together."""
 
-_BLOCKED = (
-    "Kommo has blocked this account or address; nothing is sent for another {left}. Kommo's support lifts a block; "
-    "a probe looks by itself when the time is up."
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -49,7 +45,12 @@ class Pace:
 
     def __post_init__(self) -> None:
         if self.requests_per_second <= 0:
-            raise InvalidInput(f"{self.requests_per_second} requests a second: Kommo allows 7; use 5 or 6.")
+            raise InvalidInput(
+                tr(
+                    "{requests_per_second} requests a second: Kommo allows 7; use 5 or 6.",
+                    requests_per_second=self.requests_per_second,
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,16 +233,20 @@ class Limiter:
 
 def _too_long(doing: str, what: str, seconds: float) -> TooManyRequests:
     happened = (
-        f"requests to Kommo pause for another {_left(seconds)} because it answered 429."
+        tr("requests to Kommo pause for another {seconds} because it answered 429.", seconds=_left(seconds))
         if what == "paused"
-        else "so many requests to Kommo wait before this one that its turn does not come in time."
+        else tr("so many requests to Kommo wait before this one that its turn does not come in time.")
     )
-    return TooManyRequests(doing, happened, "Try again then.", retry_after_seconds=seconds)
+    return TooManyRequests(doing, happened, tr("Try again then."), retry_after_seconds=seconds)
 
 
 def _is_blocked(doing: str, seconds: float) -> Blocked:
-    happened = _BLOCKED.format(left=_left(seconds))
-    return Blocked(doing, happened, "The data is current up to then.", retry_after_seconds=seconds)
+    happened = tr(
+        "Kommo has blocked this account or address; nothing is sent for another {left}. Kommo's support lifts a block; "
+        "a probe looks by itself when the time is up.",
+        left=_left(seconds),
+    )
+    return Blocked(doing, happened, tr("The data is current up to then."), retry_after_seconds=seconds)
 
 
 def _ms(reply: Any) -> int:

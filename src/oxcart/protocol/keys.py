@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 
 HISTORY_HOURS = 26
 """Our history of an hour is kept for so long."""
@@ -43,7 +44,7 @@ class QueueKeys:
         check_queue_name(self.name)
         if not self.prefix:
             raise InvalidInput(
-                f'The prefix of queue "{self.name}" is empty; leave it out to get BullMQ\'s own, "bull".'
+                tr('The prefix of queue "{name}" is empty; leave it out to get BullMQ\'s own, "bull".', name=self.name)
             )
         base = f"{self.prefix}:{self.name}:"
         object.__setattr__(self, "base", base)
@@ -68,6 +69,11 @@ class QueueKeys:
     def unhandled(self) -> str:
         """Ours: a hash of the job names that have waited for long without a handler (queue/unhandled.py)."""
         return self.base + "oxcart:unhandled"
+
+    @property
+    def forms(self) -> str:
+        """Ours: a hash of job names, with the JSON schema of their data (queue/forms.py)."""
+        return self.base + "oxcart:forms"
 
     def history(self, hour: int) -> str:
         """Ours: a hash of what workers have done in one hour since 1970 (board/history.py)."""
@@ -141,6 +147,8 @@ LIKE_OTHER_KEYS = re.compile(
 def check_queue_name(name: str) -> None:
     """Raises InvalidInput for a name that BullMQ refuses too: a colon would mix up two queues' keys."""
     if not isinstance(name, str) or not name:
-        raise InvalidInput("A queue needs a name: a string that is not empty.")
+        raise InvalidInput(tr("A queue needs a name: a string that is not empty."))
     if ":" in name:
-        raise InvalidInput(f'The queue name "{name}" contains ":", which separates the parts of a key; use "-" or "_".')
+        raise InvalidInput(
+            tr('The queue name "{name}" contains ":", which separates the parts of a key; use "-" or "_".', name=name)
+        )

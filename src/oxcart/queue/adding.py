@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from oxcart import clock
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarge, StateConflict
+from oxcart.language import tr
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import JobOptions, Parent
 from oxcart.protocol.keys import QueueKeys
@@ -62,11 +63,13 @@ def make_job_id() -> str:
 def prepare(keys: QueueKeys, name: str, data: Any, given: Mapping[str, Any], now_ms: int) -> NewJob:
     """Check and encode one job. Raises InvalidInput, or PayloadTooLarge with both sizes."""
     if not isinstance(name, str) or not name:
-        raise InvalidInput("Adding a job: its name is a string that is not empty.")
+        raise InvalidInput(tr("Adding a job: its name is a string that is not empty."))
     try:
         name_bytes = len(name.encode())
     except UnicodeEncodeError as error:
-        raise InvalidInput("Adding a job: its name contains half of a surrogate pair. Use whole characters.") from error
+        raise InvalidInput(
+            tr("Adding a job: its name contains half of a surrogate pair. Use whole characters.")
+        ) from error
     options, opts = _read(keys, given) if given else (_DEFAULT_OPTIONS, _DEFAULT_OPTS)
     text = codec.encode(data)
     size = name_bytes + len(text) + len(opts)
@@ -85,11 +88,13 @@ def prepare_all(keys: QueueKeys, items: Iterable[JobItem], defaults: Mapping[str
             given = {**defaults, **(options[0] if options else {})}
             jobs.append(prepare(keys, name, data, given, now_ms))
         except PayloadTooLarge as error:
-            raise PayloadTooLarge(f"Item {position}: {error}") from error
+            raise PayloadTooLarge(tr("Item {position}: {error}", position=position, error=error)) from error
         except InvalidInput as error:
-            raise InvalidInput(f"Item {position}: {error}") from error
+            raise InvalidInput(tr("Item {position}: {error}", position=position, error=error)) from error
         except (TypeError, ValueError) as error:
-            raise InvalidInput(f"Item {position}: give (name, data) or (name, data, options).") from error
+            raise InvalidInput(
+                tr("Item {position}: give (name, data) or (name, data, options).", position=position)
+            ) from error
     return jobs
 
 
@@ -117,7 +122,12 @@ def _read_once(given: tuple[tuple[str, Any], ...], _kinds: tuple[type, ...]) -> 
 def _check_size(what: str, size: int, limit: int) -> None:
     if size > limit:
         raise PayloadTooLarge(
-            f"{what} takes {size} bytes, {limit} are the limit. Store the data elsewhere and add where to find it."
+            tr(
+                "{what} takes {size} bytes, {limit} are the limit. Store the data elsewhere and add where to find it.",
+                what=what,
+                size=size,
+                limit=limit,
+            )
         )
 
 
@@ -241,9 +251,26 @@ def refusal(doing: str, job: NewJob, code: int) -> OxcartError:
     """The error for a negative answer of an add script."""
     parent = job.options.parent.key if job.options.parent else "?"
     if code == _MISSING_PARENT:
-        return JobNotFound(f"{doing}: its parent {parent} does not exist. Add the parent first, or add both as a flow.")
+        return JobNotFound(
+            tr(
+                "{doing}: its parent {parent} does not exist. Add the parent first, or add both as a flow.",
+                doing=doing,
+                parent=parent,
+            )
+        )
     if code == _PARENT_TAKEN:
         return StateConflict(
-            f"{doing}: a job {job.id} exists and has another parent than {parent}. Use another job_id."
+            tr(
+                "{doing}: a job {id} exists and has another parent than {parent}. Use another job_id.",
+                doing=doing,
+                id=job.id,
+                parent=parent,
+            )
         )
-    return OxcartError(f"{doing}: the server answered code {code}, which this version does not know. Update oxcart.")
+    return OxcartError(
+        tr(
+            "{doing}: the server answered code {code}, which this version does not know. Update oxcart.",
+            doing=doing,
+            code=code,
+        )
+    )

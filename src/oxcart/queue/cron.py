@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 from oxcart.queue.wall_clock import SECOND_MS, WallClock, Zone
 
 _NAMED = {
@@ -56,6 +57,7 @@ class _Field:
 
 _SECOND, _MINUTE, _HOUR = _Field("second", 0, 59), _Field("minute", 0, 59), _Field("hour", 0, 23)
 _DAY, _MONTH, _WEEKDAY = _Field("day of month", 1, 31, "L"), _Field("month", 1, 12), _Field("weekday", 0, 7, "L#")
+FIELD_NAMES = tuple(field.name for field in (_SECOND, _MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +80,22 @@ def read_cron(pattern: str, seed: str) -> Cron:
     try:
         return _read(pattern, seed)
     except ValueError as error:
-        raise InvalidInput(f'The cron pattern "{pattern[:80]}" cannot be used: {error}. See crontab.guru.') from error
+        raise InvalidInput(
+            tr(
+                'The cron pattern "{pattern}" cannot be used: {error}. See crontab.guru.',
+                pattern=pattern[:80],
+                error=error,
+            )
+        ) from error
 
 
 @lru_cache(maxsize=512)
 def _read(pattern: str, seed: str) -> Cron:
     if len(pattern) > _LONGEST:
-        raise ValueError(f"it has more than {_LONGEST} characters")
+        raise ValueError(tr("it has more than {longest} characters", longest=_LONGEST))
     parts = (_NAMED.get(pattern) or pattern).split()
     if len(parts) > len(_FILLED_UP):
-        raise ValueError("it has more than six fields")
+        raise ValueError(tr("it has more than six fields"))
     if not parts:
         parts = list(_FILLED_UP)
     parts = [*_FILLED_UP[: len(_FILLED_UP) - len(parts)], *parts]
@@ -100,13 +108,13 @@ def _read(pattern: str, seed: str) -> Cron:
     weekday, nth = _nth(parts[5])
     weekdays = _values(_WEEKDAY, weekday, draw())
     if "L" in weekdays:
-        raise ValueError("a weekday of L alone says nothing: 5L is the last Friday")
+        raise ValueError(tr("a weekday of L alone says nothing: 5L is the last Friday"))
     any_weekday, has_last_day = parts[5] in {"*", "?"}, "L" in parts[3]
     if len(months) == 1:
         longest = _DAYS_IN_MONTH[_number(months[0]) - 1]
         possible = [day for day in days if isinstance(day, str) or day <= longest]
         if not possible and not has_last_day and any_weekday:
-            raise ValueError("its month has no such day")
+            raise ValueError(tr("its month has no such day"))
         days = possible or days
     return Cron(
         seconds=tuple(map(_number, seconds)),
@@ -127,48 +135,63 @@ def _values(field: _Field, text: str, drawn: float) -> list[int | str]:
     if field in {_MONTH, _WEEKDAY}:
         text = re.sub(r"[A-Za-z]{3}", _number_of_name, text)
     if not field.allows(text):
-        raise ValueError(f'the {field.name} "{text[:40]}" has characters that mean nothing')
+        raise ValueError(
+            tr('the {field} "{text}" has characters that mean nothing', field=tr(field.name), text=text[:40])
+        )
     text = re.sub(r"[*?]", f"{field.least}-{field.most}", text)
     text = _HASHED.sub(lambda match: _hashed(field, match, drawn), text)
     found: list[int | str] = []
     for part in text.split(","):
         if len(found) > _MOST_VALUES:
-            raise ValueError(f"the {field.name} has more than {_MOST_VALUES} values")
+            raise ValueError(tr("the {field} has more than {most} values", field=tr(field.name), most=_MOST_VALUES))
         found += _part(field, part)
     for value in found:
         if isinstance(value, str) and not re.fullmatch(r"[0-9]{0,2}L", value):
-            raise ValueError(f'the {field.name} "{value[:40]}" is no number')
+            raise ValueError(tr('the {field} "{value}" is no number', field=tr(field.name), value=value[:40]))
     if len(set(found)) < len(found):
-        raise ValueError(f"the {field.name} has the same value twice")
+        raise ValueError(tr("the {field} has the same value twice", field=tr(field.name)))
     return sorted(found, key=lambda value: (isinstance(value, str), value))
 
 
 def _number_of_name(match: re.Match[str]) -> str:
     name = match[0].lower()
     if name not in _NUMBERS:
-        raise ValueError(f'"{name}" is neither a month nor a weekday')
+        raise ValueError(tr('"{name}" is neither a month nor a weekday', name=name))
     return str(_NUMBERS[name])
+
+
+def _outside(field: _Field, text: str) -> ValueError:
+    told = tr(
+        "the {field} {text} is not within {least} to {most}",
+        field=tr(field.name),
+        text=text[:40],
+        least=field.least,
+        most=field.most,
+    )
+    return ValueError(told)
 
 
 def _part(field: _Field, part: str) -> list[int | str]:
     start, *steps = part.split("/")
     if len(steps) > 1 or not part:
-        raise ValueError(f'the {field.name} "{part[:40]}" cannot be read')
+        raise ValueError(tr('the {field} "{part}" cannot be read', field=tr(field.name), part=part[:40]))
     if steps and "-" not in start:
         start = f"{start}-{field.most}"
     step = _leading(steps[0]) if steps else 1
     if "-" in start:
         least, most = map(_leading, start.split("-")[:2])
         if least is None or most is None or not field.least <= least <= most <= field.most:
-            raise ValueError(f"the {field.name} {start[:40]} is no range from {field.least} to {field.most}")
+            raise _outside(field, start)
         if not step or step < 1:
-            raise ValueError(f"the {field.name} cannot be repeated every {steps[0][:40]}")
+            raise ValueError(
+                tr("the {field} cannot be repeated every {value}", field=tr(field.name), value=steps[0][:40])
+            )
         return _range(field, least, most, step)
     if field.characters and "L" in start:
         return [start]
     value = _leading(start)
     if value is None or not field.least <= value <= field.most:
-        raise ValueError(f"the {field.name} {start[:40]} is none from {field.least} to {field.most}")
+        raise _outside(field, start)
     return [value % 7 if field is _WEEKDAY else value if start.isdecimal() else start]
 
 
@@ -188,7 +211,7 @@ def _leading(text: str) -> int | None:
 
 def _number(value: int | str) -> int:
     if isinstance(value, str):
-        raise ValueError(f'"{value[:40]}" is no number')  # noqa: TRY004 - what a pattern says, not what we were given
+        raise ValueError(tr('"{value}" is no number', value=value[:40]))  # noqa: TRY004 - what a pattern says
     return value
 
 
@@ -201,7 +224,7 @@ def _nth(text: str) -> tuple[str, float]:
     except ValueError:
         nth = 0
     if re.search(r"[,/-]", text) or len(numbers) > 1 or not 1 <= nth <= 5:
-        raise ValueError(f'the weekday "{text[:40]}" is not like 5#3, the third Friday')
+        raise ValueError(tr('the weekday "{text}" is not like 5#3, the third Friday', text=text[:40]))
     return weekday, nth
 
 
@@ -212,11 +235,11 @@ def _hashed(field: _Field, match: re.Match[str], drawn: float) -> str:
         asked = int(match[1]), int(match[2])
         least, most = max(asked[0], least), min(asked[1], most)
         if asked[0] > asked[1] or least > most:
-            raise ValueError(f"the {field.name} {match[0]} is no range from {field.least} to {field.most}")
+            raise _outside(field, match[0])
     if match[3]:
         step = int(match[3])
         if step < 1:
-            raise ValueError(f"the {field.name} cannot be repeated every 0")
+            raise ValueError(tr("the {field} cannot be repeated every 0", field=tr(field.name)))
         first = least // step * step + math.floor(drawn * step)
         values = [str(value) for value in range(first, most + 1, step) if value >= least]
         if values:

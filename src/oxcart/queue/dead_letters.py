@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from oxcart.language import tr
 from oxcart.protocol.scripts import Command
 from oxcart.queue import inspect, maintenance
 from oxcart.queue.channel import Channel
@@ -14,7 +15,7 @@ _PAGE = 200
 
 async def reasons(channel: Channel, limit: int) -> dict[str, int]:
     """How many of the newest `limit` dead letters have each failedReason, most frequent first."""
-    doing = f"Reading why jobs of queue {channel.keys.name} failed"
+    doing = tr("Reading why jobs of queue {name} failed", name=channel.keys.name)
     newest = await channel.command(doing, "ZREVRANGE", channel.keys.failed, 0, limit - 1)
     ids = [inspect.text(job_id) for job_id in newest]
     counted: Counter[str] = Counter()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict
+from oxcart.language import tr
 from oxcart.protocol import codec
 from oxcart.protocol.scripts import upstream
 from oxcart.queue import inspect, maintenance
@@ -31,12 +32,16 @@ async def edit(
     of one that is not delayed.
     """
     keys = channel.keys
-    doing = f"Changing job {job_id} of queue {keys.name}"
+    doing = tr("Changing job {job_id} of queue {name}", job_id=job_id, name=keys.name)
     state = await inspect.state_of(channel, job_id)
     if state in {"active", "completed"}:
-        raise StateConflict(f"{doing}: it is {state}. Add another one instead: oxcart enqueue.")
+        raise StateConflict(
+            tr("{doing}: it is {state}. Add another one instead: oxcart enqueue.", doing=doing, state=state)
+        )
     if delay_ms is not None and state != "delayed":
-        raise StateConflict(f"{doing}: it is {state}, and only a delayed job has a time to change.")
+        raise StateConflict(
+            tr("{doing}: it is {state}, and only a delayed job has a time to change.", doing=doing, state=state)
+        )
     if has_data:
         await _run(channel, doing, "updateData", (keys.job(job_id),), (codec.encode(data, f"{doing}: data"),))
     if priority is not None:
@@ -52,9 +57,9 @@ async def edit(
 async def _run(channel: Channel, doing: str, script: str, named: tuple[str, ...], args: tuple[Any, ...]) -> None:
     code = await channel.run(doing, upstream(script), named, args, repeatable=True)
     if code == -1:
-        raise JobNotFound(f"{doing}: it is not there any more.")
+        raise JobNotFound(tr("{doing}: it is not there any more.", doing=doing))
     if code == -3:
-        raise StateConflict(f"{doing}: it is not delayed any more.")
+        raise StateConflict(tr("{doing}: it is not delayed any more.", doing=doing))
 
 
 async def move(channel: Channel, target: Channel, job_id: str) -> str:
@@ -66,18 +71,23 @@ async def move(channel: Channel, target: Channel, job_id: str) -> str:
     anew. Raises JobNotFound; StateConflict for one that runs, belongs to a flow or a schedule, or whose id the other
     queue has.
     """
-    doing = f"Moving job {job_id} from queue {channel.keys.name} to {target.keys.name}"
+    doing = tr(
+        "Moving job {job_id} from queue {name} to {target}",
+        job_id=job_id,
+        name=channel.keys.name,
+        target=target.keys.name,
+    )
     job, state = await inspect.get(channel, job_id), await inspect.state_of(channel, job_id)
     if job is None:
-        raise JobNotFound(f"{doing}: it is not there. Look at its id and queue.")
+        raise JobNotFound(tr("{doing}: it is not there. Look at its id and queue.", doing=doing))
     if state in {"active", "completed", "waiting-children"}:
-        raise StateConflict(f"{doing}: it is {state}.")
+        raise StateConflict(tr("{doing}: it is {state}.", doing=doing, state=state))
     if job.parent_key is not None or job.scheduler_id is not None:
-        raise StateConflict(f"{doing}: it belongs to a flow or a schedule of its queue.")
+        raise StateConflict(tr("{doing}: it belongs to a flow or a schedule of its queue.", doing=doing))
     new_id = f"moved-{channel.keys.name}-{job_id}" if job_id.isdecimal() else job_id
     present = await inspect.get(target, new_id)
     if present is not None and present.fields.get("data") != job.fields.get("data"):
-        raise StateConflict(f"{doing}: that queue has another job of this id.")
+        raise StateConflict(tr("{doing}: that queue has another job of this id.", doing=doing))
     if present is None:
         stored = await add_job(target, await _copy(channel, job, state, new_id), DEADLINE_SECONDS)
         if not stored.is_new:  # somebody has just added one
@@ -91,10 +101,10 @@ async def duplicate(channel: Channel, job_id: str, *, data: Any = None) -> str:
 
     Returns its id. Raises JobNotFound.
     """
-    doing = f"Duplicating job {job_id} of queue {channel.keys.name}"
+    doing = tr("Duplicating job {job_id} of queue {name}", job_id=job_id, name=channel.keys.name)
     job = await inspect.get(channel, job_id)
     if job is None:
-        raise JobNotFound(f"{doing}: it is not there. Look at its id and queue.")
+        raise JobNotFound(tr("{doing}: it is not there. Look at its id and queue.", doing=doing))
     new = await _copy(channel, replace(job, fields=_without_claims(job)), "waiting", make_job_id())
     if data is not None:
         text = codec.encode(data, f"{doing}: data")
@@ -105,7 +115,7 @@ async def duplicate(channel: Channel, job_id: str, *, data: Any = None) -> str:
 async def _copy(channel: Channel, job: StoredJob, state: str, new_id: str) -> NewJob:
     """A delayed job keeps its time."""
     now_ms, delay_ms = channel.server.clock.now_ms(), 0
-    doing = f"Copying job {job.id} of queue {channel.keys.name}"
+    doing = tr("Copying job {id} of queue {name}", id=job.id, name=channel.keys.name)
     if state == "delayed":
         due = await channel.command(doing, "ZSCORE", channel.keys.delayed, job.id)
         delay_ms = max(0, int(float(due or 0)) // _DUE_FACTOR - now_ms)

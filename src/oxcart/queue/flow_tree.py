@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oxcart.language import tr
 from oxcart.protocol.keys import QueueKeys
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import StoredJob, pairs, text
@@ -19,7 +20,7 @@ class FlowTree:
 
 async def read(channel: Channel, keys: QueueKeys, job_id: str, depth: int, most_children: int) -> FlowTree | None:
     """Raises Unavailable, ServerRefused."""
-    doing = f"Reading the flow of job {job_id} in queue {keys.name}"
+    doing = tr("Reading the flow of job {job_id} in queue {name}", job_id=job_id, name=keys.name)
     record = pairs(await channel.command(doing, "HGETALL", keys.job(job_id)))
     if not record:
         return None

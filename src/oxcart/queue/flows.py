@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.errors import InvalidInput, OxcartError, PayloadTooLarge, ServerRefused
+from oxcart.language import tr
 from oxcart.protocol.job_options import Parent
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours
@@ -100,10 +101,16 @@ async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, An
     what = f'flow "{added[0].name[:60]}"' if len(added) == 1 else f"{len(added)} flows"
     if size > LARGEST_JOB_BYTES:
         raise PayloadTooLarge(
-            f"Adding {what}: its {len(entries)} jobs have {size} bytes together, "
-            f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
+            tr(
+                "Adding {what}: its {count} jobs have {size} bytes together, {largest_job_bytes} are the "
+                "limit. Store the data elsewhere and add where to find it.",
+                what=what,
+                count=len(entries),
+                size=size,
+                largest_job_bytes=LARGEST_JOB_BYTES,
+            )
         )
-    doing = f"Adding {what} through queue {channel.keys.name}"
+    doing = tr("Adding {what} through queue {name}", what=what, name=channel.keys.name)
     replies = await _send(channel, doing, entries)
     for entry, reply in zip(entries, replies, strict=True):
         refused = reply if isinstance(reply, ResponseError) else reply[0]
@@ -173,7 +180,12 @@ def _collect(
 ) -> AddedFlow:
     """Append a node and those below it, parents first. `above` are its parents, the nearest last."""
     if len(above) > _DEEPEST:
-        raise InvalidInput(f"A flow is nested more than {_DEEPEST} levels deep, or contains itself. Make it flatter.")
+        raise InvalidInput(
+            tr(
+                "A flow is nested more than {deepest} levels deep, or contains itself. Make it flatter.",
+                deepest=_DEEPEST,
+            )
+        )
     own_keys = keys
     if node.queue is not None or node.prefix is not None:
         own_keys = QueueKeys(node.queue or keys.name, node.prefix or keys.prefix)
@@ -188,10 +200,14 @@ def _collect(
 def _options(node: FlowNode, parent: Parent | None) -> dict[str, Any]:
     options = dict(node.options)
     if node.children and options.get("deduplication"):
-        raise InvalidInput(f'Flow job "{node.name}": one with children cannot be deduplicated. Leave it out.')
+        raise InvalidInput(
+            tr('Flow job "{name}": one with children cannot be deduplicated. Leave it out.', name=node.name)
+        )
     if parent is not None:
         if options.get("parent"):
-            raise InvalidInput(f'Flow job "{node.name}": its place in the tree is its parent. Leave parent out.')
+            raise InvalidInput(
+                tr('Flow job "{name}": its place in the tree is its parent. Leave parent out.', name=node.name)
+            )
         options["parent"] = parent
     return options
 
@@ -200,8 +216,14 @@ def _node(given: FlowNode | Mapping[str, Any]) -> FlowNode:
     if isinstance(given, FlowNode):
         return given
     if not isinstance(given, Mapping) or "name" not in given:
-        raise InvalidInput('A flow\'s job is {"name", "data", "queue", "options", "children"}, at least "name".')
+        raise InvalidInput(tr('A flow\'s job is {"name", "data", "queue", "options", "children"}, at least "name".'))
     unknown = set(given) - _NODE_FIELDS
     if unknown:
-        raise InvalidInput(f"A flow's job has no {min(unknown)!r}; it has {', '.join(sorted(_NODE_FIELDS))}.")
+        raise InvalidInput(
+            tr(
+                "A flow's job has no {unknown!r}; it has {node_fields}.",
+                unknown=min(unknown),
+                node_fields=", ".join(sorted(_NODE_FIELDS)),
+            )
+        )
     return FlowNode(**given)

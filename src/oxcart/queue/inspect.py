@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound
+from oxcart.language import tr
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import JobOptions, parse_options
 from oxcart.protocol.keys import QueueKeys
@@ -140,20 +141,20 @@ PAUSED = ":paused"  # behind the name of a worker of ours that is paused
 async def counts(channel: Channel) -> dict[str, int]:
     """How many jobs are in each of STATES, at one moment."""
     names = ["wait" if state == "waiting" else state for state in STATES]
-    doing = f"Counting the jobs of queue {channel.keys.name}"
+    doing = tr("Counting the jobs of queue {name}", name=channel.keys.name)
     numbers = await channel.run(doing, upstream("getCounts"), (channel.keys.base,), names, repeatable=True)
     return dict(zip(STATES, numbers, strict=True))
 
 
 async def get(channel: Channel, job_id: str) -> StoredJob | None:
-    doing = f"Reading job {job_id} of queue {channel.keys.name}"
+    doing = tr("Reading job {job_id} of queue {name}", job_id=job_id, name=channel.keys.name)
     return _stored(channel.keys, job_id, await channel.command(doing, "HGETALL", channel.keys.job(job_id)))
 
 
 async def state_of(channel: Channel, job_id: str) -> str:
     """One of STATES. Raises JobNotFound for a job that is in none of them."""
     keys = channel.keys
-    doing = f"Looking for job {job_id} in queue {keys.name}"
+    doing = tr("Looking for job {job_id} in queue {name}", job_id=job_id, name=keys.name)
     named = (
         keys.completed,
         keys.failed,
@@ -166,7 +167,12 @@ async def state_of(channel: Channel, job_id: str) -> str:
     )
     state: str = (await channel.run(doing, upstream("getStateV2"), named, (job_id,), repeatable=True)).decode()
     if state == "unknown":
-        raise JobNotFound(f"{doing}: it is not there. It may have finished and been removed; look at its id and queue.")
+        raise JobNotFound(
+            tr(
+                "{doing}: it is not there. It may have finished and been removed; look at its id and queue.",
+                doing=doing,
+            )
+        )
     return state
 
 
@@ -176,7 +182,7 @@ async def jobs(channel: Channel, state: str, start: int, end: int) -> list[Store
     Finished jobs come newest first, all others in the order in which they will be claimed, active ones longest first.
     """
     check_state(state)
-    doing = f"Listing the {state} jobs of queue {channel.keys.name}"
+    doing = tr("Listing the {state} jobs of queue {name}", state=state, name=channel.keys.name)
     ids = await _ids(channel, doing, state, start, end)
     found: list[StoredJob] = []
     for chunk in (ids[at : at + 100] for at in range(0, len(ids), 100)):
@@ -200,18 +206,20 @@ async def _ids(channel: Channel, doing: str, state: str, start: int, end: int) -
 
 def check_state(state: str) -> str:
     if state not in STATES:
-        raise InvalidInput(f'"{state}" is no state of a job; states are {", ".join(STATES)}.')
+        raise InvalidInput(
+            tr('"{state}" is no state of a job; states are {states}.', state=state, states=", ".join(STATES))
+        )
     return state
 
 
 async def logs(channel: Channel, job_id: str, start: int, end: int) -> list[str]:
-    doing = f"Reading the log of job {job_id} in queue {channel.keys.name}"
+    doing = tr("Reading the log of job {job_id} in queue {name}", job_id=job_id, name=channel.keys.name)
     return [text(line) for line in await channel.command(doing, "LRANGE", channel.keys.logs(job_id), start, end)]
 
 
 async def children_values(channel: Channel, job_id: str) -> dict[str, Any]:
     """Return values of the children that have finished, by their keys; one that is no JSON stays text."""
-    doing = f"Reading the children of job {job_id} in queue {channel.keys.name}"
+    doing = tr("Reading the children of job {job_id} in queue {name}", job_id=job_id, name=channel.keys.name)
     reply = await channel.command(doing, "HGETALL", channel.keys.processed(job_id))
     values: dict[str, Any] = {}
     for key, value in pairs(reply).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, OxcartError, StateConflict
+from oxcart.language import tr
 from oxcart.protocol.keys import HISTORY_HOURS
 from oxcart.protocol.scripts import Command, ScriptCall, carefully, ours, upstream
 from oxcart.queue.channel import Channel
@@ -21,15 +22,17 @@ _MISSING_JOB, _MISSING_LOCK, _OTHER_STATE, _LOCK_MISMATCH, _OWNED_BY_SCHEDULER =
 async def remove(channel: Channel, job_id: str, *, children: bool) -> None:
     """Remove a job, and with `children` those below it. Raises JobNotFound, StateConflict (a worker holds it)."""
     keys = channel.keys
-    doing = f"Removing job {job_id} from queue {keys.name}"
+    doing = tr("Removing job {job_id} from queue {name}", job_id=job_id, name=keys.name)
     if not await _is_job(channel, doing, job_id):
         raise _not_found(doing)
     args = (job_id, 1 if children else 0, keys.base)
     code = await channel.run(doing, carefully("removeJob"), (keys.job(job_id), keys.repeat), args, repeatable=True)
     if code == 0:
-        raise StateConflict(f"{doing}: it, or one of its children, is being run. Wait for it, or cancel it.")
+        raise StateConflict(
+            tr("{doing}: it, or one of its children, is being run. Wait for it, or cancel it.", doing=doing)
+        )
     if code == _OWNED_BY_SCHEDULER:
-        raise StateConflict(f"{doing}: it is the next run of a schedule. Remove the schedule instead.")
+        raise StateConflict(tr("{doing}: it is the next run of a schedule. Remove the schedule instead.", doing=doing))
     _check(doing, code)
 
 
@@ -48,10 +51,16 @@ async def cancel(channel: Channel, job_id: str, *, reason: str | None, retry: bo
     Oxcart's workers listen. Raises JobNotFound; StateConflict if it is not being run.
     """
     keys = channel.keys
-    doing = f"Cancelling job {job_id} of queue {keys.name}"
+    doing = tr("Cancelling job {job_id} of queue {name}", job_id=job_id, name=keys.name)
     state = await state_of(channel, job_id)
     if state != "active":
-        raise StateConflict(f"{doing}: it is {state}, not being run. Remove it instead, if it shall not run.")
+        raise StateConflict(
+            tr(
+                "{doing}: it is {state}, not being run. Remove it instead, if it shall not run.",
+                doing=doing,
+                state=state,
+            )
+        )
     how = f"{'retry' if retry else 'fail'}:{(reason or '')[:_LONGEST_REASON]}"
     commands: list[Command] = [
         ("SET", keys.cancellation(job_id), how, "EX", _CANCELLATION_SECONDS),
@@ -64,9 +73,11 @@ async def cancel(channel: Channel, job_id: str, *, reason: str | None, retry: bo
 async def retry(channel: Channel, job_id: str, state: str, *, reset_attempts: bool) -> None:
     """Put a failed or completed job back. Raises JobNotFound, StateConflict."""
     keys = channel.keys
-    doing = f"Retrying job {job_id} of queue {keys.name}"
+    doing = tr("Retrying job {job_id} of queue {name}", job_id=job_id, name=keys.name)
     if state not in {"failed", "completed"}:
-        raise InvalidInput(f'{doing}: state "{state}" cannot be retried; failed and completed can.')
+        raise InvalidInput(
+            tr('{doing}: state "{state}" cannot be retried; failed and completed can.', doing=doing, state=state)
+        )
     job = await get(channel, job_id)
     if job is None:
         raise _not_found(doing)
@@ -97,7 +108,7 @@ async def retry(channel: Channel, job_id: str, state: str, *, reset_attempts: bo
 async def promote(channel: Channel, job_id: str) -> None:
     """Let a delayed job run now. Raises JobNotFound, StateConflict."""
     keys = channel.keys
-    doing = f"Promoting job {job_id} of queue {keys.name}"
+    doing = tr("Promoting job {job_id} of queue {name}", job_id=job_id, name=keys.name)
     if not await channel.command(doing, "EXISTS", keys.job(job_id)):
         raise _not_found(doing)
     named = (
@@ -133,7 +144,7 @@ async def _switch(channel: Channel, doing: str, event: str) -> None:
 
 
 async def is_paused(channel: Channel) -> bool:
-    doing = f"Reading the state of queue {channel.keys.name}"
+    doing = tr("Reading the state of queue {name}", name=channel.keys.name)
     return bool(await channel.command(doing, "HEXISTS", channel.keys.meta, "paused"))
 
 
@@ -148,11 +159,13 @@ async def drain(channel: Channel, *, delayed: bool) -> None:
 async def clean(channel: Channel, state: str, now_ms: int, *, grace_seconds: float, limit: int) -> list[str]:
     """Remove jobs of a state that are older than `grace_seconds`, at most `limit` (0: all); returns their ids."""
     keys = channel.keys
-    doing = f"Cleaning the {state} jobs of queue {keys.name}"
+    doing = tr("Cleaning the {state} jobs of queue {name}", state=state, name=keys.name)
     if check_state(state) not in _CLEANABLE:
-        raise InvalidInput(f"{doing}: that state cannot be cleaned; {', '.join(_CLEANABLE)} can.")
+        raise InvalidInput(
+            tr("{doing}: that state cannot be cleaned; {cleanable} can.", doing=doing, cleanable=", ".join(_CLEANABLE))
+        )
     if grace_seconds < 0 or limit < 0:
-        raise InvalidInput(f"{doing}: grace_seconds and limit are numbers from 0 on.")
+        raise InvalidInput(tr("{doing}: grace_seconds and limit are numbers from 0 on.", doing=doing))
     wire = "wait" if state == "waiting" else state
     in_a_list = wire in {"wait", "paused", "active"}  # whose ids the script writes over before it removes the jobs
     script = (carefully if in_a_list else upstream)("cleanJobsInSet")
@@ -171,15 +184,15 @@ async def clean(channel: Channel, state: str, now_ms: int, *, grace_seconds: flo
 async def obliterate(channel: Channel, *, force: bool) -> None:
     """Remove the queue and all its jobs. It must be paused; with `force` running jobs are removed too."""
     keys = channel.keys
-    doing = f"Obliterating queue {keys.name}"
+    doing = tr("Obliterating queue {name}", name=keys.name)
     args = (_OBLITERATE_BATCH, "force" if force else "")
     left = 1
     while left == 1:
         left = await channel.run(doing, upstream("obliterate"), (keys.meta, keys.base), args, repeatable=True)
     if left == _MISSING_JOB:
-        raise StateConflict(f"{doing}: it is not paused. Pause it first.")
+        raise StateConflict(tr("{doing}: it is not paused. Pause it first.", doing=doing))
     if left == _MISSING_LOCK:
-        raise StateConflict(f"{doing}: jobs are running. Wait for them, or use force.")
+        raise StateConflict(tr("{doing}: jobs are running. Wait for them, or use force.", doing=doing))
     hour = channel.server.clock.now_ms() // 3_600_000
     histories = (keys.history(hour - back) for back in range(HISTORY_HOURS + 1))
     await channel.command(doing, "DEL", keys.cancellations, keys.unhandled, keys.deploy, keys.audit, *histories)
@@ -193,7 +206,7 @@ async def set_global_concurrency(channel: Channel, concurrency: int | None) -> N
 async def set_rate_limit(channel: Channel, limit: int | None, duration_seconds: float) -> None:
     """At most `limit` jobs per `duration_seconds` in all workers together; None: no limit."""
     duration = None if limit is None else round(duration_seconds * 1000)
-    doing = f"Limiting the rate of queue {channel.keys.name}"
+    doing = tr("Limiting the rate of queue {name}", name=channel.keys.name)
     await _set_meta(channel, doing, {"max": limit, "duration": duration})
 
 
@@ -201,7 +214,9 @@ async def _set_meta(channel: Channel, doing: str, values: dict[str, int | None])
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidInput(f"{doing}: {name} is a whole number from 1 on; use None for no limit.")
+            raise InvalidInput(
+                tr("{doing}: {name} is a whole number from 1 on; use None for no limit.", doing=doing, name=name)
+            )
     if given:
         await channel.command(doing, "HSET", channel.keys.meta, *(part for pair in given.items() for part in pair))
     else:
@@ -220,20 +235,20 @@ async def limits(channel: Channel) -> dict[str, int | None]:
 async def rate_limit_ttl_ms(channel: Channel) -> int:
     """Milliseconds until the rate limit lets the next job through; 0 or below: now."""
     keys = channel.keys
-    doing = f"Reading the rate limit of queue {keys.name}"
+    doing = tr("Reading the rate limit of queue {name}", name=keys.name)
     ttl: int = await channel.run(doing, upstream("getRateLimitTtl"), (keys.limiter, keys.meta), ("0",), repeatable=True)
     return ttl
 
 
 async def trim_events(channel: Channel, keep: int) -> int:
     """Shorten the event stream to about `keep` entries; returns how many were removed."""
-    doing = f"Trimming the events of queue {channel.keys.name}"
+    doing = tr("Trimming the events of queue {name}", name=channel.keys.name)
     removed: int = await channel.command(doing, "XTRIM", channel.keys.events, "MAXLEN", "~", keep)
     return removed
 
 
 def _not_found(doing: str) -> JobNotFound:
-    return JobNotFound(f"{doing}: it is not there. It may have been removed; look at its id and queue.")
+    return JobNotFound(tr("{doing}: it is not there. It may have been removed; look at its id and queue.", doing=doing))
 
 
 def _check(doing: str, code: Any, state: str = "expected") -> None:
@@ -243,5 +258,17 @@ def _check(doing: str, code: Any, state: str = "expected") -> None:
     if code == _MISSING_JOB:
         raise _not_found(doing)
     if code in {_OTHER_STATE, _MISSING_LOCK, _LOCK_MISMATCH}:
-        raise StateConflict(f"{doing}: it is not in state {state}. Look at its state; it may have moved on.")
-    raise OxcartError(f"{doing}: the server answered code {code}, which this version does not know. Update oxcart.")
+        raise StateConflict(
+            tr(
+                "{doing}: it is not in state {state}. Look at its state; it may have moved on.",
+                doing=doing,
+                state=state,
+            )
+        )
+    raise OxcartError(
+        tr(
+            "{doing}: the server answered code {code}, which this version does not know. Update oxcart.",
+            doing=doing,
+            code=code,
+        )
+    )

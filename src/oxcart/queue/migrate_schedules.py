@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from oxcart.clock import now_ms
 from oxcart.errors import InvalidInput, StateConflict
+from oxcart.language import tr
 from oxcart.protocol import codec
 from oxcart.queue import schedules
 from oxcart.queue.channel import Channel
@@ -32,7 +33,7 @@ class Migrated:
 
 async def migrate(channel: Channel, *, dry_run: bool) -> list[Migrated]:
     """All of a queue that are not schedulers with a template. Safe to repeat. Raises Unavailable, ServerRefused."""
-    doing = f"Migrating the schedules of queue {channel.keys.name}"
+    doing = tr("Migrating the schedules of queue {name}", name=channel.keys.name)
     every = await schedules.find_all(channel)
     old = [schedule for schedule in every if schedule.legacy or not schedule.has_template]
     upcoming = await next_jobs(channel, doing, {schedule.id: schedule.next_ms for schedule in old})
@@ -56,7 +57,7 @@ async def migrate(channel: Channel, *, dry_run: bool) -> list[Migrated]:
 async def _complete(channel: Channel, schedule: Schedule, job: Mapping[str, str], _new_id: str) -> None:
     key = channel.keys.scheduler(schedule.id)
     opts = codec.encode(template_opts(job), "options")
-    doing = f"Giving schedule {schedule.id[:80]} its template"
+    doing = tr("Giving schedule {id} its template", id=schedule.id[:80])
     await channel.commands(doing, [("HSETNX", key, "data", job.get("data", "{}")), ("HSETNX", key, "opts", opts)])
 
 

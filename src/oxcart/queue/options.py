@@ -14,6 +14,7 @@ from typing import Any, TypedDict, get_args
 from oxcart.errors import InvalidInput
 from oxcart.handlers import Backoff
 from oxcart.handlers import parse_backoff as read_backoff
+from oxcart.language import tr
 from oxcart.protocol.job_options import Deduplication, JobOptions, KeepJobs, OnFailure, Parent
 from oxcart.protocol.keys import LIKE_OTHER_KEYS
 
@@ -59,7 +60,13 @@ def build_options(given: Mapping[str, Any]) -> JobOptions:
     """Check what a caller gave; raises InvalidInput with one sentence for the first mistake."""
     unknown = [name for name in given if name not in _BUILDERS]
     if unknown:
-        raise InvalidInput(f'Adding a job: "{unknown[0]}" is no option. Options are {", ".join(sorted(_BUILDERS))}.')
+        raise InvalidInput(
+            tr(
+                'Adding a job: "{value}" is no option. Options are {builders}.',
+                value=unknown[0],
+                builders=", ".join(sorted(_BUILDERS)),
+            )
+        )
     built = {}
     for name, value in given.items():
         if value is not None:
@@ -67,34 +74,52 @@ def build_options(given: Mapping[str, Any]) -> JobOptions:
             built[field] = build(name, value)
     options = JobOptions(**built)
     if options.deduplication and options.parent:
-        raise InvalidInput("A job cannot have both deduplication and a parent: its parent might wait for ever.")
+        raise InvalidInput(tr("A job cannot have both deduplication and a parent: its parent might wait for ever."))
     if options.on_failure and not options.parent:
-        raise InvalidInput(f'on_failure="{options.on_failure}" needs a parent; give one, or leave it out.')
+        raise InvalidInput(
+            tr('on_failure="{on_failure}" needs a parent; give one, or leave it out.', on_failure=options.on_failure)
+        )
     return options
 
 
 def check_job_id(job_id: str) -> str:
     """Raises InvalidInput for an id that BullMQ could mistake for one of its own."""
     if not isinstance(job_id, str) or not job_id:
-        raise InvalidInput("job_id: an id is a string that is not empty. Leave it out to get one.")
+        raise InvalidInput(tr("job_id: an id is a string that is not empty. Leave it out to get one."))
     if re.fullmatch(r"-?\d+", job_id):
         raise InvalidInput(
-            f'job_id "{job_id[:60]}": a number could be taken for one of the server\'s ids. Add a letter.'
+            tr(
+                'job_id "{job_id}": a number could be taken for one of the server\'s ids. Add a letter.',
+                job_id=job_id[:60],
+            )
         )
     if LIKE_OTHER_KEYS.fullmatch(job_id) or job_id.startswith("repeat:"):
         raise InvalidInput(
-            f'job_id "{job_id[:60]}": the queue keeps something of its own under this name. Add a word to it.'
+            tr(
+                'job_id "{job_id}": the queue keeps something of its own under this name. Add a word to it.',
+                job_id=job_id[:60],
+            )
         )
     if ":" in job_id and job_id.count(":") != 2:  # BullMQ lets two pass: its old repeatable jobs
-        raise InvalidInput(f'job_id "{job_id[:60]}": a ":" separates the parts of a key. Use "-" or "_".')
+        raise InvalidInput(
+            tr('job_id "{job_id}": a ":" separates the parts of a key. Use "-" or "_".', job_id=job_id[:60])
+        )
     if job_id.startswith("0:"):
-        raise InvalidInput(f'job_id "{job_id[:60]}": an id cannot start with "0:". Start it with a letter.')
+        raise InvalidInput(
+            tr('job_id "{job_id}": an id cannot start with "0:". Start it with a letter.', job_id=job_id[:60])
+        )
     try:
         size = len(job_id.encode())
     except UnicodeEncodeError as error:
-        raise InvalidInput("job_id: it contains half of a surrogate pair. Use whole characters.") from error
+        raise InvalidInput(tr("job_id: it contains half of a surrogate pair. Use whole characters.")) from error
     if size > LONGEST_ID_BYTES:
-        raise InvalidInput(f"job_id: it has {size} bytes, {LONGEST_ID_BYTES} are the limit. Use a hash of it.")
+        raise InvalidInput(
+            tr(
+                "job_id: it has {size} bytes, {longest_id_bytes} are the limit. Use a hash of it.",
+                size=size,
+                longest_id_bytes=LONGEST_ID_BYTES,
+            )
+        )
     return job_id
 
 
@@ -112,13 +137,26 @@ def parse_backoff(name: str, value: Any) -> Backoff:
         delay = _number(f"{name}.delay", value.get("delay", 0))
         parsed = Backoff(value["type"], delay, _number(f"{name}.jitter", value.get("jitter", 0)))
     else:
-        raise InvalidInput(f'{name}: give milliseconds, a text such as "exponential:5s", or {{"type", "delay"}}.')
+        raise InvalidInput(
+            tr('{name}: give milliseconds, a text such as "exponential:5s", or {{"type", "delay"}}.', name=name)
+        )
     if not 0 <= parsed.delay_ms <= LONGEST_DELAY_MS:
         raise InvalidInput(
-            f"{name}: a delay of {parsed.delay_ms:g} ms is out of range; 0 to {LONGEST_DELAY_MS} ms are allowed."
+            tr(
+                "{name}: a delay of {delay_ms:g} ms is out of range; 0 to {longest_delay_ms} ms are allowed.",
+                name=name,
+                delay_ms=parsed.delay_ms,
+                longest_delay_ms=LONGEST_DELAY_MS,
+            )
         )
     if not 0 <= parsed.jitter <= 1:
-        raise InvalidInput(f"{name}: a jitter of {parsed.jitter:g} is out of range; it is a share from 0 to 1.")
+        raise InvalidInput(
+            tr(
+                "{name}: a jitter of {jitter:g} is out of range; it is a share from 0 to 1.",
+                name=name,
+                jitter=parsed.jitter,
+            )
+        )
     return parsed
 
 
@@ -132,7 +170,9 @@ def parse_keep(name: str, value: Any) -> KeepJobs:
     if isinstance(value, Mapping) and value and not set(value) - {"age", "count", "limit"}:
         parts = {key: _whole(f"{name}.{key}", number) for key, number in value.items()}
         return KeepJobs(parts.get("count"), parts.get("age"), parts.get("limit"))
-    raise InvalidInput(f'{name}: give True (all), False (none), a number of jobs, or {{"age": seconds, "count": n}}.')
+    raise InvalidInput(
+        tr('{name}: give True (all), False (none), a number of jobs, or {{"age": seconds, "count": n}}.', name=name)
+    )
 
 
 def _parse_deduplication(name: str, value: Any) -> Deduplication:
@@ -142,12 +182,19 @@ def _parse_deduplication(name: str, value: Any) -> Deduplication:
         value = value.to_wire()
     if not isinstance(value, Mapping) or not isinstance(value.get("id"), str) or not value["id"]:
         raise InvalidInput(
-            f'{name}: give an id, or {{"id": …, "ttl": milliseconds}}; the id is a text that is not empty.'
+            tr(
+                '{name}: give an id, or {{"id": …, "ttl": milliseconds}}; the id is a text that is not empty.',
+                name=name,
+            )
         )
     unknown = set(value) - {"id", "ttl", "extend", "replace", "reschedule", "keepLastIfActive"}
     if unknown:
         raise InvalidInput(
-            f"{name}: {min(unknown)!r} is no part of it; id, ttl, extend, replace, reschedule, keepLastIfActive are."
+            tr(
+                "{name}: {unknown!r} is no part of it; id, ttl, extend, replace, reschedule, keepLastIfActive are.",
+                name=name,
+                unknown=min(unknown),
+            )
         )
     ttl = value.get("ttl")
     return Deduplication(
@@ -165,9 +212,15 @@ def _parse_parent(name: str, value: Any) -> Parent:
         return value
     parts = (value.get("id"), value.get("queue")) if isinstance(value, Mapping) else (None, None)
     if not all(isinstance(part, str) and part for part in parts):
-        raise InvalidInput(f'{name}: give {{"id": …, "queue": …}}, the parent\'s job id and its queue.')
+        raise InvalidInput(tr('{name}: give {{"id": …, "queue": …}}, the parent\'s job id and its queue.', name=name))
     if LIKE_OTHER_KEYS.fullmatch(str(parts[0])):
-        raise InvalidInput(f'{name}: "{str(parts[0])[:60]}" is no job, the queue keeps something of its own there.')
+        raise InvalidInput(
+            tr(
+                '{name}: "{value}" is no job, the queue keeps something of its own there.',
+                name=name,
+                value=str(parts[0])[:60],
+            )
+        )
     return Parent(*parts)  # type: ignore[arg-type]
 
 
@@ -175,31 +228,53 @@ def _parse_on_failure(name: str, value: Any) -> OnFailure:
     for allowed in get_args(OnFailure):
         if value == allowed:
             return allowed  # type: ignore[no-any-return]
-    raise InvalidInput(f"{name}: {value!r} is none of {', '.join(get_args(OnFailure))}.")
+    raise InvalidInput(
+        tr(
+            "{name}: {value!r} is none of {onfailure}.",
+            name=name,
+            value=value,
+            onfailure=", ".join(get_args(OnFailure)),
+        )
+    )
 
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidInput(f"{name}: {str(value)[:40]!r} is no number.")
+        raise InvalidInput(tr("{name}: {value!r} is no number.", name=name, value=str(value)[:40]))
     return float(value)
 
 
 def _whole(name: str, value: Any, *, least: int = 0, most: int = 2**53 - 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidInput(f"{name}: {str(value)[:40]!r} is no whole number from {least} to {most}.")
+        raise InvalidInput(
+            tr(
+                "{name}: {value!r} is no whole number from {least} to {most}.",
+                name=name,
+                value=str(value)[:40],
+                least=least,
+                most=most,
+            )
+        )
     return value
 
 
 def _milliseconds(name: str, value: Any) -> int:
     seconds = _number(name, value)
     if not 0 <= seconds * 1000 <= LONGEST_DELAY_MS:
-        raise InvalidInput(f"{name}: {seconds:g} s is out of range; 0 to {LONGEST_DELAY_MS // 1000} s are allowed.")
+        raise InvalidInput(
+            tr(
+                "{name}: {seconds:g} s is out of range; 0 to {value} s are allowed.",
+                name=name,
+                seconds=seconds,
+                value=LONGEST_DELAY_MS // 1000,
+            )
+        )
     return round(seconds * 1000)
 
 
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InvalidInput(f"{name}: {str(value)[:40]!r} is neither True nor False.")
+        raise InvalidInput(tr("{name}: {value!r} is neither True nor False.", name=name, value=str(value)[:40]))
     return value
 
 

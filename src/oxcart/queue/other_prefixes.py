@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oxcart.language import tr
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import text
 
@@ -16,7 +17,7 @@ _ENDS = ("meta", "id", "wait")
 async def other_prefixes(channel: Channel, *, most_keys: int = MOST_KEYS) -> list[str]:
     """The prefixes of queues that are called as this one, but for its own. Raises Unavailable, ServerRefused."""
     keys = channel.keys
-    doing = f"Looking for queues named {keys.name} under another prefix"
+    doing = tr("Looking for queues named {name} under another prefix", name=keys.name)
     name = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in keys.name.replace("\\", "\\\\"))
     found: set[str] = set()
     cursor, seen = b"0", 0

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from oxcart.language import tr
 from oxcart.protocol.scripts import Argument, ours
 from oxcart.queue import schedules
 from oxcart.queue.channel import Channel
@@ -80,7 +81,7 @@ class _Mender:
     now_ms: int
 
     async def run(self, script: str, *args: Argument, place: str | None = None, mend: bool = True) -> Any:
-        doing = f"Repairing queue {self.channel.keys.name}"
+        doing = tr("Repairing queue {name}", name=self.channel.keys.name)
         named = (*script_keys(self.channel.keys), *((place,) if place else ()))
         flag = "1" if mend and not self.plan.dry_run else "0"
         given = (self.channel.keys.base, flag, *args)
@@ -268,7 +269,7 @@ async def _check_stalled(mender: _Mender) -> list[str]:
         keys.repeat,
     )
     args = (plan.max_stalled_count, keys.base, mender.now_ms, plan.stalled_interval_ms)
-    doing = f"Repairing queue {keys.name}"
+    doing = tr("Repairing queue {name}", name=keys.name)
     back, *_ = await channel.run(doing, ours("check_stalled"), named, args, repeatable=True)
     return [text(job_id) for job_id in back]
 

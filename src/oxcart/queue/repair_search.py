@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from oxcart.language import tr
 from oxcart.protocol.keys import OWN_NAMES, QueueKeys
 from oxcart.protocol.scripts import Argument, Command, ours
 from oxcart.queue.channel import Channel
@@ -42,7 +43,7 @@ class Strangers:
 async def find_strangers(channel: Channel, most_keys: int) -> Strangers:
     """Jobs may move while we read: only a script that looks at all states at once can tell which are really lost."""
     found = Strangers()
-    doing = f"Searching the keys of queue {channel.keys.name}"
+    doing = tr("Searching the keys of queue {name}", name=channel.keys.name)
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", channel.keys.base) + "*"
     prefix = len(channel.keys.base.encode())
     candidates: set[bytes] = set()

@@ -10,6 +10,7 @@ from typing import Any
 
 from oxcart.errors import InvalidInput, OxcartError
 from oxcart.handlers import RepeatStrategy
+from oxcart.language import tr
 from oxcart.queue.cron import next_time, read_cron
 from oxcart.queue.wall_clock import zone_named
 
@@ -54,17 +55,39 @@ class Repeat:
     def check(self, doing: str, now_ms: int, strategy: RepeatStrategy | None = None) -> None:
         """Raises InvalidInput with one sentence for the first mistake."""
         if (self.cron is None) == (self.every_seconds is None):
-            raise InvalidInput(f'{doing}: give either cron="*/5 * * * *" or every_seconds=300.')
+            raise InvalidInput(tr('{doing}: give either cron="*/5 * * * *" or every_seconds=300.', doing=doing))
         if self.every_ms is not None and self.every_ms < 1:
-            raise InvalidInput(f"{doing}: every_seconds={self.every_seconds} is too short; 0.001 is the least.")
+            raise InvalidInput(
+                tr(
+                    "{doing}: every_seconds={every_seconds} is too short; 0.001 is the least.",
+                    doing=doing,
+                    every_seconds=self.every_seconds,
+                )
+            )
         if self.immediately and self.start_ms:
-            raise InvalidInput(f"{doing}: immediately and start_ms contradict each other. Give one of them.")
+            raise InvalidInput(
+                tr("{doing}: immediately and start_ms contradict each other. Give one of them.", doing=doing)
+            )
         if self.end_ms is not None and self.end_ms <= now_ms:
-            raise InvalidInput(f"{doing}: end_ms={self.end_ms} is in the past. Give a later time, or remove it.")
+            raise InvalidInput(
+                tr(
+                    "{doing}: end_ms={end_ms} is in the past. Give a later time, or remove it.",
+                    doing=doing,
+                    end_ms=self.end_ms,
+                )
+            )
         if self.limit is not None and self.limit < 1:
-            raise InvalidInput(f"{doing}: limit={self.limit} lets no job run. Give a number from 1 on.")
+            raise InvalidInput(
+                tr("{doing}: limit={limit} lets no job run. Give a number from 1 on.", doing=doing, limit=self.limit)
+            )
         if self.cron is not None and strategy is None and next_millis(self.to_wire(), now_ms) is None:
-            raise InvalidInput(f'{doing}: cron="{self.cron[:80]}" names no time that is to come. Change it, or end_ms.')
+            raise InvalidInput(
+                tr(
+                    '{doing}: cron="{cron}" names no time that is to come. Change it, or end_ms.',
+                    doing=doing,
+                    cron=self.cron[:80],
+                )
+            )
 
 
 def next_millis(
@@ -81,7 +104,7 @@ def next_millis(
             return None if found is None else int(found)
         except BaseException as error:
             raise OxcartError(
-                f"Its repeat strategy raised a {type(error).__name__}; see @app.repeat_strategy."
+                tr("Its repeat strategy raised a {name}; see @app.repeat_strategy.", name=type(error).__name__)
             ) from error
     pattern = str(repeat["pattern"])
     cron = read_cron(pattern, str(repeat.get("hashSeed") or pattern))
@@ -89,7 +112,9 @@ def next_millis(
     try:
         return next_time(cron, base_ms, zone, epoch_ms(repeat.get("endDate")))
     except (ValueError, OverflowError, OSError) as error:
-        raise InvalidInput(f'The cron pattern "{pattern[:80]}" is to start after all calendars have ended.') from error
+        raise InvalidInput(
+            tr('The cron pattern "{pattern}" is to start after all calendars have ended.', pattern=pattern[:80])
+        ) from error
 
 
 def epoch_ms(value: Any) -> int | None:

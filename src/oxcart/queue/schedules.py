@@ -9,6 +9,7 @@ from typing import Any
 
 from oxcart.errors import InvalidInput, JobNotFound, StateConflict
 from oxcart.handlers import RepeatStrategy
+from oxcart.language import tr
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import from_wire
 from oxcart.protocol.keys import QueueKeys
@@ -83,7 +84,9 @@ def template_of(name: str, data: Any, given: Mapping[str, Any]) -> Template:
     """Raises InvalidInput."""
     misplaced = _ONE_RUN_ONLY & {key for key, value in given.items() if value is not None}
     if misplaced:
-        raise InvalidInput(f"A schedule's jobs cannot have {min(misplaced)}: they come again. Leave it out.")
+        raise InvalidInput(
+            tr("A schedule's jobs cannot have {misplaced}: they come again. Leave it out.", misplaced=min(misplaced))
+        )
     opts = build_options(given).to_wire()
     if not opts["attempts"]:
         del opts["attempts"]
@@ -100,14 +103,18 @@ async def upsert(
     strategy: RepeatStrategy | None = None,
 ) -> str | None:
     """Create or replace a scheduler; returns the id of its next job. Raises InvalidInput, StateConflict."""
-    doing = f"Setting schedule {schedule_id[:80]} of queue {channel.keys.name}"
+    doing = tr("Setting schedule {schedule_id} of queue {name}", schedule_id=schedule_id[:80], name=channel.keys.name)
     if not schedule_id or is_legacy_key(schedule_id):
-        raise InvalidInput(f"{doing}: the id is empty, or looks like a repeatable job of BullMQ 5. Use a plain name.")
+        raise InvalidInput(
+            tr("{doing}: the id is empty, or looks like a repeatable job of BullMQ 5. Use a plain name.", doing=doing)
+        )
     repeat.check(doing, now_ms, strategy)
     call = upsert_call(channel.keys, schedule_id, repeat, template, now_ms, strategy=strategy)
     answer = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
     if isinstance(answer, int):
-        raise StateConflict(f"{doing}: a job of its next time exists already. Remove that job, or use another id.")
+        raise StateConflict(
+            tr("{doing}: a job of its next time exists already. Remove that job, or use another id.", doing=doing)
+        )
     return text(answer[0])
 
 
@@ -129,7 +136,9 @@ def upsert_call(
         after = max(now_ms, after_ms)
         found = now_ms if repeat.immediately else next_millis(wire, after, strategy=strategy, name=template.name)
         if found is None:
-            raise InvalidInput(f"Schedule {schedule_id[:80]}: its pattern names no time that is to come.")
+            raise InvalidInput(
+                tr("Schedule {schedule_id}: its pattern names no time that is to come.", schedule_id=schedule_id[:80])
+            )
         due = max(found, now_ms)
     opts = next_opts(template.opts, schedule_id, {**wire, "count": count}, due, now_ms)
     named: tuple[Argument, ...] = (*keys.of_next_job, keys.active)
@@ -163,7 +172,7 @@ def next_opts(
 async def remove(channel: Channel, schedule_id: str) -> bool:
     """Remove a scheduler and its next job; false if there is none."""
     keys = channel.keys
-    doing = f"Removing schedule {schedule_id[:80]} of queue {keys.name}"
+    doing = tr("Removing schedule {schedule_id} of queue {name}", schedule_id=schedule_id[:80], name=keys.name)
     upcoming = await _next_job(channel, doing, schedule_id)
     call = remove_call(keys, schedule_id)
     code = await channel.run(doing, call.script, call.keys, call.args, repeatable=True)
@@ -188,7 +197,7 @@ async def _next_job(channel: Channel, doing: str, schedule_id: str) -> tuple[str
 async def find_all(channel: Channel, start: int = 0, end: int = -1) -> list[Schedule]:
     """Every scheduler, the one that is due next first."""
     keys = channel.keys
-    doing = f"Listing the schedules of queue {keys.name}"
+    doing = tr("Listing the schedules of queue {name}", name=keys.name)
     reply = await channel.command(doing, "ZRANGE", keys.repeat, start, end, "WITHSCORES")
     found = {schedule_id: int(float(due)) for schedule_id, due in pairs(reply).items()}
     if not found:
@@ -262,7 +271,9 @@ def schedule_of(
 
 async def job_now(channel: Channel, schedule_id: str, now_ms: int) -> NewJob:
     """One more job from a schedule's template, outside its times. Raises JobNotFound."""
-    doing = f"Running schedule {schedule_id[:80]} of queue {channel.keys.name} now"
+    doing = tr(
+        "Running schedule {schedule_id} of queue {name} now", schedule_id=schedule_id[:80], name=channel.keys.name
+    )
     record = pairs(await channel.command(doing, "HGETALL", channel.keys.scheduler(schedule_id)))
     if "data" not in record:
         upcoming = await _next_job(channel, doing, schedule_id)
@@ -270,7 +281,7 @@ async def job_now(channel: Channel, schedule_id: str, now_ms: int) -> NewJob:
             template = codec.encode(template_opts(upcoming[1]), "options").decode()
             record = {**_shown(upcoming[1]), "opts": template, **record}
     if not record:
-        raise JobNotFound(f"{doing}: there is no such schedule. List the schedules to see their ids.")
+        raise JobNotFound(tr("{doing}: there is no such schedule. List the schedules to see their ids.", doing=doing))
     data = record.get("data", "{}").encode()
     options = from_wire(codec.decode(record.get("opts", "{}"), "opts"))
     opts = codec.encode(options.to_wire(), "options")

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from oxcart.errors import InvalidInput, OxcartError
+from oxcart.language import tr
 from oxcart.protocol.scripts import ScriptCall, ours
 from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import check_state, pairs, text
@@ -95,7 +96,9 @@ def parse_data(given: str) -> tuple[str, str]:
     """`customer.id=42` as path and value. Raises InvalidInput."""
     path, equals, value = given.partition("=")
     if not equals or not all(path.split(".")):
-        raise InvalidInput(f'"{given[:80]}" is no condition on data: write PATH=VALUE, as in customer.id=42.')
+        raise InvalidInput(
+            tr('"{given}" is no condition on data: write PATH=VALUE, as in customer.id=42.', given=given[:80])
+        )
     return path, value
 
 
@@ -159,7 +162,7 @@ async def _walk(
     """Several runs at once, told in order. Where calls end before their runs do, further runs are shorter."""
     key = channel.keys.state(check_state(state))
     kind = "list" if state in _LISTS else "down" if state in _FINISHED and not oldest_first else "up"
-    doing = f"Looking through the {state} jobs of queue {channel.keys.name}"
+    doing = tr("Looking through the {state} jobs of queue {name}", state=state, name=channel.keys.name)
     at, end = await _bounds(channel, doing, kind, state, wanted)
     wire = wanted.to_wire(state, reasons=reasons)
 
@@ -283,7 +286,7 @@ class AuditLine:
 
 async def audit_lines(channel: Channel, limit: int) -> list[AuditLine]:
     """What was done to many jobs of a queue at once, the last one first."""
-    doing = f"Reading what was done to queue {channel.keys.name}"
+    doing = tr("Reading what was done to queue {name}", name=channel.keys.name)
     entries = await channel.command(doing, "XREVRANGE", channel.keys.audit, "+", "-", "COUNT", limit)
     return [_line(text(entry_id), pairs(fields)) for entry_id, fields in entries]
 

@@ -12,6 +12,7 @@ import msgspec
 
 from oxcart.clock import now_ms
 from oxcart.connection.link import Link
+from oxcart.language import tr
 from oxcart.names import Reason, UnhandledJobs, short
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import Command
@@ -59,7 +60,7 @@ async def read(channel: Channel) -> tuple[UnhandledJobs, ...]:
 
     Raises Unavailable, ServerRefused.
     """
-    doing = f"Reading what waits in queue {channel.keys.name} without a handler"
+    doing = tr("Reading what waits in queue {name} without a handler", name=channel.keys.name)
     return unhandled_in(channel.keys, pairs(await channel.command(doing, "HGETALL", channel.keys.unhandled)))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from oxcart.errors import InvalidInput
+from oxcart.language import tr
 
 Zone = Callable[[int], int]
 """Epoch milliseconds to how much the wall is ahead of UTC then, in milliseconds."""
@@ -37,7 +38,7 @@ def zone_named(name: Any) -> Zone:
         return _of(_zone_info(str(name).strip()))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InvalidInput(
-            f'The time zone "{str(name)[:60]}" is not known. Use a name such as Europe/Madrid.'
+            tr('The time zone "{name}" is not known. Use a name such as Europe/Madrid.', name=str(name)[:60])
         ) from error
 
 

@@ -22,6 +22,7 @@ from oxcart.errors import OxcartError
 from oxcart.handlers import Handlers
 from oxcart.own_tasks import start_own_task, unlist
 from oxcart.protocol.keys import QueueKeys
+from oxcart.queue.forms import Forms
 from oxcart.queue.inspect import PAUSED
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import QueueShare, WorkerSettings
@@ -116,7 +117,10 @@ class Worker:
         server, dispatch = self._server, self._dispatch
         self._left = LeftJobs(self._handlers, self._settings, self._emit)
         link = server.link("commands")
-        self._watch = QueueWatch(dispatch, server, link, self._left, version=self._version, release=self._release)
+        forms = Forms(self._handlers)
+        self._watch = QueueWatch(
+            dispatch, server, link, self._left, forms, version=self._version, release=self._release
+        )
         common = Common(
             server,
             link,

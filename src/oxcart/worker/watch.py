@@ -16,6 +16,7 @@ from oxcart.connection.link import Link
 from oxcart.connection.server import Server
 from oxcart.errors import ServerRefused, Unavailable
 from oxcart.queue.facts import read_facts
+from oxcart.queue.forms import Forms
 from oxcart.queue.overview import Deploy, remember_deploy
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import Event, JobsFinished
@@ -45,7 +46,15 @@ class QueueWatch:
     """Belongs to the job loop; `facts` may be read from any thread."""
 
     def __init__(
-        self, dispatch: Dispatch, server: Server, link: Link, left: LeftJobs, *, version: str, release: str | None
+        self,
+        dispatch: Dispatch,
+        server: Server,
+        link: Link,
+        left: LeftJobs,
+        forms: Forms,
+        *,
+        version: str,
+        release: str | None,
     ) -> None:
         self._deploy = Deploy(version, release, now_ms())
         self._dispatch = dispatch
@@ -55,6 +64,7 @@ class QueueWatch:
         self._seen: dict[str, _Seen] = {}
         self._ended: Counter[str] = Counter()
         self._failed: dict[str, float] = {}
+        self._forms = forms
 
     @property
     def facts(self) -> tuple[QueueFacts, ...]:
@@ -131,6 +141,8 @@ class QueueWatch:
         self._failed.pop(queue.name, None)
         if seen is None and not queue.is_ours:
             await remember_deploy(self._link, queue.keys, self._deploy)
+        if deep and not slow_problem and not queue.is_ours:
+            await self._forms.publish(self._link, queue.keys)
         facts = await read_facts(self._link, queue.keys, self._server.clock.now_ms(), before=before)
         since = seen.paused_since_ms if seen is not None else None
         self._seen[queue.name] = _Seen(

@@ -21,6 +21,7 @@ from oxcart.errors import InvalidInput
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.columns import storable
+from oxcart.language import tr
 
 CARDS = ("leads", "contacts", "companies")
 
@@ -72,11 +73,30 @@ def draft_of(new: NewNote | NewTask) -> Draft:
     """Raises InvalidInput for what Kommo would refuse in any case."""
     doing = f"Pushing a {'note' if isinstance(new, NewNote) else 'task'}"
     if new.entity_type not in CARDS:
-        raise InvalidInput(f'{doing}: "{str(new.entity_type)[:40]}" is no card; it is leads, contacts or companies.')
+        raise InvalidInput(
+            tr(
+                '{doing}: "{entity_type}" is no card; it is leads, contacts or companies.',
+                doing=doing,
+                entity_type=str(new.entity_type)[:40],
+            )
+        )
     if isinstance(new.entity_id, bool) or not isinstance(new.entity_id, int) or new.entity_id <= 0:
-        raise InvalidInput(f"{doing}: the id of the card is a whole number above 0, not {str(new.entity_id)[:40]!r}.")
+        raise InvalidInput(
+            tr(
+                "{doing}: the id of the card is a whole number above 0, not {entity_id!r}.",
+                doing=doing,
+                entity_id=str(new.entity_id)[:40],
+            )
+        )
     if not isinstance(new.text, str) or not new.text.strip():
-        raise InvalidInput(f"{doing} to {new.entity_type} {new.entity_id}: its text is empty; give it one.")
+        raise InvalidInput(
+            tr(
+                "{doing} to {entity_type} {entity_id}: its text is empty; give it one.",
+                doing=doing,
+                entity_type=new.entity_type,
+                entity_id=new.entity_id,
+            )
+        )
     kind, more = (Kind.NOTE, {"note_type": "common"}) if isinstance(new, NewNote) else (Kind.TASK, _task(new))
     return Draft(kind, new.entity_type, str(new.entity_id), storable({**more, "text": new.text.rstrip()}))
 
@@ -106,7 +126,7 @@ def text_of(raw: Mapping[str, Any]) -> str:
 
 def _task(new: NewTask) -> dict[str, Any]:
     if new.complete_till.tzinfo is None:
-        raise InvalidInput("Pushing a task: complete_till has no time zone; give it one, as in datetime.now(UTC).")
+        raise InvalidInput(tr("Pushing a task: complete_till has no time zone; give it one, as in datetime.now(UTC)."))
     payload: dict[str, Any] = {"complete_till": int(new.complete_till.timestamp()), "task_type_id": new.task_type_id}
     if new.responsible_user_id is not None:
         payload["responsible_user_id"] = new.responsible_user_id
