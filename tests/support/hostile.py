@@ -263,6 +263,12 @@ class RaisesInAwait:
     __await__ = spite
 
 
+class OfNoLoop(asyncio.Future[None]):
+    """Done soon, and its task would ask for its loop first."""
+
+    get_loop = spite
+
+
 class Stubborn(asyncio.Future[None]):
     """Cannot be cancelled, and says so loudly."""
 
@@ -273,5 +279,6 @@ AWAITABLES: dict[str, Callable[[], Any]] = {
     "one that yields a number": YieldsAnything,
     "one that yields an object that raises": YieldsSomethingBad,
     "one that raises": RaisesInAwait,
+    "one whose loop raises": OfNoLoop,
     "none": lambda: 5,
 }
