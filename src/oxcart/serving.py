@@ -270,8 +270,8 @@ def run(
     """serve() as the whole life of this process; returns the exit code, for the caller to exit with at once.
 
     A handler that never ends, in a task or in a thread of asyncio.to_thread, would keep Python from exiting until the
-    platform kills it: the process then ends itself, a moment after `before_exit` was called. An end that nobody asked for
-    is bounded, too: a worker that stands still on its way out would look alive.
+    platform kills it: the process then ends itself, a moment after `before_exit` was called. An end that nobody
+    asked for is bounded, too: a worker that stands still on its way out would look alive.
     """
     _collect_garbage_seldom()
     started: list[Service] = []
@@ -291,7 +291,9 @@ def run(
         _exit_within(planned.settings.worker.shutdown_grace_seconds + HANGING_END_SECONDS, 1, first=tell_of_hanging)
 
     def tell_of_hanging() -> None:
-        bus.emit(WarningRaised("HANGING_END", "The worker does not come to its end, so its process ends now, with code 1."))
+        bus.emit(
+            WarningRaised("HANGING_END", "The worker does not come to its end, so its process ends now, with code 1.")
+        )
         before_exit()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:

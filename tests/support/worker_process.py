@@ -89,8 +89,8 @@ async def hangs_the_end(job: Job) -> None:
     """Ends the worker as a bug of ours would, and lets nothing go on from there."""
     note("started", job)
     (worker,) = (found for found in gc.get_objects() if type(found) is Worker)
-    main: Any = worker._main  # noqa: SLF001 - the fault itself
-    worker._stop = lambda _: asyncio.sleep(600)  # type: ignore[assignment,method-assign]  # noqa: SLF001
+    main: Any = worker._main
+    worker._stop = lambda _: asyncio.sleep(600)  # type: ignore[assignment,method-assign]
     main.cancel()
 
 

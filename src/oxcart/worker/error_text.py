@@ -123,7 +123,7 @@ def _frames_of(error: BaseException) -> Sequence[tuple[str, int, str]]:
 
 
 def _is_bounded(error: BaseException) -> bool:
-    """As Python prints: a cause that was printed is not printed again, the member of a group is, with its own members."""
+    """As Python prints: a cause that was printed is not printed again, the member of a group is, with its members."""
     seen: set[int] = set()
     printed = 0
     ahead: list[Any] = [error]

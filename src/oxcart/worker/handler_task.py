@@ -211,7 +211,7 @@ _loop_of: Callable[[Any], Any] = asyncio.futures._get_loop  # type: ignore[attr-
 
 
 def _try_out(awaited: Any) -> None:
-    """Do with it all that a task does. Raises TypeError for what no task can wait for, and whatever the object raises."""
+    """Do with it all that a task does. Raises TypeError for what no task can wait for, and what the object raises."""
     is_blocking = getattr(awaited, "_asyncio_future_blocking", None)
     if is_blocking is None:
         raise TypeError("What was awaited yields something that is no future.")
