@@ -445,14 +445,12 @@ class _Checker:
 
     def _lying(self, fact: Fact) -> None:
         """A fault excuses whoever is idle for as long as it lasts, and not for what they leave lying after it."""
-        began = fact.at - fact.facts["seconds"]
-        for place in fact.facts["idle"]:
-            over = [ends for where, _, begins, ends in self.troubles if where in {place, None} and begins <= fact.at]
-            well_since = max([began, *over])
-            if fact.at - well_since >= IDLE_FOR_SECONDS:
-                how_long = f"{fact.at - began:.1f} s, {fact.at - well_since:.1f} s without any fault,"
-                self.say("goes-on", fact, f"a job of {fact.facts['queue']} waits {how_long} beside {place}, idle")
-                return
+        began, place = fact.at - fact.facts["seconds"], fact.facts["idle"]
+        over = [ends for where, _, begins, ends in self.troubles if where in {place, None} and begins <= fact.at]
+        well_since = max([began, *over])
+        if fact.at - well_since >= IDLE_FOR_SECONDS:
+            how_long = f"{fact.at - began:.1f} s, {fact.at - well_since:.1f} s without any fault,"
+            self.say("goes-on", fact, f"a job of {fact.facts['queue']} waits {how_long} beside {place}, which is idle")
 
     # -------------------------------------------------------------------------------------------- trouble
     def _troubled(self, place: str | None, since: float, until: float, beyond: frozenset[str] = frozenset()) -> bool:

@@ -79,7 +79,7 @@ class Wire:
             return  # whoever waits for it has a deadline
 
         def arrive() -> None:
-            if self._was_closed or weather.cut or weather.hung:
+            if self._was_closed or weather.cut or weather.hung or not self.actor.is_alive:
                 return
             if weather.refused or not self.network.is_up:
                 self._to_actor(lambda: done(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgpack
 
 from oxcart.protocol.exchange import read_reply
-from oxcart.protocol.scripts import carefully, ours, upstream
+from oxcart.protocol.scripts import adding, carefully, ours, upstream
 
 unpack: Callable[..., Any] = msgpack.unpackb  # type: ignore[attr-defined]
 
@@ -35,7 +35,8 @@ def _names() -> dict[bytes, str]:
     for entry in folder.joinpath("upstream").iterdir():
         if entry.name.endswith(".lua"):
             name = entry.name.rpartition("-")[0]
-            names[upstream(name).sha.encode()] = names[carefully(name).sha.encode()] = name
+            for script in (upstream(name), carefully(name), adding(name)):
+                names[script.sha.encode()] = name
     return names
 
 
@@ -137,6 +138,8 @@ def _add_many(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: 
 
 def _add_one(note: Note, actor: str, _keys: list[Any], args: list[Any], reply: Any) -> None:
     base, job_id, _, _, parent_key = unpack(args[0])[:5]
+    if isinstance(reply, list):  # ours says, too, whether the job was there
+        reply = reply[0]
     if isinstance(reply, bytes):
         parent = _text(parent_key).rpartition(":")[2] if parent_key else None  # flows stay within one queue here
         note(actor, "added", queue=_queue(base), job=_text(reply), asked=_text(job_id), parent=parent)

@@ -88,7 +88,7 @@ class _World:
         self.lives: dict[str, int] = {}
         self._aliases: list[tuple[str, str]] = []
         self._log_sizes: list[tuple[float, int, int]] = [(0.0, 0, 0)]
-        self._waits_since: dict[str, float] = {}
+        self._waits_since: dict[tuple[str, str], float] = {}
         self._is_healed = False
 
     # -------------------------------------------------------------------------------------------- noting
@@ -99,7 +99,7 @@ class _World:
                 if token.startswith(worker_id):
                     facts["token"] = alias + token[len(worker_id) :]
         if what == "claimed":
-            self._waits_since.pop(facts["queue"], None)
+            self._waits_since = {key: since for key, since in self._waits_since.items() if key[0] != facts["queue"]}
         elif what == "started":
             self._aliases.append((facts["worker"], facts["life"]))
         self.history.add(self.loop.time(), actor, what, **facts)
@@ -355,14 +355,12 @@ class _World:
             self._waits_since.clear()
             return
         self.server.set_time(self.network.now_ms())
+        now, before, self._waits_since = self.loop.time(), self._waits_since, {}
         for queue in self.schedule.queues:
-            idle = self._idle_beside(queue)
-            if idle:
-                since = self._waits_since.setdefault(queue, self.loop.time())
-                if self.loop.time() - since >= IDLE_FOR_SECONDS:
-                    self._note("server", "lying", queue=queue, idle=idle, seconds=round(self.loop.time() - since, 1))
-            else:
-                self._waits_since.pop(queue, None)
+            for place in self._idle_beside(queue):
+                since = self._waits_since[queue, place] = before.get((queue, place), now)
+                if now - since >= IDLE_FOR_SECONDS:
+                    self._note("server", "lying", queue=queue, idle=place, seconds=round(now - since, 1))
 
     def _idle_beside(self, queue: str) -> list[str]:
         """Who could take a job that waits there."""

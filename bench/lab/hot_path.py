@@ -35,6 +35,7 @@ from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
 from oxcart.worker.left import LeftJobs
+from oxcart.worker.listeners import Listeners
 from oxcart.worker.phases import PLENTY
 from oxcart.worker.served_queue import ServedQueue
 
@@ -109,6 +110,7 @@ async def run(exchanges: int) -> tuple[list[float], float]:
         settings,
         dispatch,
         LeftJobs(app.handlers, settings, bus.emit),
+        Listeners(app.handlers.listeners, bus.emit),
         bus.emit,
         "0123456789abcdef0123456789abcdefa",
         "oxcart-01234567",

@@ -1,6 +1,6 @@
 """Which Redis is measured against? One of our own: Debian's where it is installed, else the embedded Valkey.
 
-`OXCART_BENCH_SERVER=embedded` takes the embedded one in any case.
+`BENCH_SERVER=embedded` takes the embedded one in any case.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ START_SECONDS = 20
 
 def server_binary() -> str:
     found = shutil.which("redis-server")
-    if found is not None and os.environ.get("OXCART_BENCH_SERVER") != "embedded":
+    if found is not None and os.environ.get("BENCH_SERVER") != "embedded":
         return found
     from oxcart.connection.embedded import find_binary
 

@@ -33,6 +33,7 @@ from oxcart.job import Job
 from oxcart.queue.added_job import AddedJob
 from oxcart.queue.producer import Queue
 from oxcart.queue.repeats import Repeat
+from oxcart.worker.controls import Controls
 
 __version__ = _version("oxcart")
 
@@ -40,6 +41,7 @@ __all__ = [
     "AddFailed",
     "AddedJob",
     "Backoff",
+    "Controls",
     "Discard",
     "InvalidInput",
     "Job",

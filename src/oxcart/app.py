@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from oxcart.errors import InvalidInput
-from oxcart.handlers import Backoff, CustomBackoff, Handlers, KeepSetting, RepeatStrategy, describe
+from oxcart.handlers import EVENTS, Backoff, CustomBackoff, Handlers, KeepSetting, RepeatStrategy, describe
 from oxcart.queue.repeats import Repeat
 from oxcart.queue.schedules import OWN_QUEUE
+from oxcart.worker.controls import Controls
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -35,6 +36,7 @@ class Oxcart:
     def __init__(self) -> None:
         self.handlers = Handlers()
         self.schedules: list[DeclaredSchedule] = []
+        self.worker = Controls()
 
     def job(
         self,
@@ -121,13 +123,38 @@ class Oxcart:
         self.handlers.repeat_strategy = strategy
         return strategy
 
+    def on(self, event: str) -> Callable[[Function], Function]:
+        """Call a function, plain (in a thread) or async, whenever this worker has done something:
+
+        "active" (job) has begun · "completed" (job, result) · "failed" (job, error), for each attempt · "stalled"
+        (job id, queue name) lost its worker, and is back · "drained" (queue name): the last job that waited is taken ·
+        "paused" (), "resumed" (), "closing" (), "closed" (): this worker.
+
+        The end of a job is told when Redis has it, to the worker that ran it; `job.attempts_made` counts that attempt.
+        `result` is the JSON of what the handler returned, `error` what it raised, else JobFailed with the reason. A
+        listener hears one thing after the other. What it raises is in the log, once, and changes nothing for the job.
+        Of one that cannot keep up the oldest of 10 000 calls are left out. Raises InvalidInput for another event.
+        """
+        if event not in EVENTS:
+            raise InvalidInput(f'@app.on("{event}"): there is no such event. There are {", ".join(EVENTS)}.')
+
+        def declare(function: Function) -> Function:
+            self.handlers.listeners.setdefault(event, []).append(function)
+            return function
+
+        return declare
+
     def include(self, other: Oxcart) -> None:
         """Take over what another app declares, where this one has no handler of that name: its own wins."""
         for spec in other.handlers:
             if spec.name not in self.handlers:
                 self.handlers.add(spec)
+        for event, listeners in other.handlers.listeners.items():
+            own = self.handlers.listeners.setdefault(event, [])
+            own += [listener for listener in listeners if listener not in own]
         for name, strategy in other.handlers.backoffs.items():
             self.handlers.backoffs.setdefault(name, strategy)
         self.handlers.repeat_strategy = self.handlers.repeat_strategy or other.handlers.repeat_strategy
+        self.worker.include(other.worker)
         known = {schedule.schedule_id for schedule in self.schedules}
         self.schedules += [schedule for schedule in other.schedules if schedule.schedule_id not in known]

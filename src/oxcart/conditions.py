@@ -6,13 +6,13 @@ values: whoever tells a problem chooses the language, and another process can re
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from oxcart.language import tr
 from oxcart.names import UnhandledJobs, merged, told
+from oxcart.shell import in_queue
 
 Values: TypeAlias = Mapping[str, str | int]
 
@@ -36,7 +36,8 @@ class Returning:
 class QueueFacts:
     """One queue at one moment, `at_ms`. `counts` by BullMQ's states; `oldest_since_ms` is when the job whose turn is
     next could first have run, None where nothing waits or nobody can know. `limit` is what holds claims back now:
-    "10 per 60 s", "2 at once". `workers` are those connected, None: unknown, or a worker looks at itself.
+    "10 per 60 s", "2 at once". `workers` are those connected, None: unknown, or a worker looks at itself; of them
+    `paused_workers` claim nothing, as they were told.
     `paused_since_ms`: as far as the one who looks has seen.
     """
 
@@ -56,6 +57,7 @@ class QueueFacts:
     returning: tuple[Returning, ...] = ()
     unhandled: tuple[UnhandledJobs, ...] = ()
     workers: int | None = None
+    paused_workers: int = 0
 
     @property
     def waiting(self) -> int:
@@ -117,7 +119,9 @@ class Problem:
 
     def _places(self) -> dict[str, object]:
         """A queue is always named in a command: nobody knows what JOB_QUEUE_NAME says where it is pasted."""
-        places: dict[str, object] = {**self.values, "queue": self.queue, "q": f"--queue {shlex.quote(self.queue)}"}
+        places: dict[str, object] = {**self.values, "queue": self.queue, "q": in_queue(self.queue)}
+        if "example" in places:
+            places["example"] = in_queue(self.queue, str(places["example"]))
         since, at = self.since_ms, self.values.get("at_ms")
         if since is not None and isinstance(at, int):
             places["span"] = span((at - since) / 1000)
@@ -189,7 +193,7 @@ def _returning(facts: QueueFacts) -> Values | None:
         return None
     names = ", ".join(told([f"{jobs.name} ({jobs.jobs})" for jobs in facts.returning]))
     worst = max(facts.returning, key=lambda jobs: jobs.started)
-    return {"names": names, "started": worst.started, "example": shlex.quote(worst.example)}
+    return {"names": names, "started": worst.started, "example": worst.example}
 
 
 def _paused(facts: QueueFacts) -> Values | None:
@@ -210,6 +214,14 @@ def _no_worker(facts: QueueFacts) -> Values | None:
     return {"waiting": facts.waiting}
 
 
+def _workers_paused(facts: QueueFacts) -> Values | None:
+    """A worker that looks at itself does not know of others: with them jobs do not wait long."""
+    is_alone = facts.workers == facts.paused_workers or (facts.workers is None and facts.waits_long)
+    if not facts.paused_workers or not is_alone or not facts.waiting or facts.is_paused:
+        return None
+    return {"waiting": facts.waiting}
+
+
 def _limited(facts: QueueFacts) -> Values | None:
     since = facts.oldest_since_ms
     if facts.limit is None or since is None or facts.oldest_wait_seconds < LONG_LIMIT_SECONDS:
@@ -221,7 +233,7 @@ def _waits_long(facts: QueueFacts) -> Values | None:
     """Where the cause is known, that is told instead: one problem, not two."""
     since = facts.oldest_since_ms
     is_left = any(jobs.name == facts.oldest_name for jobs in facts.unhandled)
-    is_explained = is_left or any(look(facts) for look in (_paused, _no_worker, _limited))
+    is_explained = is_left or any(look(facts) for look in (_paused, _no_worker, _workers_paused, _limited))
     if since is None or is_explained or not facts.waits_long:
         return None
     return {"job": facts.oldest_id, "name": facts.oldest_name, "waiting": facts.waiting, "since_ms": since}
@@ -231,7 +243,7 @@ def _schedule_stopped(facts: QueueFacts) -> Values | None:
     names = facts.stopped_schedules
     if not names:
         return None
-    return {"names": ", ".join(told(names)), "example": shlex.quote(names[0])}
+    return {"names": ", ".join(told(names)), "example": names[0]}
 
 
 # ------------------------------------------------------------------------------------------------ when all is well
@@ -272,7 +284,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "no job comes back again and again",
         "A job that asks to run later for want of something uses no attempt: it never ends, and never fails.",
         "Jobs of {queue} come back again and again and never end: {names}, one of them {started} times.",
-        "See what they wait for: oxcart jobs logs {example} {q}. Mostly a setting is missing, such as DATABASE_URL. "
+        "See what they wait for: oxcart jobs logs {example}. Mostly a setting is missing, such as DATABASE_URL. "
         "If a handler snoozes on purpose, as one that polls, nothing is wrong.",
         _returning,
         alert="jobs.returning",
@@ -311,6 +323,16 @@ CONDITIONS: tuple[Condition, ...] = (
         severity="error",
     ),
     Condition(
+        "WORKERS_PAUSED",
+        "paused-workers",
+        "not every worker is paused",
+        "A worker that was paused by itself claims nothing, whatever the queue is like.",
+        "Jobs wait in {queue} ({waiting}), and the workers that are connected to it are paused.",
+        "Resume them: POST /worker/resume, or app.worker.resume() where the program paused them. So does a restart.",
+        _workers_paused,
+        alert="jobs.waiting",
+    ),
+    Condition(
         "QUEUE_LIMITED",
         "limited",
         "no limit is too tight",
@@ -340,7 +362,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "A schedule makes its next job when one begins: without one it never runs again.",
         "Schedules of {queue} have no next job, and will not run again: {names}.",
         "A running worker of ours mends most of them within ten minutes. If this stays, take it away: "
-        "oxcart schedules remove {example} {q}. Then restart what declares it, which makes it anew.",
+        "oxcart schedules remove {example}. Then restart what declares it, which makes it anew.",
         _schedule_stopped,
         well=lambda every: tr("schedules: {count}", count=sum(facts.schedules for facts in every)),
         alert="schedules.stopped",

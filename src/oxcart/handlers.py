@@ -20,6 +20,10 @@ RepeatStrategy = Callable[[int, Mapping[str, Any], str], float | None]
 and the job's name. Asked wherever there is a `pattern`, which it reads as it likes.
 """
 
+Listener = Callable[..., Any]
+EVENTS = ("active", "completed", "failed", "stalled", "drained", "paused", "resumed", "closing", "closed")
+"""What a listener can hear of: app.Oxcart.on."""
+
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 _LARGEST = 2**53 - 1  # what a script's number can hold
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -123,12 +127,15 @@ class HandlerSpec:
 
 
 class Handlers:
-    """The handlers of one app by job name, its backoff strategies by name, and who reads the patterns of schedules."""
+    """The handlers of one app by job name, its backoff strategies by name, who reads the patterns of schedules, and who
+    listens to which of EVENTS.
+    """
 
     def __init__(self) -> None:
         self._by_name: dict[str, HandlerSpec] = {}
         self.backoffs: dict[str, CustomBackoff] = {}
         self.repeat_strategy: RepeatStrategy | None = None
+        self.listeners: dict[str, list[Listener]] = {}
 
     def __iter__(self) -> Iterator[HandlerSpec]:
         return iter(self._by_name.values())

@@ -19,6 +19,7 @@ from oxcart.worker.status import WorkerStatus
 if TYPE_CHECKING:
     from oxcart.http.site import CanaryResult, Counted
     from oxcart.telemetry.alert_sender import AlertSender
+    from oxcart.worker.controls import Command
 
 CANARY_SECONDS = 20.0
 
@@ -31,6 +32,7 @@ def start_http(
     *,
     status: Callable[[], WorkerStatus],
     metrics: Counted,
+    steer: Callable[[Command], None],
     loopback_only: bool = False,
     environ: Mapping[str, str] | None = None,
     job_names: tuple[str, ...] = (),
@@ -51,6 +53,7 @@ def start_http(
         status=status,
         metrics=metrics,
         run_canary=lambda: asyncio.run_coroutine_threadsafe(_canary(settings, server), loop),
+        steer=steer,
         version=version("oxcart"),
         release=settings.release,
         tokens=settings.http.tokens,

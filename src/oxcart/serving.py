@@ -114,7 +114,8 @@ class Service:
         leaves_jobs = worker_settings.unknown_jobs == "leave"
         self.crm = CrmSide(settings, self.server, self.bus.emit, leaves_jobs=leaves_jobs)
         stack.push_async_callback(self.crm.close)
-        handlers = with_built_ins(self.app, self.crm).handlers
+        served = with_built_ins(self.app, self.crm)
+        handlers = served.handlers
         if process in (None, 1):
             for warning in misnamed(worker_settings, handlers.names):
                 self.bus.emit(WarningRaised("JOB_NAMES", warning))
@@ -126,6 +127,7 @@ class Service:
             version=version("oxcart"),
             release=settings.release,
             announces_starts=settings.log.level == "debug",
+            controls=served.worker,
         )
         if process is None:
             self._send_alerts(stack)
@@ -209,6 +211,7 @@ class Service:
             self.server,
             status=self.worker.status,
             metrics=metrics,
+            steer=self.app.worker.obey,
             loopback_only=loopback_only,
             environ=self.plan.environ,
             job_names=with_built_ins(self.app).handlers.names,

@@ -82,7 +82,8 @@ async def running_worker(
         server = await stack.enter_async_context(open_server(url, None, environ={}))
         chosen = WorkerSettings(queues=(QueueShare(queue, None),), **settings)
         bus = Bus()
-        worker = Worker(server, with_built_ins(app).handlers, chosen, bus.emit, version=version("oxcart"))
+        served = with_built_ins(app)
+        worker = Worker(server, served.handlers, chosen, bus.emit, version=version("oxcart"), controls=served.worker)
         await worker.start()
         try:
             yield worker

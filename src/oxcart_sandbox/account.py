@@ -15,6 +15,8 @@ from oxcart_sandbox.seed import (
     FIRST_IDS,
     LOST,
     TAGS,
+    TASK_TYPES,
+    USER_GROUPS,
     WON,
     Seed,
     field_definitions,
@@ -34,7 +36,7 @@ _EVENT_OF_FIELD = {
     "custom_fields_values": "custom_field_value_changed",
     "responsible_user_id": "entity_responsible_changed",
 }
-_SILENT = frozenset({"_tags", "_contacts", "_company"})
+_SILENT = frozenset({"_tags", "_contacts", "_company", "_elements"})
 """Tags and links: they move no updated_at."""
 
 _FIRST_NEW_TAG = 100
@@ -78,6 +80,8 @@ class Account:
         self.users = [user(number) for number in range(seed.counts["users"])]
         self.tags = dict(TAGS)
         self.customers_mode = "disabled"
+        self.groups = [dict(group) for group in USER_GROUPS]
+        self.task_types = [dict(kind) for kind in TASK_TYPES]
         self.lists = small_lists(self.id)
         """What has neither filters nor webhooks, by path: roles, leads/loss_reasons, catalogs/7/elements…"""
         self.custom_fields = {of: field_definitions(of, self.id) for of in CARDS}
@@ -302,6 +306,8 @@ def _linked(row: Row, name: str) -> set[tuple[str, int]]:
         return {("tag", tag) for tag in row["_tags"]}
     if name == "_contacts":
         return {("contact", contact) for contact, _main in row["_contacts"]}
+    if name == "_elements":
+        return {("catalog_element", element) for element, _quantity in row.get("_elements", ())}
     return set() if row["_company"] is None else {("company", row["_company"])}
 
 

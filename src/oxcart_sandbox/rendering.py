@@ -66,8 +66,8 @@ def render_account(account: Account, with_: Collection[str], *, filters: bool, n
         "is_api_filter_enabled": filters,
     }
     embedded = {
-        "users_groups": [{"id": 0, "name": "Sales", "uuid": None}],
-        "task_types": [{"id": 1, "name": "Follow up", "color": None, "icon_id": None, "code": "FOLLOW_UP"}],
+        "users_groups": account.groups,
+        "task_types": account.task_types,
         "datetime_settings": {
             "timezone": "Europe/Madrid",
             "timezone_offset": "+01:00",

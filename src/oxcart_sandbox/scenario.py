@@ -24,7 +24,7 @@ class Scenario:
     """Seconds are the sandbox's own (its clock can be moved) unless the name says real."""
 
     filters: bool = switch(
-        True, "Whether leads, contacts and companies obey `filter`, as `is_api_filter_enabled` says."
+        True, "Whether leads, contacts, companies and customers obey `filter`, as `is_api_filter_enabled` says."
     )
     next_link_keeps_with: bool = switch(False, "Whether the `next` link repeats `with`. Kommo's may drop it.")
     next_link: str = switch("right", "Where a `next` link stands: right, always (also on the last page), or never.")

@@ -27,6 +27,8 @@ WON, LOST = 142, 143
 PHONE_FIELD, EMAIL_FIELD, TYPE_FIELD, DATE_FIELD, SOURCE_FIELD = 771_906, 771_908, 1_016_236, 1_016_240, 1_016_244
 TYPE_ENUMS = {867_968: "New", 867_970: "Regular", 867_972: "Partner"}
 SOURCE_ENUMS = {566_640: "Site", 566_642: "Fair"}
+USER_GROUPS: tuple[Row, ...] = ({"id": 0, "name": "Sales", "uuid": None},)
+TASK_TYPES: tuple[Row, ...] = ({"id": 1, "name": "Follow up", "color": None, "icon_id": None, "code": "FOLLOW_UP"},)
 TAGS = {11: "site", 12: "fair", 13: "call back", 14: "newsletter"}
 
 _BEGIN, _END = 1_735_689_600, 1_761_955_200  # all of it happened from January to October 2025

@@ -85,3 +85,18 @@ async def test_the_flow_and_the_schedule_of_the_page(queue: Queue, page: Page) -
     await page["schedule_report"](queue)
     (schedule,) = await queue.schedules()
     assert (schedule.name, schedule.limit) == ("crm:refresh", 10)
+
+
+async def test_the_listener_hears_and_the_worker_is_steered(
+    page: Page, queue: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = await queue.add("invoice:send", {"number": 0})
+    with pytest.raises(JobFailed):
+        await added.result(timeout_seconds=20)
+    changed: list[bool] = []
+    await page["while_nothing_runs"](lambda: changed.append(page["app"].worker.is_paused))
+
+    assert changed == [True]
+    assert (page["app"].worker.is_paused, page["app"].worker.concurrency) == (False, 5)
+    shown = await wait_until(lambda: capsys.readouterr().out, describe="the listener has printed it")
+    assert shown.startswith(f"{added.id} 1 ")

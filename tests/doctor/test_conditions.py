@@ -18,7 +18,7 @@ from support.russian import english_in
 from support.server import PrivateServer
 from support.waiting import wait_until
 
-from oxcart import Queue
+from oxcart import Oxcart, Queue
 from oxcart.checks import Finding, State
 from oxcart.cli.kommo_checks import all_checks
 from oxcart.conditions import CONDITIONS, Condition, Problem, QueueFacts, problem_from, problems_of
@@ -36,6 +36,7 @@ from oxcart.settings import QueueShare, WorkerSettings, inspect
 from oxcart.telemetry.alert import Alert
 from oxcart.telemetry.alerts import AlertLimits, AlertRules
 from oxcart.telemetry.metrics import Metrics
+from oxcart.testing import running_worker
 from oxcart.worker.runtime import Worker
 from oxcart.worker.status import WorkerStatus
 
@@ -228,6 +229,36 @@ async def test_jobs_without_a_worker_are_told_by_the_doctor(redis_url: str, queu
     assert seen["workers"].finding.summary == f"Jobs wait in {queue_name} (1), and no worker is connected to it."
 
 
+async def test_workers_that_are_all_paused_are_told_as_that(redis_url: str, queue_name: str) -> None:
+    """Neither "no worker" nor "waits long" is the truth of it; with another worker beside it is nothing at all."""
+    app = Oxcart()
+    async with (
+        Queue(queue_name, redis_url) as queue,
+        running_worker(app, url=redis_url, queue=queue_name, except_jobs=("test-job",)) as worker,
+    ):
+        app.worker.pause()
+        await queue.add("test-job", timestamp_ms=_now() - HOUR_MS)
+        await wait_until(lambda: _paused_workers(queue), describe="it is known as paused")
+        alone = await examined({"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name}, only=WAITING)
+        await wait_until(lambda: worker.status().problems, describe="it says so itself", timeout=20)
+        assert worker.status().healthy
+        async with running_worker(Oxcart(), url=redis_url, queue=queue_name, except_jobs=("test-job",)):
+            await wait_until(lambda: _paused_workers(queue, of=2), describe="there is another")
+            beside = await examined({"REDIS_URL": redis_url, "JOB_QUEUE_NAME": queue_name}, only=["paused-workers"])
+
+    warnings = [r.finding for r in alone.diagnosis.results if r.finding.state is State.WARNING]
+    assert [finding.code for finding in warnings] == ["WORKERS_PAUSED"]
+    assert beside["paused-workers"].finding.state is State.OK
+
+
+WAITING = ["paused", "workers", "paused-workers", "limited", "oldest"]
+
+
+async def _paused_workers(queue: Queue, of: int = 1) -> bool:
+    seen = await queue.workers()
+    return (sum(worker.is_paused for worker in seen), len(seen)) == (1, of)
+
+
 async def test_a_schedule_without_a_next_job_is_told(redis_url: str, queue_name: str, redis: Redis) -> None:
     async with Queue(queue_name, redis_url) as queue:
         await queue.upsert_schedule("nightly report", Repeat(cron="0 3 1 1 *"))
@@ -256,7 +287,11 @@ WELL = QueueFacts("crm", 10 * HOUR_MS, {"waiting": 3}, oldest_id="1", oldest_nam
 
 
 def test_what_a_worker_sees_is_an_alert() -> None:
-    assert {condition.code for condition in CONDITIONS if condition.alert} == {*CAUSES, "SCHEDULE_STOPPED"}
+    assert {condition.code for condition in CONDITIONS if condition.alert} == {
+        *CAUSES,
+        "SCHEDULE_STOPPED",
+        "WORKERS_PAUSED",
+    }
 
 
 def test_a_queue_that_is_worked_on_has_no_problem() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import trustme
@@ -16,7 +18,11 @@ from support.ports import closed_port
 from support.server import PrivateServer
 from support.tls import Certificate, TlsFront
 
+import oxcart.protocol
 from oxcart.checks import State
+from oxcart.doctor.checks.rights import probes
+
+PROTOCOL = Path(oxcart.protocol.__path__[0])
 
 QUICK = {"OXCART_REDIS_CONNECT_TIMEOUT_SECONDS": "1"}
 
@@ -319,6 +325,35 @@ async def test_a_user_with_too_few_rights(fresh_server: PrivateServer, rights: s
 
     assert seen.verdict == "PERM"
     assert seen["permissions"].finding.evidence.startswith("user reader refused: ")
+
+
+async def test_each_command_that_is_refused_is_named_and_no_other(fresh_server: PrivateServer) -> None:
+    """A write that is refused makes others fail in ways of their own; whoever grants those is no further."""
+    environ = {"REDIS_URL": f"redis://reader:{TOKEN}@127.0.0.1:{fresh_server.port}"}
+    told = {}
+    for name in dict.fromkeys(str(command[0]) for command in probes("bull")):
+        with fresh_server.client() as client:
+            rights = f"on >{TOKEN} ~bull:* resetkeys ~bull:* -@all +@all -{name.lower()}".split()
+            client.execute_command("ACL", "SETUSER", "reader", *rights)
+        told[name] = (await examined(environ, only=["permissions"]))["permissions"].finding.evidence
+
+    with fresh_server.client() as client:
+        client.delete(*client.keys("bull:oxcart-doctor-*"))  # where DEL was refused; they would end by themselves
+
+    assert told == {name: f"user reader refused: {name}" for name in told}
+
+
+def test_every_command_of_the_scripts_is_asked_for() -> None:
+    names = [
+        f"{folder}/{path.name}"
+        for folder in ("lua", "lua/includes", "upstream")
+        for path in (PROTOCOL / folder).glob("*.lua")
+    ]
+    sources = "\n".join((PROTOCOL / name).read_text(encoding="utf-8") for name in names)
+    used = {name.upper() for name in re.findall(r"""call(?:_redis)?\(['"]([A-Za-z]+)['"]""", sources)}
+
+    assert len(used) > 40
+    assert used - {str(command[0]) for command in probes("bull")} == set()
 
 
 async def test_a_replica(fresh_server: PrivateServer) -> None:

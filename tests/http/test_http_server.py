@@ -211,7 +211,7 @@ def test_an_error_of_ours_shows_no_traceback_and_goes_to_the_log() -> None:
 
     running, output = Running(), io.StringIO()
     log = configure_logging(stream=output, format="json")
-    site = Site(status=broken_status, metrics=running.metrics, run_canary=running.run_canary, version="1")
+    site = Site(status=broken_status, metrics=running.metrics, run_canary=running.run_canary, steer=print, version="1")
     server = HttpServer(site, running.events.append, port=0, loopback_only=True)
     port = server.start()
 

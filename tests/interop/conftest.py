@@ -9,6 +9,7 @@ from support.server import PrivateServer
 
 from .node_driver import NodeDriver
 from .node_install import MAJORS, installed, node_binary
+from .old_versions import Steps, steps_on
 
 
 def _driver(major: str, server: PrivateServer) -> Iterator[NodeDriver]:
@@ -34,3 +35,8 @@ def node6(server: PrivateServer) -> Iterator[NodeDriver]:
 def node(request: pytest.FixtureRequest) -> NodeDriver:
     driver: NodeDriver = request.getfixturevalue(f"node{request.param}")
     return driver
+
+
+@pytest.fixture
+def old(server: PrivateServer) -> Steps:
+    return steps_on(server)

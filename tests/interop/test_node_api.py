@@ -10,6 +10,7 @@ import pytest
 from oxcart import Job, Queue
 from oxcart.queue.inspect import StoredJob
 from oxcart.queue.job_handle import JobHandle
+from oxcart.worker.controls import Controls
 
 from .node_api import CLASSES, OPTIONS, members
 from .node_install import installed
@@ -41,17 +42,18 @@ OBJECTS: dict[str, tuple[type, ...]] = {
     "job": (Job, JobHandle),
     "queue.job(id)": (JobHandle,),
     "queue.get(id)": (StoredJob,),
+    "app.worker": (Controls,),
 }
 
 
 def test_what_the_table_names_of_ours_is_there(rows: dict[str, list[tuple[str, str]]]) -> None:
-    """`queue.x`, `queue.job(id).x`, `job.x`; a name with a point alone is of the same object as the one before it."""
+    """`queue.x`, `queue.job(id).x`, `job.x`, `app.worker.x`; a name with a point alone is of the object before it."""
     missing = []
     for owner in CLASSES:
         for _, ours in rows[owner]:
             of: tuple[type, ...] = (Queue,)
             for whole in re.findall(r"`([^`]+)`", ours):
-                found = re.match(r"(queue\.job\(id\)|queue\.get\(id\)|queue|job|)\.(\w+)", whole)
+                found = re.match(r"(queue\.job\(id\)|queue\.get\(id\)|app\.worker|queue|job|)\.(\w+)", whole)
                 if found is None:
                     continue
                 of = OBJECTS.get(found[1], of)

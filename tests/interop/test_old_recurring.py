@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.server import PrivateServer
 
 from oxcart import Job, Oxcart, Queue
 from oxcart.testing import running_worker, wait_until
 
-from .node_install import installed, node_binary
+from .old_versions import Steps
 
 EVERY_MS = 400
 DATA = {"account": 42}
-Steps = Callable[..., list[list[Any]]]
 
 PACKAGES = ["bull4", "bullmq1", "bullmq4", "bullmq5.9", "bullmq5.10", "bullmq5.16"]
 RUNS = 3
-
-
-@pytest.fixture
-def old(server: PrivateServer) -> Steps:
-    password = {"password": server.password} if server.password else {}
-    connection = {"host": server.host, "port": server.port, **password}
-
-    def steps(package: str, *todo: dict[str, Any]) -> list[list[Any]]:
-        """What Node ran in these steps: [name, data] each."""
-        script = [str(node_binary()), "tests/interop/old_versions.mjs", str(installed("old")), package]
-        done = subprocess.run(
-            [*script, json.dumps(connection), json.dumps(todo)], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        ran: list[list[Any]] = json.loads(done.stdout.splitlines()[-1])
-        return ran
-
-    return steps
 
 
 def repeat(queue: str, **opts: Any) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.columns import new_id
-from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.own_tables import crm_connection_states
+from oxcart.kommo.store.database import Database, now
+from oxcart.kommo.store.own_tables import crm_connection_states, crm_leases
 from oxcart.kommo.store.platform_tables import crm_connections, crm_credentials
 
 DOMAIN = "ann.kommo.com"
@@ -47,3 +48,9 @@ async def account(database: Database, connection_id: str) -> dict[str, Any]:
         )
         ours = state.mappings().first()
         return {**row.mappings().one(), **(ours or {})}
+
+
+async def lease_holder(connection: AsyncConnection, scope: str) -> str | None:
+    at = await now(connection)
+    query = select(crm_leases.c.holder).where(crm_leases.c.scope == scope, crm_leases.c.held_until > at)
+    return (await connection.execute(query)).scalar_one_or_none()

@@ -266,7 +266,7 @@ async def test_a_signed_notice_parks_the_connection(database: Database, endpoint
     connection_id = await add_account(database, client_secret=RING.seal(Secret("client-secret"), Shape.BASE64))
     keeper = TokenKeeper(database, RING, endpoint, lambda _: None)
 
-    assert await handle_revocation(database, RING, keeper, notice()) == (connection_id,)
+    assert await handle_revocation(database, RING, lambda _: None, notice()) == (connection_id,)
 
     with pytest.raises(NeedsReauth, match="revoked"):
         await keeper.current(connection_id)
@@ -289,5 +289,5 @@ async def test_a_notice_that_is_not_genuine_parks_nothing(
     connection_id = await add_account(database)
     keeper = TokenKeeper(database, RING, endpoint, lambda _: None)
 
-    assert await handle_revocation(database, RING, keeper, query) == ()
+    assert await handle_revocation(database, RING, lambda _: None, query) == ()
     assert await keeper.current(connection_id) == Secret("access-0")

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from kommo.stored import lease_holder
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.holding import hold_lease
-from oxcart.kommo.store.leases import acquire_lease, lease_holder
+from oxcart.kommo.store.leases import acquire_lease
 
 
 async def take(database: Database, scope: str) -> bool:

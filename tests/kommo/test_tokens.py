@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from support.token_server import API_DOMAIN, REFUSED, TokenServer, access_token
 
-from kommo.stored import DOMAIN, account, add_account, change_account
+from kommo.stored import DOMAIN, account, add_account, change_account, lease_holder
 from oxcart.errors import InvalidInput, SettingsError
 from oxcart.kommo.crypto import Keyring, Shape
 from oxcart.kommo.failures import ServerTrouble, TooManyRequests, Unpaid
 from oxcart.kommo.held_tokens import NeedsReauth
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.leases import acquire_lease, lease_holder
+from oxcart.kommo.store.leases import acquire_lease
 from oxcart.kommo.tokens import TokenKeeper
 from oxcart.secret import Secret
 from oxcart.telemetry.events import Event, KommoReauthNeeded, KommoTokenRefreshed

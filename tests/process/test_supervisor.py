@@ -89,6 +89,30 @@ async def test_a_killed_process_is_replaced_no_job_is_lost_and_nothing_counts_ba
     assert several.supervisor.terminate(within_seconds=PATIENCE_SECONDS) == 0
 
 
+async def test_all_processes_are_steered_by_http_and_those_that_take_their_place(fleet: Fleet, queue: Queue) -> None:
+    several = await started(fleet, JOB_CONCURRENCY="1")
+    assert ask(several.port, "/worker/concurrency?slots=3", "POST").status == 202
+    assert ask(several.port, "/worker/pause", "POST").status == 202
+    await wait_until(lambda: _worker_is(several, "paused", slots=6), describe="both are paused")
+
+    several.members()[0].kill()
+    await wait_until(lambda: several.health()["status"] != "ok", describe="the loss shows in /health")
+    await wait_until(lambda: _worker_is(several, "paused", slots=6), describe="so is the new one", timeout=40)
+    assert several.health()["status"] == "ok"
+    ids = [added.id for added in await queue.add_many([("quick", 0)] * 4)]
+    assert {await queue.state(job_id) for job_id in ids} == {"waiting"}
+    assert [worker.is_paused for worker in await queue.workers()] == [True, True]
+
+    assert ask(several.port, "/worker/resume", "POST").status == 202
+    await wait_until(lambda: several.completed() == 4, describe="they ran")
+    assert _worker_is(several, "running", slots=6)
+
+
+def _worker_is(several: Several, state: str, slots: int) -> bool:
+    worker = several.health()["worker"]
+    return bool((worker["state"], worker["concurrency"]) == (state, slots))
+
+
 def _degraded(several: Several, seen: list[int]) -> dict[str, Any]:
     """What /health says while it is not well, else nothing; the jobs completed are added to `seen`."""
     seen.append(several.completed())

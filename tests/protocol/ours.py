@@ -11,7 +11,7 @@ from oxcart.protocol.exchange import REPEATED, WRITTEN, ClaimedRun, Item, ItemHe
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ours
 
-from .reference import Claim, Finish, Outcome, failure_fields
+from .reference import Claim, Finish, Options, Outcome, failure_fields
 
 
 def run_exchange(
@@ -22,6 +22,7 @@ def run_exchange(
     now_ms: int,
     token: str,
     lock_ms: int,
+    worker: Options,
     *,
     allow_plain: bool = True,
 ) -> Outcome:
@@ -39,6 +40,8 @@ def run_exchange(
             items=[_item(finish, policies.index(finish.policy) + 1) for finish in finishes],
             policies=[(p.count, -1 if p.age is None else p.age, p.limit or 1000) for p in policies],
             allow_plain=allow_plain,
+            metrics_minutes=worker.metrics_minutes,
+            limiter=worker.limiter,
         )
     )
     reply = read_reply(answer)

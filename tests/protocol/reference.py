@@ -70,6 +70,17 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class Options:
+    """A worker's own: Node's `metrics.maxDataPoints` (0: none) and `limiter` as (max, duration), (0, 0): none."""
+
+    metrics_minutes: int = 0
+    limiter: tuple[int, int] = (0, 0)
+
+
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one exchange did: which verdicts were written, and which jobs were handed out."""
 
@@ -80,9 +91,10 @@ class Outcome:
 class Reference:
     """One queue, driven by BullMQ's scripts only."""
 
-    def __init__(self, server: redis.Redis, keys: QueueKeys) -> None:
+    def __init__(self, server: redis.Redis, keys: QueueKeys, worker: Options = NO_OPTIONS) -> None:
         self.server = server
         self.keys = keys
+        self.worker = worker
 
     def run(self, script: str, keys: Sequence[str], *args: Any) -> Any:
         return self.server.eval(upstream(script).source, len(keys), *keys, *args)
@@ -182,12 +194,17 @@ class Reference:
             "moveToActive",
             (k.wait, k.active, k.prioritized, k.events, k.stalled, k.limiter, k.delayed, k.paused, k.meta, k.pc,
              k.marker),
-            k.base, now_ms, pack({"token": token, "lockDuration": lock_ms}),
+            k.base, now_ms, pack({"token": token, "lockDuration": lock_ms, **self._limiter}),
         )  # fmt: skip
         if not fields:
             return None
         job = {fields[i].decode(): fields[i + 1].decode() for i in range(0, len(fields), 2)}
         return Claim(job_id.decode(), token, int(job["ats"]), int(job["processedOn"]), int(job.get("atm", "0")))
+
+    @property
+    def _limiter(self) -> dict[str, Any]:
+        most, duration = self.worker.limiter
+        return {"limiter": {"max": most, "duration": duration}} if most else {}
 
     def _settle(self, finish: Finish, now_ms: int, lock_ms: int) -> bool:
         self._take_back(finish.claim, lock_ms)
@@ -222,7 +239,8 @@ class Reference:
             keep["age"] = policy.age
         if policy.limit is not None:
             keep["limit"] = policy.limit
-        options = {"token": finish.claim.token, "keepJobs": keep, "attempts": finish.attempts, "maxMetricsSize": ""}
+        points = self.worker.metrics_minutes or ""
+        options = {"token": finish.claim.token, "keepJobs": keep, "attempts": finish.attempts, "maxMetricsSize": points}
         return int(
             self.run(
                 "moveToFinished",

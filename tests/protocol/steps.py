@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from oxcart.protocol.keys import QueueKeys
 
-from .reference import Claim, Finish, Outcome, Policy, Reference
+from .reference import NO_OPTIONS, Claim, Finish, Options, Outcome, Policy, Reference
 
 PREFIX = "eq"
 LOCK_MS = 60_000  # longer than any run: what expires is decided by a step, not by the machine's speed
 START_MS = 1_760_000_000_000
 
-Exchange: TypeAlias = Callable[[redis.Redis, QueueKeys, Sequence[Finish], int, int, str, int], Outcome]
+Exchange: TypeAlias = Callable[[redis.Redis, QueueKeys, Sequence[Finish], int, int, str, int, Options], Outcome]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,13 @@ class Limit:
 
     concurrency: int | None
     maximum: int | None
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The worker goes on with other options."""
+
+    options: Options
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,17 @@ class DoExchange:
 
 
 Step: TypeAlias = (
-    Add | Pause | Limit | PassTime | LoseLock | CheckStalled | WriteLog | ReportProgress | JoinFlow | DoExchange
+    Add
+    | Pause
+    | Limit
+    | Restart
+    | PassTime
+    | LoseLock
+    | CheckStalled
+    | WriteLog
+    | ReportProgress
+    | JoinFlow
+    | DoExchange
 )
 
 
@@ -105,6 +122,7 @@ class Run:
     exchange: Exchange
     keys: QueueKeys = field(default_factory=lambda: QueueKeys("main", PREFIX))
     now_ms: int = START_MS
+    worker: Options = NO_OPTIONS
     parents: list[dict[str, Any]] = field(default_factory=list)
     out: list[Claim] = field(default_factory=list)
     over: list[Claim] = field(default_factory=list)
@@ -120,6 +138,9 @@ class Run:
                 queue.pause(paused=paused)
             case Limit():
                 self._limit(step)
+            case Restart(options):
+                self.worker = options
+                self.server.delete(self.keys.limiter)
             case PassTime(milliseconds):
                 self.now_ms += milliseconds
             case LoseLock(index):
@@ -185,7 +206,7 @@ class Run:
                 finishes.extend([finish, finish] if again else [finish])
         self.exchanges += 1
         outcome = self.exchange(
-            self.server, self.keys, finishes, step.room, self.now_ms, f"worker:{self.exchanges}", LOCK_MS
+            self.server, self.keys, finishes, step.room, self.now_ms, f"worker:{self.exchanges}", LOCK_MS, self.worker
         )
         self.over.extend(settled)
         self.out.extend(outcome.claims)
@@ -297,7 +318,8 @@ _disturbances: st.SearchStrategy[Step] = st.one_of(
     st.builds(ReportProgress, st.integers(0, 20)),
     st.builds(JoinFlow, st.integers(0, 20)),
     st.builds(PassTime, st.sampled_from([1, 700])),
-    st.builds(PassTime, st.sampled_from([2_000, 4_000, 60_000])),
+    st.builds(PassTime, st.sampled_from([2_000, 4_000, 60_000, 150_000])),
+    st.builds(Restart, st.builds(Options, st.sampled_from([0, 1, 2, 5]), st.sampled_from([(0, 0), (3, LOCK_MS)]))),
 )
 
 
@@ -305,7 +327,8 @@ _disturbances: st.SearchStrategy[Step] = st.one_of(
 def histories(draw: st.DrawFn) -> list[Step]:
     """Rounds of adding, disturbing and exchanging, under a few policies, so that one retention meets another's jobs."""
     policies = draw(st.lists(st.sampled_from(ALL_POLICIES), min_size=1, max_size=3))
-    steps: list[Step] = [*draw(_additions), DoExchange((), 10)]
+    first = Restart(Options(metrics_minutes=draw(st.sampled_from([0, 0, 3]))))
+    steps: list[Step] = [first, *draw(_additions), DoExchange((), 10)]
     for _ in range(draw(st.integers(3, 12))):
         steps += draw(st.one_of(_additions, _flows()))
         steps += draw(st.lists(_disturbances, max_size=1))

@@ -15,7 +15,7 @@ from support.server import PrivateServer
 from oxcart.protocol.keys import QueueKeys
 
 from .ours import run_exchange
-from .reference import Finish, Outcome, Policy, Reference
+from .reference import Finish, Options, Outcome, Policy, Reference
 from .steps import (
     LOCK_MS,
     NOBODY,
@@ -25,7 +25,9 @@ from .steps import (
     Exchange,
     JoinFlow,
     LoseLock,
+    PassTime,
     ReportProgress,
+    Restart,
     Run,
     Step,
     Verdict,
@@ -44,8 +46,9 @@ def reference_exchange(
     now_ms: int,
     token: str,
     lock_ms: int,
+    worker: Options,
 ) -> Outcome:
-    return Reference(server, keys).exchange(finishes, room, now_ms, token, lock_ms)
+    return Reference(server, keys, worker).exchange(finishes, room, now_ms, token, lock_ms)
 
 
 @dataclass
@@ -85,7 +88,7 @@ def compare(databases: TwoDatabases, steps: Sequence[Step], ours: Exchange) -> N
         changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))
         assert not changed, "\n".join(changed)
         if step.room:
-            assert_somebody_wakes_up(databases.ours, actual.keys)
+            assert_somebody_wakes_up(databases.ours, actual)
 
 
 def put_into_wait(server: redis.Redis, keys: QueueKeys) -> None:
@@ -97,12 +100,14 @@ def put_into_wait(server: redis.Redis, keys: QueueKeys) -> None:
     assert not server.exists(keys.paused)
 
 
-def assert_somebody_wakes_up(server: redis.Redis, keys: QueueKeys) -> None:
+def assert_somebody_wakes_up(server: redis.Redis, run: Run) -> None:
     """If a job is claimable and nothing holds the queue back, the marker has the member "0" (docs/decisions.md, 3)."""
+    keys = run.keys
     paused, concurrency, maximum = server.hmget(keys.meta, "paused", "concurrency", "max")
     claimable = server.exists(keys.wait) or server.exists(keys.prioritized)
     maxed = concurrency is not None and server.llen(keys.active) >= int(concurrency)
-    limited = maximum is not None and int(server.get(keys.limiter) or 0) >= int(maximum)
+    most = int(maximum or run.worker.limiter[0])
+    limited = most > 0 and int(server.get(keys.limiter) or 0) >= most
     if claimable and not (paused or maxed or limited):
         assert server.zscore(keys.marker, "0") == 0, "jobs are waiting, and no worker will be woken"
 
@@ -154,8 +159,21 @@ def test_jobs_leave_active_one_by_one_or_together(databases: TwoDatabases, order
             run.server.rpush(run.keys.active, run.out[3].job_id)
 
         finishes = [Finish(run.out[int(position)], "c", policy=Policy(0)) for position in order]
-        outcome = run.exchange(run.server, run.keys, finishes, 0, run.now_ms, "worker:2", LOCK_MS)
+        outcome = run.exchange(run.server, run.keys, finishes, 0, run.now_ms, "worker:2", LOCK_MS, run.worker)
 
         assert all(outcome.written)
     changed = differences(dump(databases.reference, f"{PREFIX}:"), dump(databases.ours, f"{PREFIX}:"))
     assert not changed, "\n".join(changed)
+
+
+@pytest.mark.parametrize("allow_plain", [True, False], ids=["plain", "by BullMQ's script"])
+@pytest.mark.parametrize("kinds", ["ccc", "fff", "cfcfc"])
+def test_the_ends_of_each_minute_are_counted(databases: TwoDatabases, kinds: str, allow_plain: bool) -> None:
+    """The first end of all, several in a minute, the next minute, after a gap, and a gap longer than what is kept."""
+    ends = DoExchange(tuple(Verdict(0, Finish(NOBODY, kind, policy=Policy(0))) for kind in kinds), 0)
+    steps: list[Step] = [Restart(Options(metrics_minutes=4))]
+    for waited_ms in (1, 20_000, 60_000, 200_000, 900_000):
+        steps += [PassTime(waited_ms), *[Add({})] * len(kinds), DoExchange((), len(kinds)), ends]
+    compare(databases, steps, partial(run_exchange, allow_plain=allow_plain))
+    kept = databases.ours.lrange(Run(databases.ours, run_exchange).keys.metrics("completed") + ":data", 0, -1)
+    assert len(kept) == (4 if "c" in kinds else 0)

@@ -225,3 +225,23 @@ async def test_the_reference_worker_runs_what_we_added(queue: Queue, redis_url: 
         assert await added.state() == "completed"
     finally:
         await worker.close(force=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"delay_seconds": 60}, {"priority": 3}, {"deduplication": {"id": "d", "ttl": 1}}, {"parent": "parent"}],
+    ids=lambda options: next(iter(options), "plain"),
+)
+async def test_of_adds_of_one_id_at_the_same_time_one_is_new(queue: Queue, options: dict[str, Any]) -> None:
+    """As the script that adds says it: who looks before may be too early."""
+    parent = await queue.add_flow({"name": "root", "children": [{"name": "child"}]})
+    given = {**options, "parent": {"id": parent.id, "queue": queue.name}} if "parent" in options else options
+
+    added = await asyncio.gather(*(queue.add("x", {"n": n}, job_id="mine", **given) for n in range(8)))
+    many = await queue.add_many([("x", {}, {"job_id": one, **given}) for one in ("mine", "other", "other")])
+
+    assert [job.id for job in added] == ["mine"] * 8
+    assert sum(job.is_new for job in added) == 1
+    assert many[0].is_new is False
+    if "deduplication" not in options:
+        assert [job.is_new for job in many] == [False, True, False]

@@ -116,8 +116,8 @@ async def test_of_a_flow_with_a_refused_job_nothing_stays(queue: Queue, redis: R
         {"name": "good", "children": [{"name": "leaf", "options": {"job_id": "own-leaf"}}]},
         {"name": "bad", "queue": broken},
     ]
-    halves = {"name": "root", "options": {"job_id": root_id} if root_id else {}, "children": children}
-    whole = {"name": "root", "children": [{"name": "good"}]}
+    halves: dict[str, Any] = {"name": "root", "options": {"job_id": root_id} if root_id else {}, "children": children}
+    whole: dict[str, Any] = {"name": "root", "children": [{"name": "good"}]}
 
     for flows in ([halves], [whole, halves], [halves, whole]):
         with pytest.raises(ServerRefused):

@@ -10,7 +10,7 @@ import pytest
 from support.proxy import FaultProxy
 
 from oxcart.errors import AddFailed, Unavailable
-from oxcart.protocol.scripts import ours, upstream
+from oxcart.protocol import scripts
 from oxcart.queue.producer import Queue
 from oxcart.testing import wait_until
 
@@ -28,8 +28,8 @@ def proxied_url(server: Any, proxy: FaultProxy) -> str:
 
 def adding(command: bytes) -> bool:
     """An add by our script or BullMQ's, known to the server or sent whole."""
-    scripts = [ours("add_many"), upstream("addStandardJob"), upstream("addParentJob")]
-    return any(script.sha.encode() in command or script.source.encode()[:400] in command for script in scripts)
+    sent = [scripts.ours("add_many"), scripts.adding("addStandardJob"), scripts.adding("addParentJob")]
+    return any(script.sha.encode() in command or script.source.encode()[:400] in command for script in sent)
 
 
 async def added_events(redis: Any, queue_name: str) -> list[str]:
@@ -49,6 +49,20 @@ async def test_an_add_whose_reply_was_lost_is_not_added_twice(
 
     assert (await added_events(redis, queue_name)).count(added.id) == 1
     assert (await redis.lrange(f"bull:{queue_name}:wait", 0, -1)).count(added.id) == 1
+    assert added.is_new
+
+
+@pytest.mark.parametrize("options", [{}, {"deduplication": "x"}])
+async def test_an_id_that_was_there_is_not_new_when_the_reply_was_lost(
+    proxy: FaultProxy, proxied_url: str, queue_name: str, options: dict[str, Any]
+) -> None:
+    async with Queue(queue_name, proxied_url) as queue:
+        await queue.add("first", job_id="mine")
+        await queue.trim_events(0)
+        proxy.lose_replies(adding, then="cut")
+        added = await queue.add("second", job_id="mine", **options)
+
+    assert (added.id, added.is_new) == ("mine", False)
 
 
 async def test_a_job_run_and_removed_before_the_second_try_is_not_added_again(

@@ -130,10 +130,10 @@ def after(seconds: float, told: Told) -> Told:
         ("outcome-known", [ADDED, ("u1", "answered", {
             "do": "add", "queue": "q1", "n": 1, "id": "j1", "error": "REFUSED", "outcome_unknown": False,
         })]),
-        ("goes-on", [("server", "lying", {"queue": "q1", "seconds": 9.0, "idle": ["w1"]})]),
+        ("goes-on", [("server", "lying", {"queue": "q1", "seconds": 9.0, "idle": "w1"})]),
         ("goes-on", [
             ("w1", "hang", {"seconds": 1.0}),
-            after(30, ("server", "lying", {"queue": "q1", "seconds": 29.0, "idle": ["w1"]})),
+            after(30, ("server", "lying", {"queue": "q1", "seconds": 29.0, "idle": "w1"})),
         ]),
         ("ends-once", [
             HELD, SUCCEEDED, ("w1", "settled", {**END, "token": "w1.1:1", "kind": "c"}),
@@ -189,7 +189,7 @@ def test_the_checker_sees_what_is_there_in_the_end(invariant: str, found: dict[s
             ("u1", "removed", {"queue": "q1", "job": "j1", "children": True}),
         ]),
         ("goes-on", [
-            ("w1", "hang", {"seconds": 20.0}), ("server", "lying", {"queue": "q1", "seconds": 9.0, "idle": ["w1"]}),
+            ("w1", "hang", {"seconds": 20.0}), ("server", "lying", {"queue": "q1", "seconds": 9.0, "idle": "w1"}),
         ]),
     ],
 )  # fmt: skip

@@ -20,6 +20,7 @@ from oxcart.http.site import CanaryResult, Site
 from oxcart.names import UnhandledJobs
 from oxcart.telemetry.events import Event
 from oxcart.telemetry.metrics import Metrics
+from oxcart.worker.controls import Command
 from oxcart.worker.status import RedisStatus, WorkerStatus
 
 WELL = WorkerStatus(
@@ -93,6 +94,7 @@ class Running:
     worker: WorkerStatus = WELL
     metrics: Metrics = field(default_factory=Metrics)
     run_canary: Callable[[], Future[CanaryResult]] = lambda: done(CanaryResult("ox-1", 12.3456))
+    steered: list[Command] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     port: int = 0
 
@@ -101,6 +103,7 @@ class Running:
             status=lambda: self.worker,
             metrics=self.metrics,
             run_canary=lambda: self.run_canary(),  # noqa: PLW0108 - a test may replace it later
+            steer=self.steered.append,
             version="1.2.3",
         )
         return replace(plain, **changes)

@@ -10,11 +10,11 @@ from redis import Redis
 JOB = r"(?:[^:]+|repeat:.+:\d+)"  # a job of a scheduler has colons in its id
 KNOWN_KEYS = {
     "list": rf"wait|active|paused|{JOB}:logs|metrics:(?:completed|failed):data",
-    "zset": rf"delayed|prioritized|completed|failed|waiting-children|repeat|marker|{JOB}:unsuccessful",
+    "zset": rf"delayed|prioritized|priority|completed|failed|waiting-children|repeat|marker|{JOB}:unsuccessful",
     "string": rf"id|pc|limiter|stalled-check|de:.+|{JOB}:lock",
     "hash": rf"meta|metrics:(?:completed|failed)|dn:.+|repeat:.+|{JOB}|{JOB}:processed|{JOB}:failed",
     "set": rf"stalled|{JOB}:dependencies",
-    "stream": "events|delay",  # the second is of BullMQ 1
+    "stream": "events|delay",  # `delay` is of BullMQ 1, `priority` of versions before 4
 }
 # Names that are no job ids: a hash under one of them is a key of the wrong type.
 RESERVED = re.compile(

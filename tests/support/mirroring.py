@@ -60,7 +60,7 @@ class Mirror:
         return dict(found[0]["settings"] or {}) if found else {}
 
     async def marks(self) -> set[tuple[str, str, str]]:
-        found = await self._all(select(crm_dirty))
+        found = await self._all(select(crm_dirty).where(crm_dirty.c.connection_id == self.account.connection_id))
         return {(row["entity"], row["external_id"], row["action"]) for row in found}
 
     async def links(self, name: str) -> set[tuple[str, str, str, bool | None]]:

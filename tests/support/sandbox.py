@@ -11,7 +11,7 @@ import aiohttp
 
 from oxcart.connection.server import Server
 from oxcart.connection.target import parse_redis_url
-from oxcart.kommo.client import RETRY_SECONDS, Client, Kommo, LongLivedToken
+from oxcart.kommo.client import Client, Kommo, LongLivedToken
 from oxcart.kommo.limiter import Caller, Limiter, Pace
 from oxcart.secret import Secret
 from oxcart_sandbox import Account, World
@@ -83,7 +83,7 @@ async def open_kommo(
     bucket: str,
     pace: Pace | None = None,
     request_seconds: float = 10.0,
-    retry_seconds: tuple[float, float] = RETRY_SECONDS,
+    retry_seconds: tuple[float, float] = (0.001, 0.01),
 ) -> AsyncIterator[Kommo]:
     """A door of its own, as a process has one; doors with the same bucket share a limiter."""
     server = Server(parse_redis_url(redis_url, {}))

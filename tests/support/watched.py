@@ -79,7 +79,8 @@ async def _worker(
     bus.subscribe(events.append)
     chosen = WorkerSettings(**{"queues": shares_beside(queue), **settings})
     server = Server(target, bus.emit, clock)
-    worker = Worker(server, with_built_ins(app).handlers, chosen, bus.emit, version=version("oxcart"))
+    served = with_built_ins(app)
+    worker = Worker(server, served.handlers, chosen, bus.emit, version=version("oxcart"), controls=served.worker)
     watched = Watched(worker, server, events)
     await worker.start()
     try:

@@ -16,6 +16,7 @@ from oxcart.settings import (
     KeepPolicy,
     Platform,
     QueueShare,
+    RateLimit,
     Settings,
     WorkerSettings,
     encryption_key_bytes,
@@ -88,7 +89,13 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("OXCART_UNKNOWN_JOBS", "leave", "worker.unknown_jobs", "leave"),
         ("OXCART_UNKNOWN_JOBS", "return", "worker.unknown_jobs", "leave"),
         ("OXCART_ONLY_JOBS", "crm:sync, greet,greet", "worker.only_jobs", ("crm:sync", "greet")),
+        ("OXCART_KOMMO_SKIP", "catalogs, roles", "kommo_skip", ("catalogs", "roles")),
         ("OXCART_EXCEPT_JOBS", "crm:sync", "worker.except_jobs", ("crm:sync",)),
+        ("OXCART_RATE_LIMIT", "100/60s", "worker.rate_limit", RateLimit(100, 60_000)),
+        ("OXCART_RATE_LIMIT", "5/s", "worker.rate_limit", RateLimit(5, 1000)),
+        ("OXCART_RATE_LIMIT", "1/0.5s", "worker.rate_limit", RateLimit(1, 500)),
+        ("OXCART_RATE_LIMIT", "2 / 1d", "worker.rate_limit", RateLimit(2, 86_400_000)),
+        ("OXCART_METRICS_MINUTES", "1440", "worker.metrics_minutes", 1440),
         ("OXCART_PREFETCH", "off", "worker.prefetch", False),
         ("OXCART_PREFIX", "{bull}", "worker.prefix", "{bull}"),
         ("OXCART_EXCHANGE", "upstream", "worker.exchange", "upstream"),
@@ -115,11 +122,27 @@ def test_a_good_value_is_understood(variable: str, text: str, path: str, expecte
     assert value_at(settings, path) == expected
 
 
+@pytest.mark.parametrize(
+    "text", ["0/s", "5", "/s", "5/", "5/0s", "5/.s", "5/1w", "-1/s", "5/999999999d", "5/1e3s", "٥/s"]
+)
+def test_a_rate_that_means_nothing_is_a_problem(text: str) -> None:
+    assert "must be jobs/time, as in 100/60s or 5/s" in only_problem({"OXCART_RATE_LIMIT": text})
+
+
 def test_only_and_except_together_are_a_problem() -> None:
     """Whichever won, someone would look for jobs that this worker leaves."""
     assert only_problem({"OXCART_ONLY_JOBS": "a", "OXCART_EXCEPT_JOBS": "b"}) == (
         "Both OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS (--only and --except) are set; remove one of them."
     )
+
+
+def test_more_requests_than_kommo_allows_are_for_a_sandbox_only() -> None:
+    fast = {"OXCART_KOMMO_REQUESTS_PER_SECOND": "7.5"}
+
+    assert only_problem(fast) == (
+        "OXCART_KOMMO_REQUESTS_PER_SECOND is 7.5, and Kommo locks out who sends more than 7; lower it."
+    )
+    assert load({**fast, "OXCART_KOMMO_BASE_URL": "http://127.0.0.1:1"}).kommo_requests_per_second == 7.5
 
 
 @pytest.mark.parametrize("variable", ["OXCART_ONLY_JOBS", "OXCART_EXCEPT_JOBS"])
@@ -158,6 +181,8 @@ def test_two_http_tokens_are_allowed_while_one_is_rotated() -> None:
         ("OXCART_KEEP_FAILED", "0d", "a count, an age"),
         ("OXCART_UNKNOWN_JOBS", "drop", "leave or fail"),
         ("OXCART_ONLY_JOBS", "a,,b", "One of the names is empty"),
+        ("OXCART_KOMMO_SKIP", "roles,catalog", 'Nothing of it is named "catalog". Did you mean catalogs?'),
+        ("OXCART_KOMMO_SKIP", "xyzzy", 'Nothing of it is named "xyzzy". There are account, pipelines,'),
         ("OXCART_EXCEPT_JOBS", "a\nb", "control character"),
         ("OXCART_PREFETCH", "maybe", "true or false"),
         ("OXCART_PREFIX", "{bull", "one pair"),

@@ -63,6 +63,7 @@ async def test_a_parent_whose_child_has_failed_ends_well(redis_url: str, queue_n
             await job.remove_unprocessed_children()
         if await job.has_pending_children():
             raise WaitForChildren
+        assert await job.ignored_children_failures() == failed
         return {"failed": list(failed.values()), "left": (await job.dependencies())["unprocessed"]}
 
     @app.job("bad")

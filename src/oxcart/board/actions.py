@@ -144,7 +144,7 @@ async def _add(board: Board, ask: Ask) -> Done:
     options |= {"priority": priority} if (priority := ask.number("priority", 0, 0, 2**21)) else {}
     options |= {"attempts": attempts} if (attempts := ask.number("attempts", 0, 0, 10_000)) else {}
     job = prepare(channel.keys, ask.get("name"), _json(ask, "data"), options, board.now_ms)
-    job_id = await add_job(channel, job, DEADLINE_SECONDS)
+    job_id = (await add_job(channel, job, DEADLINE_SECONDS)).id
     undo = Undo("remove", {"queue": channel.keys.name, "id": job_id})
     return Done(tr("Added job {id} to queue {queue}.", id=job_id, queue=channel.keys.name), undo)
 
@@ -153,7 +153,7 @@ async def _add(board: Board, ask: Ask) -> Done:
 async def _run_now(board: Board, ask: Ask) -> Done:
     channel = board.channel(ask.needed("queue"))
     job = await schedules.job_now(channel, ask.needed("id"), board.now_ms)
-    job_id = await add_job(channel, job, DEADLINE_SECONDS)
+    job_id = (await add_job(channel, job, DEADLINE_SECONDS)).id
     undo = Undo("remove", {"queue": channel.keys.name, "id": job_id})
     return Done(tr("Added job {id} to queue {queue}.", id=job_id, queue=channel.keys.name), undo)
 

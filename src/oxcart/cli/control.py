@@ -226,16 +226,12 @@ def _parse_concurrency(text: str | None) -> int | None:
 
 def _parse_rate(text: str | None) -> tuple[int | None, float]:
     """Jobs (None for no limit) and seconds."""
-    from oxcart.errors import InvalidInput
-    from oxcart.handlers import parse_duration_ms
+    from oxcart.settings import parse_rate
 
     if text is None or text == _NO_LIMIT:
         return None, 1.0
-    count, _, time = text.partition("/")
     try:
-        seconds = parse_duration_ms(time if time[:1].isdigit() else f"1{time}") / 1000
-    except InvalidInput:
-        seconds = 0.0
-    if not re.fullmatch(r"[1-9]\d{0,8}", count) or not time or seconds < 0.001:
-        raise Refused(f'--rate "{text}": write jobs/time, as in 100/60s or 5/s, or none.')
-    return int(count), seconds
+        rate = parse_rate(text)
+    except ValueError:
+        raise Refused(f'--rate "{text}": write jobs/time, as in 100/60s or 5/s, or none.') from None
+    return rate.most, rate.duration_ms / 1000

@@ -14,6 +14,7 @@ import click
 
 from oxcart.cli.exits import FAILED, Interrupted
 from oxcart.cli.output import program, say
+from oxcart.shell import in_queue, show_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,8 +177,8 @@ def _next_commands(dead_letter: str) -> list[tuple[str, str]]:
     )
     if report.target is None and not report.problems:
         return [
-            (f"oxcart jobs list --queue {QUEUE}", "the dead letters, and why they failed"),
-            (f"oxcart jobs show {dead_letter} --queue {QUEUE}", "everything about one of them"),
+            (f"oxcart jobs list {in_queue(QUEUE)}", "the dead letters, and why they failed"),
+            (show_job(dead_letter, QUEUE), "everything about one of them"),
             account,
             ("oxcart run", "a worker for the queue agent-jobs; with app.py's app: run app:app"),
         ]

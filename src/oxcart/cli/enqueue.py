@@ -13,6 +13,7 @@ from oxcart.cli.exits import FAILED, TIMED_OUT, Refused
 from oxcart.cli.json_input import read_json
 from oxcart.cli.options import json_option, queue_option
 from oxcart.cli.output import note, say, say_json, shorten
+from oxcart.shell import in_queue
 from oxcart.telemetry.terminal import harmless
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def enqueue(
         above = {"parent": {"id": parent, "queue": parent_queue or open_queue.name}} if parent else {}
         return await open_queue.add(name, value, **given, **above)  # type: ignore[arg-type]
 
-    run_async(_enqueue(queue, add, job_id, wait, as_json))
+    run_async(_enqueue(queue, add, wait, as_json))
 
 
 def _kept(given: str | None) -> bool | int | None:
@@ -118,17 +119,15 @@ def _deduplication(dedup: str | None, ttl_seconds: float | None) -> dict[str, An
 async def _enqueue(
     queue_name: str | None,
     add: Callable[[Queue], Awaitable[AddedJob]],
-    job_id: str | None,
     wait: float | None,
     as_json: bool,
 ) -> None:
     from oxcart.cli.session import open_queue
 
     async with open_queue(queue_name, may_be_new=True) as queue:
-        existed = job_id is not None and await queue.get(job_id) is not None
         added = await add(queue)
         answer: dict[str, Any] = {"id": added.id, "name": added.name, "queue": queue.name}
-        if existed or not added.is_new:
+        if not added.is_new:
             answer |= {"added": False, "state": await _tell_existing(queue, added.id, wait)}
         if not as_json:
             say(added.id)
@@ -152,8 +151,9 @@ async def _tell_existing(queue: Queue, job_id: str, wait: float | None) -> str:
         state = "unknown"
     shown = harmless(shorten(job_id, 80))
     has_ended = state in {"completed", "failed"}
-    cure = " Remove it (oxcart jobs remove), or use another id, to have it run." if has_ended else ""
-    waits = " Its result is an old one, and is not shown: oxcart jobs show has it." if has_ended and wait else ""
+    there = in_queue(queue.name, job_id)
+    cure = f" Remove it (oxcart jobs remove {there}), or use another id, to have it run." if has_ended else ""
+    waits = f" Its result is an old one, and is not shown: oxcart jobs show {there}" if has_ended and wait else ""
     note(f"Nothing was added: the job {shown} of {queue.name} exists, and is {state}.{cure}{waits}")
     return state
 

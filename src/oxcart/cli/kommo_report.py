@@ -15,6 +15,7 @@ from oxcart.cli.exits import Refused
 from oxcart.cli.kommo_sync import account_option
 from oxcart.cli.options import json_option
 from oxcart.cli.output import say, say_json, say_table
+from oxcart.language import tr
 
 if TYPE_CHECKING:
     from oxcart.kommo.store.connections import StoredConnection
@@ -39,15 +40,14 @@ def report(name: str | None, *, domain: str | None, limit: int | None, as_csv: b
     if as_csv and (name is None or as_json):
         raise Refused(f"--csv takes one report, and not --json: {', '.join(NAMES)}.")
     names = NAMES if name is None else (name,)
-    most = limit if limit is not None or as_csv or as_json else _SHOWN_ROWS
-    found = run_async(_read(names, domain, most))
+    found = run_async(_read(names, domain, limit if as_csv or as_json else (limit or _SHOWN_ROWS) + 1))
     if as_csv:
         say(_csv(found[names[0]]), end="")
     elif as_json:
         say_json({one: [_jsonable(row) for row in rows] for one, rows in found.items()})
     else:
         for one, rows in found.items():
-            _say_report(one, rows)
+            _say_report(one, rows, limit or _SHOWN_ROWS)
 
 
 async def _read(names: tuple[str, ...], chosen: str | None, limit: int | None) -> dict[str, list[dict[str, Any]]]:
@@ -75,14 +75,16 @@ def _one_of(every: list[StoredConnection], chosen: str | None) -> StoredConnecti
     raise Refused(f"{len(found)} accounts are here ({', '.join(one.domain for one in found)}); say which by --domain.")
 
 
-def _say_report(name: str, rows: list[dict[str, Any]]) -> None:
+def _say_report(name: str, rows: list[dict[str, Any]], most: int) -> None:
     from oxcart.kommo.report import REPORTS
 
     one = REPORTS[name]
     say(f"{one.title}\n")
     if rows:
         headings = [column.replace("_", " ").upper() for column in one.columns]
-        say_table(headings, [[_text(value) for value in row.values()] for row in rows])
+        say_table(headings, [[_text(value) for value in row.values()] for row in rows[:most]])
+        if len(rows) > most:
+            say(tr("There are more; --limit shows them."))
     else:
         say("Nothing.")
     say()

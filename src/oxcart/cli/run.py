@@ -144,7 +144,9 @@ def _serve_supervised(app_name: str | None, planned: Plan, text: str) -> int:
             loop_factory=_loop_factory(),
             before_exit=say_last_words,
             process=place.process,
-            on_started=lambda service: member.report_on(service.worker.name, service.worker.status),
+            on_started=lambda service: member.report_on(
+                service.worker.name, service.worker.status, service.app.worker.obey
+            ),
         )
 
 

@@ -74,6 +74,10 @@ class Link:
         if self._connection is None or self._connection.is_over:
             await self._answer(self._wait_for_connection(Ask((), 0.0)))
 
+    def name(self, client_name: str) -> None:
+        """What the next socket is called."""
+        self._client_name = client_name
+
     async def request(self, *command: bytes | str | float, deadline_seconds: float = 10.0) -> Any:
         """Send one command and return its reply, undecoded. Opens the link if need be.
 

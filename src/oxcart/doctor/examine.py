@@ -7,7 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 from oxcart.checks import Check
 from oxcart.doctor import run
-from oxcart.doctor.checks import broken, cost, elsewhere, environment, login, network, platform, queue, server, tls
+from oxcart.doctor.checks import (
+    broken,
+    cost,
+    elsewhere,
+    environment,
+    login,
+    network,
+    platform,
+    queue,
+    rights,
+    server,
+    tls,
+)
 from oxcart.doctor.run import Diagnosis, Result
 from oxcart.doctor.visit import Visit, begin_visit
 
@@ -18,6 +30,7 @@ CHECKS: tuple[Check[Visit], ...] = (
     *network.CHECKS,
     *tls.CHECKS,
     *login.CHECKS,
+    *rights.CHECKS,
     _UPSTASH,
     *server.CHECKS,
     *queue.CHECKS,

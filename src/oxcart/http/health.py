@@ -95,7 +95,7 @@ def _problem(status: WorkerStatus) -> dict[str, Any]:
         return {"error": None, "errorCode": None, "advice": None}
     if redis.failure is not None:
         return _told(redis.failure)
-    if redis.connected and status.state == "running" and redis.last_fetch_age_seconds is not None:
+    if redis.connected and status.state in {"running", "paused"} and redis.last_fetch_age_seconds is not None:
         return {
             "error": f"The connection is open, but no fetch was answered for {redis.last_fetch_age_seconds:.0f} s.",
             "errorCode": FETCH_LATE,

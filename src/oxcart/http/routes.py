@@ -9,7 +9,7 @@ from enum import Enum
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from oxcart.http import canary, health, metrics
+from oxcart.http import canary, health, metrics, steer
 from oxcart.http.site import Site
 
 Endpoint = Callable[[Site, Request], Awaitable[Response]]
@@ -43,4 +43,5 @@ ROUTES: tuple[Route, ...] = (
     Route("/metrics", ("GET",), Auth.OPEN, metrics.metrics),
     Route("/metrics/prometheus", ("GET",), Auth.OPEN, metrics.metrics_text),
     Route("/canary", ("POST",), Auth.OPERATOR, canary.canary),
+    Route("/worker/{change}", ("POST",), Auth.OPERATOR, steer.steer),
 )

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from oxcart.secret import Secret
 from oxcart.telemetry.metrics import Counts
+from oxcart.worker.controls import Command
 from oxcart.worker.status import WorkerStatus
 
 
@@ -30,14 +31,15 @@ class Counted(Protocol):
 class Site:
     """What one HTTP server serves.
 
-    `status` and `run_canary` are called on the HTTP thread and must return at once, also while the job loop is
-    blocked: a snapshot, and a future that the job loop settles. `tokens` are the accepted Bearer tokens; with none,
-    operators' routes are open to this machine only. `release` is the commit that was deployed, if known.
+    `status`, `run_canary` and `steer` are called on the HTTP thread and must return at once, also while the job loop is
+    blocked: a snapshot, a future that the job loop settles, and nothing. `tokens` are the accepted Bearer tokens; with
+    none, operators' routes are open to this machine only. `release` is the commit that was deployed, if known.
     """
 
     status: Callable[[], WorkerStatus]
     metrics: Counted
     run_canary: Callable[[], Future[CanaryResult]]
+    steer: Callable[[Command], None]
     version: str
     release: str | None = None
     tokens: tuple[Secret, ...] = ()

@@ -38,8 +38,9 @@ from oxcart.kommo.store.connections import (
 from oxcart.kommo.store.database import Database, now
 from oxcart.kommo.store.platform_tables import crm_connections, crm_credentials, oauth_states
 from oxcart.kommo.token_claims import read_claims
-from oxcart.kommo.tokens import TokenEndpoint, TokenKeeper
+from oxcart.kommo.tokens import TokenEndpoint, park
 from oxcart.secret import Secret
+from oxcart.telemetry.bus import Emit
 
 AUTHORIZE_URL = "https://www.kommo.com/oauth"
 STATE_SECONDS = 15 * 60
@@ -132,7 +133,7 @@ def revocation_is_genuine(query: Mapping[str, str], client_id: str, client_secre
 
 
 async def handle_revocation(
-    database: Database, keyring: Keyring, keeper: TokenKeeper, query: Mapping[str, str]
+    database: Database, keyring: Keyring, emit: Emit, query: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Park the connections that a signed notice is about; their ids, none for a notice that is not genuine."""
     async with database.reading("Looking for a revoked connection") as connection:
@@ -150,9 +151,10 @@ async def handle_revocation(
         ]
     parked = []
     for stored in found:
-        secret = open_held(keyring, stored).client_secret
+        held = open_held(keyring, stored)
+        secret = held.client_secret
         if secret is not None and revocation_is_genuine(query, str(stored.client_id), secret.secret):
-            await keeper.revoke(stored.id, "its owner has revoked the access in Kommo")
+            await park(database, emit, held, "its owner has revoked the access in Kommo", at=clock.now_utc())
             parked.append(stored.id)
     return tuple(parked)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -30,7 +30,6 @@ from oxcart.kommo.failures import (
     error_of,
 )
 from oxcart.kommo.limiter import Caller, Limiter, Permit
-from oxcart.kommo.pages import LARGEST_PAGE, Page, walk
 from oxcart.kommo.parsing import parse_json
 from oxcart.secret import Secret
 
@@ -295,11 +294,6 @@ class Client:
         headers = {"Content-Type": "application/json"}
         call = Call(method, self.host, API + path, body=msgspec.json.encode(body), headers=headers, writes=True)
         return await self._send(call)
-
-    async def pages(self, path: str, key: str, query: Query = (), *, limit: int = LARGEST_PAGE) -> AsyncIterator[Page]:
-        """Every page of a list; see pages.walk."""
-        async for page in walk(self.get, path, key, query, limit=limit):
-            yield page
 
     async def _send(self, call: Call) -> Answer:
         """With the current token; once more if it is good all the same, or with another if Kommo refuses that one."""

@@ -91,12 +91,10 @@ class ServedCrm(Crm):
 
 
 @asynccontextmanager
-async def open_crm(
-    settings: Settings, server: Server, emit: Emit, *, pace: Pace | None = None
-) -> AsyncIterator[ServedCrm]:
+async def open_crm(settings: Settings, server: Server, emit: Emit) -> AsyncIterator[ServedCrm]:
     """Raises SettingsError (no database, no tables, no key), Unavailable."""
     async with open_database(database_of(settings)) as database:
-        limiter = Limiter(server, pace=pace, emit=emit)
+        limiter = Limiter(server, pace=Pace(settings.kommo_requests_per_second), emit=emit)
         async with Kommo(limiter, base_url=settings.kommo_base_url) as kommo:
             yield ServedCrm(settings, server, database, kommo, emit)
 

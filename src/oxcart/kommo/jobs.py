@@ -18,13 +18,12 @@ from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.platform_status import telling_the_platform
 from oxcart.kommo.schedules import remove_schedules, wake_for_hooks
 from oxcart.kommo.store.connections import KOMMO, StoredConnection
-from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.marks import AGAIN_SECONDS
 from oxcart.kommo.sync.progress import Progress
 from oxcart.kommo.sync.run import Outcome, sync_account
 from oxcart.kommo.upkeep import look_after
-from oxcart.kommo.waiting import is_scheduled, patiently
-from oxcart.kommo.webhooks.drain import drain_hooks
+from oxcart.kommo.ways import is_scheduled, patiently
+from oxcart.kommo.webhooks.drain import Drained, drain_hooks
 from oxcart.kommo.webhooks.platform_hooks import Handled, handle_platform_hook, retry_platform_event
 from oxcart.queue.producer import Queue
 from oxcart.queue.schedules import OWN_QUEUE
@@ -43,7 +42,7 @@ async def run_sync(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     async def work() -> dict[str, Any]:
         account = crm.account(stored)
         if names is None:
-            await drain_hooks(account, fetch=fetch_marked, quiet_seconds=0)
+            await _drained(crm, account, quiet_seconds=0)
         return summed_up(await _synced(account, job, names, full=_flag(job.data, "full")))
 
     return await patiently(job, work)
@@ -78,13 +77,18 @@ async def run_hooks(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:
     stored = await _found(crm, job)
 
     async def work() -> dict[str, Any]:
-        drained = await drain_hooks(crm.account(stored), fetch=fetch_marked)
-        if drained.waiting:
-            async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
-                await wake_for_hooks(queue, stored.id, delay_seconds=AGAIN_SECONDS)
-        return drained.as_json()
+        return (await _drained(crm, crm.account(stored))).as_json()
 
     return await patiently(job, work)
+
+
+async def _drained(crm: ServedCrm, account: Account, **how: Any) -> Drained:
+    """A row that a webhook tells of and that does not come is asked for again within a minute."""
+    drained = await drain_hooks(account, **how)
+    if drained.waiting:
+        async with Queue(OWN_QUEUE, prefix=crm.settings.worker.prefix, server=crm.server) as queue:
+            await wake_for_hooks(queue, account.connection_id, delay_seconds=AGAIN_SECONDS)
+    return drained
 
 
 async def run_refresh_tokens(crm: ServedCrm, job: Job[Any]) -> dict[str, Any]:  # noqa: ARG001 - it is about all accounts

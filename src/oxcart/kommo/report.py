@@ -53,7 +53,7 @@ REPORTS: Mapping[str, Report] = {
         "Funnel by month of creation",
         "crm_funnel_by_month",
         _plain("month", "pipeline", "stage", "leads", "price"),
-        "month, pipeline, stage_sort",
+        "month DESC, pipeline, stage_sort",
     ),
     "tasks": Report(
         "Open tasks by person",
@@ -65,7 +65,7 @@ REPORTS: Mapping[str, Report] = {
         "Calls by manager",
         "crm_calls_by_manager",
         _plain("month", "manager", "calls", "incoming", "outgoing", "answered", "seconds"),
-        "month, manager",
+        "month DESC, manager",
     ),
 }
 

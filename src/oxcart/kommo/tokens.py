@@ -8,17 +8,15 @@ lets one process in, the others read what it wrote.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart import clock
-from oxcart.clock import deadline, new_uuid
-from oxcart.errors import InvalidInput, OxcartError
+from oxcart.errors import InvalidInput
 from oxcart.kommo.address import read_account_host
 from oxcart.kommo.crypto import Keyring
 from oxcart.kommo.failures import (
@@ -34,21 +32,20 @@ from oxcart.kommo.failures import (
 from oxcart.kommo.held_tokens import HeldTokens, NeedsReauth, needs_reauth, read_held, refresh_form, sealed_answer
 from oxcart.kommo.store.connections import connection_of_domain, mark_refused, replace_tokens
 from oxcart.kommo.store.database import Database
-from oxcart.kommo.store.leases import acquire_lease, release_lease, renew_lease
+from oxcart.kommo.store.holding import Hold, LeaseLost, hold_lease
 from oxcart.kommo.token_claims import read_claims
 from oxcart.secret import Secret
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import KommoReauthNeeded, KommoTokenRefreshed
 
 LEASE_SECONDS = 90.0
-"""Longer than one call of the token endpoint can take with its wait for the limiter; renewed before each."""
+"""Longer than one call of the token endpoint can take with its wait for the limiter; shown before each."""
 
 _TRIES = 3
 _PAUSE_SECONDS = (0.5, 1.0)  # before a second try; doubled for the third
 _POLL_SECONDS = (0.05, 0.15)
 _PATIENCE_SECONDS = 120.0
 _CACHE_SECONDS = 20.0
-_RELEASE_SECONDS = 5.0
 
 
 class TokenEndpoint(Protocol):
@@ -78,7 +75,6 @@ class TokenKeeper:
         self._endpoint = endpoint
         self._emit = emit
         self._clock = clock
-        self._holder = new_uuid().hex
         self._alone: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def of(self, connection_id: str) -> ConnectionTokens:
@@ -108,11 +104,9 @@ class TokenKeeper:
                     return held.access.secret
                 if held.refresh is None:
                     return await self._without_refresh_token(held, refused)
-                if await self._acquire(scope):
-                    try:
-                        return await self._refresh_alone(connection_id, scope, refused)
-                    finally:
-                        await self._release(scope)
+                async with hold_lease(self._database, scope, seconds=LEASE_SECONDS) as lease:
+                    if lease is not None:
+                        return await self._refresh_alone(connection_id, lease, refused)
                 if clock.monotonic() > give_up:
                     raise _trouble(held, "another process has been refreshing it for two minutes.")
                 await asyncio.sleep(clock.uniform(*_POLL_SECONDS))
@@ -122,13 +116,13 @@ class TokenKeeper:
         await self._park(await self._open(connection_id), reason)
 
     # ------------------------------------------------------------------------------------------- under the lease
-    async def _refresh_alone(self, connection_id: str, scope: str, refused: Secret | None) -> Secret:
+    async def _refresh_alone(self, connection_id: str, lease: Hold, refused: Secret | None) -> Secret:
         held = await self._read(connection_id)
         while not held.is_good(self._clock(), refused):
             if held.refresh is None:
                 return await self._without_refresh_token(held, refused)
             try:
-                domain, answer = await self._ask(held, scope)
+                domain, answer = await self._ask(held, lease)
             except _Overtaken:
                 held = await self._read(connection_id)
                 continue
@@ -139,11 +133,11 @@ class TokenKeeper:
                 break
         return held.access.secret
 
-    async def _ask(self, held: HeldTokens, scope: str) -> tuple[str, Mapping[str, Any]]:
+    async def _ask(self, held: HeldTokens, lease: Hold) -> tuple[str, Mapping[str, Any]]:
         """A new pair, and where the account lives. Raises NeedsReauth, _Overtaken, or KommoError for a later try."""
         domain = read_account_host(held.stored.domain)
         try:
-            return domain, await self._request(held, domain, scope)
+            return domain, await self._request(held, domain, lease)
         except _REFUSALS as error:
             if (await self._read(held.stored.id)).fingerprint != held.fingerprint:
                 raise _Overtaken from error  # someone else, Node perhaps, has refreshed meanwhile
@@ -151,19 +145,21 @@ class TokenKeeper:
             if moved_to is None or moved_to == domain:
                 raise await self._park(held, _reason(error)) from error
         try:
-            return moved_to, await self._request(held, moved_to, scope)
+            return moved_to, await self._request(held, moved_to, lease)
         except _REFUSALS as error:
             raise await self._park(held, f"the account has moved to {moved_to}; {_reason(error)}") from error
 
-    async def _request(self, held: HeldTokens, domain: str, scope: str) -> Mapping[str, Any]:
+    async def _request(self, held: HeldTokens, domain: str, lease: Hold) -> Mapping[str, Any]:
         """The same refresh token again while the answer is lost: Kommo documents that as the way."""
         assert held.refresh is not None
         form = refresh_form(held)
         for attempt in range(_TRIES):
             if attempt:
                 await asyncio.sleep(clock.uniform(*_PAUSE_SECONDS) * attempt)
-            if not await self._renew(scope):
-                raise _trouble(held, "the lease on its refresh was lost to another process.")
+            try:
+                await self._database.write("Taking turns at a refresh", lease.show)
+            except LeaseLost as lost:
+                raise _trouble(held, "the lease on its refresh was lost to another process.") from lost
             try:
                 return await self._endpoint.request_token(domain, form)
             except ServerTrouble:
@@ -226,35 +222,18 @@ class TokenKeeper:
         raise await self._park(held, "the long-lived token has ended or was revoked, and nothing can replace it")
 
     async def _park(self, held: HeldTokens, reason: str) -> NeedsReauth:
-        async def write(connection: AsyncConnection) -> bool:
-            return await mark_refused(
-                connection, held.stored.id, reason=reason, fingerprint=held.fingerprint, at=self._clock()
-            )
+        return await park(self._database, self._emit, held, reason, at=self._clock())
 
-        if await self._database.write("Parking a connection", write):
-            self._emit(KommoReauthNeeded(held.stored.id, held.stored.domain, reason))
-        return needs_reauth(held, reason)
 
-    # ------------------------------------------------------------------------------------------- the lease
-    async def _acquire(self, scope: str) -> bool:
-        return await self._on_lease(lambda connection: acquire_lease(connection, scope, self._holder, LEASE_SECONDS))
+async def park(database: Database, emit: Emit, held: HeldTokens, reason: str, *, at: datetime) -> NeedsReauth:
+    """These tokens are of no more use: nothing is asked with them until the account is connected again."""
 
-    async def _renew(self, scope: str) -> bool:
-        return await self._on_lease(lambda connection: renew_lease(connection, scope, self._holder, LEASE_SECONDS))
+    async def write(connection: AsyncConnection) -> bool:
+        return await mark_refused(connection, held.stored.id, reason=reason, fingerprint=held.fingerprint, at=at)
 
-    async def _release(self, scope: str) -> None:
-        """Left undone, it ends by itself."""
-
-        async def release(connection: AsyncConnection) -> bool:
-            await release_lease(connection, scope, self._holder)
-            return True
-
-        with contextlib.suppress(OxcartError, TimeoutError):
-            async with deadline("releasing a lease", _RELEASE_SECONDS):
-                await self._on_lease(release)
-
-    async def _on_lease(self, work: Callable[[AsyncConnection], Awaitable[bool]]) -> bool:
-        return await self._database.write("Taking turns at a refresh", work)
+    if await database.write("Parking a connection", write):
+        emit(KommoReauthNeeded(held.stored.id, held.stored.domain, reason))
+    return needs_reauth(held, reason)
 
 
 class ConnectionTokens:

@@ -71,9 +71,10 @@ class CrmVisit:
 
     def limiter(self) -> Limiter:
         if self._limiter is None:
-            from oxcart.kommo.limiter import Limiter
+            from oxcart.kommo.limiter import Limiter, Pace
 
-            self._limiter = Limiter(self.known_server())
+            pace = Pace(self.settings.kommo_requests_per_second)
+            self._limiter = Limiter(self.known_server(), pace=pace)
         return self._limiter
 
     def held(self, stored: StoredConnection) -> HeldTokens:

@@ -155,6 +155,8 @@ def exchange_command(
     names: NameFilter | None = None,
     cursor: Cursor = START,
     looks: int = MAX_LOOKS,
+    metrics_minutes: int = 0,
+    limiter: tuple[int, int] = (0, 0),
 ) -> Command:
     """The command of one exchange. `token` locks what it claims; `policies` are numbered from 1 by the items.
 
@@ -163,6 +165,9 @@ def exchange_command(
     With `names` only jobs of such names are claimed; the others stay where they are, untouched. `cursor` is that of the
     last answer of this queue for the same names (one for other names does no harm); `looks` bounds how many foreign
     jobs are looked at.
+
+    `metrics_minutes` are kept in BullMQ's metrics; 0 writes none. `limiter` is this worker's own limit: most jobs, ms.
+    As with BullMQ, a maximum of the queue wins over it, and its duration over the queue's.
 
     `free` (default: all of `room`) are claimed whatever the queue is like; more only without limits and priorities.
     """
@@ -178,6 +183,8 @@ def exchange_command(
         worker_name,
         room if free is None else free,
         looks,
+        metrics_minutes,
+        *limiter,
     )
     return eval_command(
         ours("exchange"),

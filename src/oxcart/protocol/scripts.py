@@ -75,6 +75,16 @@ def carefully(name: str) -> Script:
     return script(name, _resolved(source))
 
 
+@cache
+def adding(name: str) -> Script:
+    """An add script of BullMQ's, as `carefully`. Answers {its own answer, 1 if a job of this id was there, else 0}."""
+    source = (
+        f'--- @upstream {name}\n--- @include "carefully"\n'
+        f"local answer, duplicate = carefully(upstream_{name}, KEYS, ARGV)\nreturn {{answer, duplicate and 1 or 0}}\n"
+    )
+    return script(name, _resolved(source))
+
+
 def _folder() -> Traversable:
     return files("oxcart.protocol").joinpath("lua")
 

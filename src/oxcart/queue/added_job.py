@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 class AddedJob:
-    """A job that is stored. `id` is that of the job it was deduplicated into, if it was; then `is_new` is false."""
+    """A job that is stored. `is_new` is false where nothing was added, as a job of this id was there, or it was
+    deduplicated: then `id` is that of the job which stands for it.
+    """
 
     __slots__ = ("_queue", "id", "is_new", "name")
 

@@ -13,7 +13,7 @@ from oxcart.errors import InvalidInput, JobNotFound, OxcartError, PayloadTooLarg
 from oxcart.protocol import codec
 from oxcart.protocol.job_options import JobOptions, Parent
 from oxcart.protocol.keys import QueueKeys
-from oxcart.protocol.scripts import ScriptCall, carefully, ours
+from oxcart.protocol.scripts import ScriptCall, adding, ours
 from oxcart.queue.options import build_options
 
 JobItem: TypeAlias = tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]
@@ -163,17 +163,17 @@ def many_call(keys: QueueKeys, jobs: Sequence[NewJob]) -> ScriptCall:
 
 
 def upstream_call(keys: QueueKeys, job: NewJob, *, waits_for_children: bool = False) -> ScriptCall:
-    """One job in one call of the script of BullMQ that its options ask for."""
+    """One job in one call of the script of BullMQ that its options ask for; answers as scripts.adding says."""
     args = (_packed_arguments(keys, job), job.data, codec.pack(codec.decode(job.opts)))
     if waits_for_children:
         named = (keys.meta, keys.id, keys.delayed, keys.waiting_children, keys.completed, keys.events)
-        return ScriptCall(carefully("addParentJob"), named, args)
+        return ScriptCall(adding("addParentJob"), named, args)
     if job.options.delay_ms:
         named = (keys.marker, keys.meta, keys.id, keys.delayed, keys.completed, keys.events)
-        return ScriptCall(carefully("addDelayedJob"), named, args)
+        return ScriptCall(adding("addDelayedJob"), named, args)
     if job.options.priority:
         return ScriptCall(
-            carefully("addPrioritizedJob"),
+            adding("addPrioritizedJob"),
             (
                 keys.marker,
                 keys.meta,
@@ -188,7 +188,7 @@ def upstream_call(keys: QueueKeys, job: NewJob, *, waits_for_children: bool = Fa
             args,
         )
     return ScriptCall(
-        carefully("addStandardJob"),
+        adding("addStandardJob"),
         (
             keys.wait,
             keys.paused,

@@ -79,7 +79,9 @@ async def move(channel: Channel, target: Channel, job_id: str) -> str:
     if present is not None and present.fields.get("data") != job.fields.get("data"):
         raise StateConflict(f"{doing}: that queue has another job of this id.")
     if present is None:
-        await add_job(target, await _copy(channel, job, state, new_id), DEADLINE_SECONDS)
+        stored = await add_job(target, await _copy(channel, job, state, new_id), DEADLINE_SECONDS)
+        if not stored.is_new:  # somebody has just added one
+            raise StateConflict(f"{doing}: that queue has a job of this id.")
     await maintenance.remove(channel, job_id, children=False)
     return new_id
 
@@ -97,7 +99,7 @@ async def duplicate(channel: Channel, job_id: str, *, data: Any = None) -> str:
     if data is not None:
         text = codec.encode(data, f"{doing}: data")
         new = replace(new, data=text, size=len(text) + len(new.opts))
-    return await add_job(channel, new, DEADLINE_SECONDS)
+    return (await add_job(channel, new, DEADLINE_SECONDS)).id
 
 
 async def _copy(channel: Channel, job: StoredJob, state: str, new_id: str) -> NewJob:

@@ -65,8 +65,10 @@ async def whole_facts(link: Requester, keys: QueueKeys, now_ms: int) -> QueueFac
     facts = await read_facts(link, keys, now_ms)
     published, clients = await link.requests([("HGETALL", keys.unhandled), ("CLIENT", "LIST")])
     unhandled = () if isinstance(published, Exception) else unhandled_in(keys, pairs(published))
-    workers = None if isinstance(clients, Exception) else len(workers_in(keys, text(clients)))
-    return replace(facts, unhandled=unhandled, workers=workers)
+    if isinstance(clients, Exception):
+        return replace(facts, unhandled=unhandled)
+    seen = workers_in(keys, text(clients))
+    return replace(facts, unhandled=unhandled, workers=len(seen), paused_workers=sum(each.is_paused for each in seen))
 
 
 def _limit(active: int, concurrency: str, most: str, duration_ms: str, ttl_ms: int) -> str | None:

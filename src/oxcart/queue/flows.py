@@ -57,6 +57,8 @@ class _Entry:
     keys: QueueKeys
     job: NewJob
     waits_for_children: bool
+    above: str | None
+    """The key of its parent in this flow."""
 
     def calls(self) -> list[ScriptCall]:
         call = upstream_call(self.keys, self.job, waits_for_children=self.waits_for_children)
@@ -69,8 +71,13 @@ class _Entry:
         """Keeps a parent waiting until all of its children are there."""
         return ("SADD", self.keys.dependencies(self.job.id), _TO_COME)
 
-    def release(self) -> ScriptCall:
-        args = (self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME)
+    @property
+    def key(self) -> str:
+        return self.keys.job(self.job.id)
+
+    def release(self, children: Sequence[str]) -> ScriptCall:
+        """`children` are the keys of those right below it."""
+        args: list[str | int] = [self.keys.base, "1", self.job.id, self.job.timestamp_ms, _TO_COME, *children]
         return ScriptCall(ours("release_parent"), script_keys(self.keys), args)
 
 
@@ -97,30 +104,33 @@ async def add_flows(channel: Channel, trees: Sequence[FlowNode | Mapping[str, An
             f"{LARGEST_JOB_BYTES} are the limit. Store the data elsewhere and add where to find it."
         )
     doing = f"Adding {what} through queue {channel.keys.name}"
-    answers, new = await _send(channel, doing, entries)
-    for entry, answer in zip(entries, answers, strict=True):
-        if isinstance(answer, bytes | str):
-            continue
-        await _take_back(channel, doing, new)
-        if isinstance(answer, ResponseError):
-            raise ServerRefused(classify(answer), doing) from answer
-        raise refusal(doing, entry.job, answer)
+    replies = await _send(channel, doing, entries)
+    for entry, reply in zip(entries, replies, strict=True):
+        refused = reply if isinstance(reply, ResponseError) else reply[0]
+        if isinstance(refused, ResponseError | int):
+            await _take_back(channel, doing, entries, replies)
+        if isinstance(refused, ResponseError):
+            raise ServerRefused(classify(refused), doing) from refused
+        if isinstance(refused, int):
+            raise refusal(doing, entry.job, refused)
     return added
 
 
-async def _take_back(channel: Channel, doing: str, new: Sequence[_Entry]) -> None:
+async def _take_back(channel: Channel, doing: str, entries: Sequence[_Entry], replies: Sequence[Any]) -> None:
     """One job was refused: a parent would wait for ever for a child that is not there.
 
-    Each that was not there before goes, parents first: a parent that loses its last child would be free to run.
+    Each that this add has made goes, parents first: a parent that loses its last child would be free to run.
     """
-    for entry in new:
-        args, named = (entry.job.id, 0, entry.keys.base), (entry.keys.job(entry.job.id), entry.keys.repeat)
-        with suppress(OxcartError):
-            await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
+    for entry, reply in zip(entries, replies, strict=True):
+        answer, was_there = (None, 0) if isinstance(reply, ResponseError) else reply
+        if answer == entry.job.id.encode() and not was_there:
+            args, named = (entry.job.id, 0, entry.keys.base), (entry.key, entry.keys.repeat)
+            with suppress(OxcartError):
+                await channel.run(doing, carefully("removeJob"), named, args, repeatable=True)
 
 
-async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> tuple[list[Any], list[_Entry]]:
-    """What the scripts answered, and which jobs were not there before.
+async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> list[Any]:
+    """What the scripts answered, each {answer, whether the job was there}.
 
     A repeated try looks for the root first: where it was added, all were.
     """
@@ -128,15 +138,14 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> tupl
     root = entries[0]
     first_try: list[float] = []
 
-    async def attempt(seconds: float) -> tuple[list[Any], list[_Entry]]:
+    async def attempt(seconds: float) -> list[Any]:
         if first_try and await find_added(channel, root.keys, [root.job.id], first_try[0], seconds):
-            return [entry.job.id for entry in entries], []
+            return [[entry.job.id.encode(), 0] for entry in entries]
         first_try.append(clock.monotonic())
         replies = channel.checked(doing, await channel.link.requests(commands, deadline_seconds=seconds))
         results: list[Any] = replies[-1]
-        new = [entry for entry, existed in zip(entries, results, strict=False) if existed == 0]
-        first = len(entries) + sum(entry.waits_for_children for entry in entries)
-        return results[first : first + 2 * len(entries) : 2], new
+        parents = sum(entry.waits_for_children for entry in entries)
+        return results[parents : parents + 2 * len(entries) : 2]
 
     return await channel.persist(doing, attempt, repeatable=True)
 
@@ -144,10 +153,14 @@ async def _send(channel: Channel, doing: str, entries: Sequence[_Entry]) -> tupl
 def _transaction(entries: Sequence[_Entry]) -> list[Command]:
     """MULTI … EXEC. A script is sent whole the first time: one that the server has lost would leave half a tree."""
     parents = [entry for entry in entries if entry.waits_for_children]
-    there_before: list[Command] = [("EXISTS", entry.keys.job(entry.job.id)) for entry in entries]
-    commands: list[Command] = [("MULTI",), *there_before, *(parent.hold for parent in parents)]
+    children: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.above is not None:
+            children.setdefault(entry.above, []).append(entry.key)
+    commands: list[Command] = [("MULTI",), *(parent.hold for parent in parents)]
     calls = [call for entry in entries for call in entry.calls()]
-    calls += [parent.release() for parent in reversed(parents)]  # the lowest first, as their own parents wait for them
+    # The lowest first, as their own parents wait for them.
+    calls += [parent.release(children[parent.key]) for parent in reversed(parents)]
     sent: set[str] = set()
     for call in calls:
         commands.append(call.command if call.script.sha in sent else call.whole)
@@ -165,7 +178,8 @@ def _collect(
     if node.queue is not None or node.prefix is not None:
         own_keys = QueueKeys(node.queue or keys.name, node.prefix or keys.prefix)
     job = prepare(own_keys, node.name, node.data, _options(node, above[-1] if above else None), now_ms)
-    entries.append(_Entry(own_keys, job, waits_for_children=bool(node.children)))
+    parent = above[-1].key if above else None
+    entries.append(_Entry(own_keys, job, waits_for_children=bool(node.children), above=parent))
     below = Parent(job.id, own_keys.qualified_name)
     children = tuple(_collect(keys, _node(child), (*above, below), entries, now_ms) for child in node.children)
     return AddedFlow(job.id, job.name, own_keys.name, children)

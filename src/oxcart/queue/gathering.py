@@ -21,7 +21,7 @@ from oxcart.errors import Failure, ServerRefused, Unavailable
 from oxcart.own_tasks import start_own_task
 from oxcart.queue.adding import CHUNK_BYTES, CHUNK_JOBS, NewJob
 from oxcart.queue.channel import GRACE_SECONDS, Channel
-from oxcart.queue.sending import Delivery, add_job, adding
+from oxcart.queue.sending import Delivery, Stored, add_job, adding
 
 _CALLS_UNDER_WAY = 2
 """One is executed while the next is on its way."""
@@ -33,7 +33,7 @@ class _Caller:
 
     job: NewJob
     until: float
-    answered: asyncio.Future[str]
+    answered: asyncio.Future[Stored]
     delivery: Delivery | None = None
 
     @property
@@ -53,7 +53,7 @@ class Gathering:
         self._expiry: asyncio.TimerHandle | None = None
         self._expires_at = 0.0
 
-    async def add(self, job: NewJob, deadline_seconds: float) -> str:
+    async def add(self, job: NewJob, deadline_seconds: float) -> Stored:
         """As sending.add_job."""
         if not job.is_plain:
             return await add_job(self._channel, job, deadline_seconds)
@@ -183,10 +183,10 @@ class Gathering:
             self._look_at(min(caller.until for caller in here if caller.until >= now))
 
 
-def _settle(caller: _Caller, answer: str | BaseException) -> None:
+def _settle(caller: _Caller, answer: Stored | BaseException) -> None:
     if caller.answered.done():
         return
-    if isinstance(answer, str):
+    if isinstance(answer, Stored):
         caller.answered.set_result(answer)
     else:
         caller.answered.set_exception(answer)

@@ -123,12 +123,18 @@ class StoredJob:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeen:
-    """One connection of a worker, as CLIENT LIST shows it; `name` is what BullMQ's `name` option gave it."""
+    """One connection of a worker, as CLIENT LIST shows it; `name` is what BullMQ's `name` option gave it. `is_paused`:
+    it runs, and claims nothing at present; of Node's workers nobody knows.
+    """
 
     name: str | None
     address: str
     age_seconds: int
     idle_seconds: int
+    is_paused: bool = False
+
+
+PAUSED = ":paused"  # behind the name of a worker of ours that is paused
 
 
 async def counts(channel: Channel) -> dict[str, int]:
@@ -233,9 +239,9 @@ def workers_in(keys: QueueKeys, reply: str) -> list[WorkerSeen]:
         client = dict(part.partition("=")[::2] for part in line.split(" "))
         name = client.get("name", "")
         if name == plain or name.startswith(f"{plain}:w:"):
-            worker = name.removeprefix(plain).removeprefix(":w:") or None
+            worker = name.removeprefix(plain).removeprefix(":w:").removesuffix(PAUSED) or None
             age, idle = client.get("age", "0"), client.get("idle", "0")
-            seen.append(WorkerSeen(worker, client.get("addr", ""), int(age), int(idle)))
+            seen.append(WorkerSeen(worker, client.get("addr", ""), int(age), int(idle), name.endswith(PAUSED)))
     return seen
 
 

@@ -129,8 +129,8 @@ class Queue:
         """
         given = {**self._defaults, **options}
         job = prepare(self.keys, name, data, given, self.channel.server.clock.now_ms())
-        job_id = await self._adds.add(job, deadline_seconds)
-        return AddedJob(self, job_id, name, is_new=job_id == job.id)
+        stored = await self._adds.add(job, deadline_seconds)
+        return AddedJob(self, stored.id, name, is_new=stored.is_new)
 
     async def add_many(self, items: Iterable[JobItem], *, deadline_seconds: float = DEADLINE_SECONDS) -> list[AddedJob]:
         """Add many jobs in few round trips, each of which may take `deadline_seconds`; in order, not as one whole.
@@ -138,9 +138,9 @@ class Queue:
         Raises InvalidInput or PayloadTooLarge, naming the item, before anything is sent; AddFailed half way.
         """
         jobs = prepare_all(self.keys, items, self._defaults, self.channel.server.clock.now_ms())
-        ids = await sending.add_jobs(self.channel, jobs, deadline_seconds)
-        added = zip(ids, jobs, strict=True)
-        return [AddedJob(self, job_id, job.name, is_new=job_id == job.id) for job_id, job in added]
+        stored = await sending.add_jobs(self.channel, jobs, deadline_seconds)
+        added = zip(stored, jobs, strict=True)
+        return [AddedJob(self, one.id, job.name, is_new=one.is_new) for one, job in added]
 
     async def add_flow(self, tree: FlowNode | Mapping[str, Any]) -> AddedFlow:
         """Add a job with all jobs below it, on any queues, at once; it runs when they have finished.
@@ -371,7 +371,8 @@ class Queue:
     async def run_schedule_now(self, schedule_id: str) -> AddedJob:
         """Add one job from a schedule's template; its own times stay as they are. Raises JobNotFound."""
         job = await schedules.job_now(self.channel, schedule_id, self.channel.server.clock.now_ms())
-        return AddedJob(self, await sending.add_job(self.channel, job, DEADLINE_SECONDS), job.name)
+        stored = await sending.add_job(self.channel, job, DEADLINE_SECONDS)
+        return AddedJob(self, stored.id, job.name, is_new=stored.is_new)
 
     @property
     def channel(self) -> Channel:

@@ -17,6 +17,7 @@ from oxcart.queue.channel import Channel
 from oxcart.queue.inspect import text
 from oxcart.queue.mend_schedules import mend
 from oxcart.queue.repair_search import MOST_KEYS, find_strangers, script_keys
+from oxcart.shell import in_queue
 
 RepairKind = Literal[
     "ghosts", "pause", "locks", "orphans", "deduplication", "lost", "search", "parents", "children", "strays",
@@ -300,7 +301,8 @@ async def _schedules(mender: _Mender) -> AsyncIterator[Repair]:
     left = [schedule.id for schedule in dead if schedule.id not in mended]
     if left:
         found = f"The next job of {_schedule_count(left)} is gone, and its data or its times cannot be found elsewhere."
-        done = "Nothing can be done here: remove it (oxcart schedules remove), and make it again."
+        remove = f"oxcart schedules remove {in_queue(channel.keys.name, left[0])}"
+        done = f"Nothing can be done here: remove it ({remove}), and make it again."
         yield Repair("schedules", found, done, len(left), tuple(left[:SHOWN_IDS]))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
@@ -24,7 +24,16 @@ from oxcart.queue.channel import Channel
 _SPECIAL_JOBS = 100
 """Jobs with a parent or deduplication take a script call each; so many share a round trip."""
 
-_ADDED_OR_THERE = (0, 1)
+_THERE, _ADDED = 0, 1
+_TOLD = 2
+"""By find_added.lua: its own `added` event is there."""
+
+
+class Stored(NamedTuple):
+    """What an add came to. Not new: a job of this id was there, or it was deduplicated into the one named."""
+
+    id: str
+    is_new: bool
 
 
 def _always(_position: int) -> bool:
@@ -33,7 +42,7 @@ def _always(_position: int) -> bool:
 
 @dataclass(slots=True)
 class Delivery:
-    """Some jobs on their way. `answers` has, per position, the job's id or what the server refused. A job that is no
+    """Some jobs on their way. `answers` has, per position, the stored job or what the server refused. A job that is no
     longer wanted is not sent again. `may_be_stored`: a call was made whose answer is still to come, or was lost.
     """
 
@@ -41,7 +50,7 @@ class Delivery:
     doing: str
     jobs: Sequence[NewJob]
     is_wanted: Callable[[int], bool] = _always
-    answers: dict[int, str | OxcartError] = field(default_factory=dict)
+    answers: dict[int, Stored | OxcartError] = field(default_factory=dict)
     may_be_stored: bool = False
     _first_try: float | None = None
 
@@ -71,7 +80,8 @@ class Delivery:
         found = await find_added(self.channel, self.channel.keys, ids, first_try, deadline_seconds)
         for position, job in enumerate(self.jobs):
             if job.id in found:
-                self.answers.setdefault(position, job.id)
+                is_ours = found[job.id] or job.options.job_id is None
+                self.answers.setdefault(position, Stored(job.id, is_ours))
 
     async def _send_plain(self, positions: Sequence[int], deadline_seconds: float) -> None:
         call = many_call(self.channel.keys, [self.jobs[at] for at in positions])
@@ -79,8 +89,8 @@ class Delivery:
             self.channel.link, call.script, call.keys, call.args, deadline_seconds=deadline_seconds
         )
         for position, status in zip(positions, statuses, strict=True):
-            if status in _ADDED_OR_THERE:
-                self.answers[position] = self.jobs[position].id
+            if status in {_THERE, _ADDED}:
+                self.answers[position] = Stored(self.jobs[position].id, status == _ADDED)
             else:
                 refused = ResponseError(status.decode(errors="backslashreplace"))
                 self.answers[position] = ServerRefused(classify(refused), self.doing)
@@ -96,12 +106,14 @@ class Delivery:
         for position, reply in zip(positions, replies[::2], strict=True):
             self.answers[position] = self._special_answer(self.jobs[position], reply)
 
-    def _special_answer(self, job: NewJob, reply: Any) -> str | OxcartError:
+    def _special_answer(self, job: NewJob, reply: Any) -> Stored | OxcartError:
         if isinstance(reply, ResponseError):
             return ServerRefused(classify(reply), self.doing)
-        if isinstance(reply, int):
-            return refusal(self.doing, job, reply)
-        return str(reply.decode())
+        answer, was_there = reply
+        if isinstance(answer, int):
+            return refusal(self.doing, job, answer)
+        job_id = str(answer.decode())
+        return Stored(job_id, job_id == job.id and not was_there)
 
 
 def adding(channel: Channel, job: NewJob) -> str:
@@ -109,8 +121,8 @@ def adding(channel: Channel, job: NewJob) -> str:
     return f'Adding "{job.name[:60]}" to queue {channel.keys.name}'
 
 
-async def add_job(channel: Channel, job: NewJob, deadline_seconds: float) -> str:
-    """Add one job; returns its id, or that of the job it was deduplicated into.
+async def add_job(channel: Channel, job: NewJob, deadline_seconds: float) -> Stored:
+    """Add one job.
 
     Raises Unavailable, ServerRefused, JobNotFound (its parent), StateConflict.
     """
@@ -122,41 +134,42 @@ async def add_job(channel: Channel, job: NewJob, deadline_seconds: float) -> str
     return answer
 
 
-async def add_jobs(channel: Channel, jobs: Sequence[NewJob], deadline_seconds: float) -> list[str]:
-    """Add many; returns their ids in order. `deadline_seconds` bounds each round trip, not the whole.
+async def add_jobs(channel: Channel, jobs: Sequence[NewJob], deadline_seconds: float) -> list[Stored]:
+    """Add many; returns them in order. `deadline_seconds` bounds each round trip, not the whole.
 
     Raises AddFailed, after the first round trip that did not get through.
     """
-    ids: list[str] = []
+    stored: list[Stored] = []
     doing = f"Adding {len(jobs)} jobs to queue {channel.keys.name}"
     for start, chunk in _chunks(jobs):
         delivery = Delivery(channel, doing, chunk)
         try:
             await channel.persist(doing, delivery.attempt, repeatable=True, deadline_seconds=deadline_seconds)
         except (Unavailable, ServerRefused) as error:
-            raise _stopped(error, ids, start, delivery, len(jobs)) from error
+            raise _stopped(error, stored, start, delivery, len(jobs)) from error
         refused = [answer for answer in delivery.answers.values() if isinstance(answer, OxcartError)]
         if refused:
-            raise _stopped(refused[0], ids, start, delivery, len(jobs)) from refused[0]
-        ids += (str(delivery.answers[position]) for position in range(len(chunk)))
-    return ids
+            raise _stopped(refused[0], stored, start, delivery, len(jobs)) from refused[0]
+        stored += (one for at in range(len(chunk)) if isinstance(one := delivery.answers[at], Stored))
+    return stored
 
 
 async def find_added(
     channel: Channel, keys: QueueKeys, ids: Sequence[str], first_try: float, deadline_seconds: float
-) -> set[str]:
-    """Which of these jobs were stored since `first_try` (clock.monotonic), by their keys or their `added` events."""
+) -> dict[str, bool]:
+    """Those of these jobs that are there, or were added since `first_try` (clock.monotonic): whether that was told."""
     since_ms = int((clock.monotonic() - first_try) * 1000) + 1000  # a second for the rounding of two clocks
     args = (keys.base, since_ms, codec.pack(list(ids)))
     found = await run_script(channel.link, ours("find_added"), (keys.events,), args, deadline_seconds=deadline_seconds)
-    return {job_id for job_id, is_found in zip(ids, found, strict=True) if is_found}
+    return {job_id: how == _TOLD for job_id, how in zip(ids, found, strict=True) if how}
 
 
-def _stopped(error: OxcartError, ids: list[str], start: int, delivery: Delivery, total: int) -> AddFailed:
+def _stopped(error: OxcartError, stored: list[Stored], start: int, delivery: Delivery, total: int) -> AddFailed:
     """What is known when add_jobs stops: ids that are stored, positions that may be, positions that are not."""
     answers = delivery.answers
     chunk = range(len(delivery.jobs))
-    added = ids + [answer for position in chunk if isinstance(answer := answers.get(position), str)]
+    stored = stored + [answer for position in chunk if isinstance(answer := answers.get(position), Stored)]
+    added = [one.id for one in stored]
     silent = [start + position for position in chunk if position not in answers]
     refused = [start + position for position in chunk if isinstance(answers.get(position), OxcartError)]
     rest = list(range(start + len(delivery.jobs), total))

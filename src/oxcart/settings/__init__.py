@@ -18,13 +18,23 @@ from oxcart.settings.pieces import (
     WorkerSettings,
 )
 from oxcart.settings.platform import KILL_MARGIN_SECONDS, Platform, detect_platform
-from oxcart.settings.values import KEEP_ALL, KEEP_NONE, KeepPolicy, QueueShare, encryption_key_bytes
+from oxcart.settings.values import (
+    KEEP_ALL,
+    KEEP_NONE,
+    MOST_SLOTS,
+    KeepPolicy,
+    QueueShare,
+    RateLimit,
+    encryption_key_bytes,
+    parse_rate,
+)
 
 __all__ = [
     "DATABASE_URL_ADVICE",
     "KEEP_ALL",
     "KEEP_NONE",
     "KILL_MARGIN_SECONDS",
+    "MOST_SLOTS",
     "Given",
     "HttpSettings",
     "KeepPolicy",
@@ -32,6 +42,7 @@ __all__ = [
     "LogSettings",
     "Platform",
     "QueueShare",
+    "RateLimit",
     "Reader",
     "RedisSettings",
     "Settings",
@@ -43,6 +54,7 @@ __all__ = [
     "knobs_of",
     "known_names",
     "load",
+    "parse_rate",
     "render_settings_page",
     "unknown_names",
 ]

@@ -115,7 +115,7 @@ class Reader:
             values[name] = wanted.form.parse(text)
         except ValueError as error:
             # Only our own words: float() and others repeat the value in theirs.
-            detail = str(error) if str(error).endswith(".") else ""
+            detail = str(error) if str(error).endswith((".", "?")) else ""
             self.problems.append(_unusable(wanted, given.name, text, detail))
 
     def _unquoted(self, given: Given) -> str:

@@ -19,6 +19,7 @@ PIECES: tuple[type[Any], ...] = (RedisSettings, WorkerSettings, HttpSettings, Lo
 
 _SHORT_TOKEN_CHARACTERS = 16
 _SHORT_LOCK_MS = 5000
+_MOST_AT_KOMMO = 7  # requests a second
 
 
 class SettingsReport(NamedTuple):
@@ -43,7 +44,7 @@ def inspect(environ: Mapping[str, str]) -> SettingsReport:
     http = replace(http, port_is_explicit=_is_given(environ, "PORT"))
     settings = reader.read(Settings, worker=worker, http=http, log=log, platform=detect_platform(environ))
     settings, grace_warnings = _with_grace(settings, is_explicit=_is_given(environ, "OXCART_SHUTDOWN_GRACE_SECONDS"))
-    reader.problems += _combination_problems(settings.worker)
+    reader.problems += _combination_problems(settings)
     warnings = (*reader.warnings, *grace_warnings, *_combination_warnings(settings), *unknown_names(environ))
     return SettingsReport(None if reader.problems else settings, tuple(reader.problems), warnings)
 
@@ -59,7 +60,14 @@ def _with_grace(settings: Settings, *, is_explicit: bool) -> tuple[Settings, tup
     return replace(settings, worker=worker), warnings
 
 
-def _combination_problems(worker: WorkerSettings) -> Iterator[str]:
+def _combination_problems(settings: Settings) -> Iterator[str]:
+    worker = settings.worker
+    if settings.kommo_requests_per_second > _MOST_AT_KOMMO and settings.kommo_base_url is None:
+        yield tr(
+            "OXCART_KOMMO_REQUESTS_PER_SECOND is {rate:g}, and Kommo locks out who sends more than {most}; lower it.",
+            rate=settings.kommo_requests_per_second,
+            most=_MOST_AT_KOMMO,
+        )
     if worker.only_jobs and worker.except_jobs:
         yield tr("Both OXCART_ONLY_JOBS and OXCART_EXCEPT_JOBS (--only and --except) are set; remove one of them.")
     if (worker.only_jobs or worker.except_jobs) and worker.exchange == "upstream":

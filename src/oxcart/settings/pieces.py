@@ -14,6 +14,7 @@ from typing import Literal
 from oxcart.names import UnknownJobs
 from oxcart.secret import Secret
 from oxcart.settings.knobs import knob
+from oxcart.settings.mirror import MirrorSettings
 from oxcart.settings.platform import Platform
 from oxcart.settings.values import (
     BOOLEAN,
@@ -23,12 +24,14 @@ from oxcart.settings.values import (
     ENCRYPTION_KEYS,
     HTTP_TOKENS,
     KEEP,
-    LOOPBACK_URL,
+    LOG_LEVEL,
+    MOST_SLOTS,
     NAMES,
     PATH,
     PREFIX,
     PUBLIC_URL,
     QUEUES,
+    RATE,
     SECRET,
     SECRET_URL,
     SQL_NAME,
@@ -36,6 +39,7 @@ from oxcart.settings.values import (
     WORKER_NAME,
     KeepPolicy,
     QueueShare,
+    RateLimit,
     one_of,
     seconds,
     seconds_as_ms,
@@ -43,16 +47,6 @@ from oxcart.settings.values import (
 )
 
 LogLevel = Literal["debug", "info", "warn", "error"]
-
-# Node's pino and Python's logging know levels that we do not; a shared LOG_LEVEL must not stop the worker.
-_LOG_LEVELS = {
-    "trace": "debug",
-    "verbose": "debug",
-    "warning": "warn",
-    "fatal": "error",
-    "critical": "error",
-    "silent": "error",
-}
 
 DATABASE_URL_ADVICE = (
     "Set DATABASE_URL to the SQL database of the CRM data. SUPABASE_URL alone is not enough, it is an HTTP address: "
@@ -121,7 +115,7 @@ class WorkerSettings:
         default="agent-jobs",
     )
     concurrency: int = knob(
-        "JOB_CONCURRENCY", whole(1, 10_000), "How many jobs this process runs at once.", default="25", unit="jobs"
+        "JOB_CONCURRENCY", whole(1, MOST_SLOTS), "How many jobs this process runs at once.", default="25", unit="jobs"
     )
     lock_duration_ms: int = knob(
         "OXCART_LOCK_DURATION_SECONDS",
@@ -150,6 +144,20 @@ class WorkerSettings:
         "How often a job may be started, interruptions and stalls included; 0: no limit. Node's maxStartedAttempts.",
         default="0",
         unit="times",
+    )
+    rate_limit: RateLimit | None = knob(
+        "OXCART_RATE_LIMIT",
+        RATE,
+        "How many jobs of each queue may start in a time, counted together with other workers that have such a limit: "
+        "Node's `limiter`. `oxcart limit` sets one for all workers.",
+    )
+    metrics_minutes: int = knob(
+        "OXCART_METRICS_MINUTES",
+        whole(0, 43_200),
+        "For how many minutes BullMQ's own metrics (`metrics:completed`, `metrics:failed`) are kept, which "
+        "bull-board's charts read: 1440 is a day. 0 writes none, as Node's workers without `metrics.maxDataPoints`.",
+        default="0",
+        unit="min",
     )
     worker_name: str = knob(
         "OXCART_WORKER_NAME",
@@ -254,7 +262,7 @@ class HttpSettings:
 class LogSettings:
     level: LogLevel = knob(
         "LOG_LEVEL",
-        one_of("debug", "info", "warn", "error", also=_LOG_LEVELS),
+        LOG_LEVEL,
         "The least level that is written.",
         default="info",
     )
@@ -270,7 +278,7 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(MirrorSettings):
     """Everything but Redis. Parts receive their own piece, never the whole."""
 
     worker: WorkerSettings
@@ -313,33 +321,6 @@ class Settings:
         "KOMMO_WEBHOOK_SECRET",
         SECRET,
         "Checks the signature of the platform's `kommo:webhook` jobs. Our own webhooks make their secret themselves.",
-    )
-    kommo_base_url: str | None = knob(
-        "OXCART_KOMMO_BASE_URL",
-        LOOPBACK_URL,
-        "Sends every Kommo request to this address instead, with the account in the Host header: for the sandbox "
-        "(`oxcart kommo sandbox`) and for tests.",
-    )
-    kommo_keep_hooks_days: int = knob(
-        "OXCART_KOMMO_KEEP_HOOKS_DAYS",
-        whole(1, 3650),
-        "How long Kommo's raw webhooks are kept; what they told of is in the tables long before.",
-        default="30",
-        unit="days",
-    )
-    kommo_keep_deleted_days: int = knob(
-        "OXCART_KOMMO_KEEP_DELETED_DAYS",
-        whole(1, 3650),
-        "How long rows that were deleted in Kommo keep what they said, and finished posts theirs; that they are gone "
-        "stays known.",
-        default="30",
-        unit="days",
-    )
-    kommo_skip: tuple[str, ...] = knob(
-        "OXCART_KOMMO_SKIP",
-        NAMES,
-        "What of the CRM is not read, e.g. `catalogs,customers,roles`; docs/kommo.md says what each costs.",
-        without=(),
     )
     sentry_dsn: Secret | None = knob("SENTRY_DSN", SECRET_URL, "Where failures are reported.", secret=True)
     alert_url: Secret | None = knob(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import difflib
 import math
 import re
 import ssl
@@ -17,8 +18,19 @@ from oxcart.language import tr
 from oxcart.secret import Secret
 
 _AGE_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+# Node's pino and Python's logging know levels that we do not; a shared LOG_LEVEL must not stop the worker.
+_LOG_LEVELS = {
+    "trace": "debug",
+    "verbose": "debug",
+    "warning": "warn",
+    "fatal": "error",
+    "critical": "error",
+    "silent": "error",
+}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_MAX_SHARE = 10_000
+MOST_SLOTS = 10_000
+_LONGEST_RATE_MS = 366 * 86_400_000
 _SECONDS = "a number from {low:g} to {high:g} (seconds, not milliseconds)"
 
 
@@ -58,6 +70,17 @@ class QueueShare:
     share: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most so many jobs start within a time."""
+
+    most: int
+    duration_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.most}/{self.duration_ms / 1000:g}s"
+
+
 def whole(low: int, high: int) -> Form:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
@@ -65,6 +88,12 @@ def whole(low: int, high: int) -> Form:
         return int(_within(int(text), low, high))
 
     return Form(parse, "a whole number from {low} to {high}", {"low": low, "high": high})
+
+
+def number(low: float, high: float) -> Form:
+    return Form(
+        lambda text: _within(_number(text), low, high), "a number from {low:g} to {high:g}", {"low": low, "high": high}
+    )
 
 
 def seconds(low: float, high: float) -> Form:
@@ -124,7 +153,7 @@ def _parse_queue(item: str) -> QueueShare:
         raise ValueError(tr("One of the names has a line break or another control character in it."))
     if not colon:
         return QueueShare(name, None)
-    if not re.fullmatch(r"[0-9]{1,9}", share.strip()) or not 1 <= int(share) <= _MAX_SHARE:
+    if not re.fullmatch(r"[0-9]{1,9}", share.strip()) or not 1 <= int(share) <= MOST_SLOTS:
         raise ValueError(tr('What follows a ":" is a share, a whole number from 1; a queue name has no ":".'))
     return QueueShare(name.strip(), int(share))
 
@@ -135,6 +164,28 @@ def _parse_names(text: str) -> tuple[str, ...]:
         raise ValueError(tr("One of the names is empty."))
     if not all(name.isprintable() for name in names):
         raise ValueError(tr("One of the names has a line break or another control character in it."))
+    return names
+
+
+_CARDS = ("leads", "contacts", "companies")
+
+KOMMO_STREAMS = (
+    *("account", "pipelines", "users", "roles", "loss_reasons", "sources", "catalogs", "catalog_elements"),
+    *("companies", "contacts", "leads", "customers", "unsorted", "tasks"),
+    *(f"{of}_{what}" for what in ("notes", "custom_fields", "tags") for of in _CARDS),
+    *("events", "deleted_leads"),
+)
+"""What is read of a Kommo account, as kommo/entities.py has it; the CRM's modules are not loaded for a setting."""
+
+
+def _parse_kommo_streams(text: str) -> tuple[str, ...]:
+    names = _parse_names(text)
+    for name in names:
+        if name not in KOMMO_STREAMS:
+            guesses = difflib.get_close_matches(name, KOMMO_STREAMS, n=1, cutoff=0.6)
+            there = tr("There are {names}.", names=", ".join(KOMMO_STREAMS))
+            guess = tr("Did you mean {guess}?", guess=guesses[0]) if guesses else there
+            raise ValueError(tr('Nothing of it is named "{name}". {guess}', name=name, guess=guess))
     return names
 
 
@@ -154,6 +205,16 @@ def _parse_keep(text: str) -> KeepPolicy:
     if len(counts) > 1 or len(ages) > 1 or 0 in ages:
         raise ValueError
     return KeepPolicy(counts[0] if counts else None, ages[0] if ages else None)
+
+
+def parse_rate(text: str) -> RateLimit:
+    """`100/60s`, `5/s`, `10/500ms`. Raises ValueError."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8}) */ *([0-9]{0,9}\.?[0-9]{0,9})(ms|s|m|h|d)", text.strip())
+    if found is None:
+        raise ValueError
+    unit_ms = 1 if found[3] == "ms" else 1000 * _AGE_UNIT_SECONDS[found[3]]
+    duration_ms = round(_within(float(found[2] or 1) * unit_ms, 1, _LONGEST_RATE_MS))
+    return RateLimit(int(found[1]), duration_ms)
 
 
 def _parse_worker_name(text: str) -> str:
@@ -261,7 +322,10 @@ BOOLEAN = Form(_parse_boolean, "true or false")
 PATH = Form(Path, "the path of a folder")
 QUEUES = Form(_parse_queues, 'one or more queue names with commas between, each with an optional share ("a,b:10")')
 NAMES = Form(_parse_names, "one or more names with commas between")
+KOMMO_NAMES = Form(_parse_kommo_streams, "one or more names with commas between, of what is read of a Kommo account")
 KEEP = Form(_parse_keep, "a count, an age (s, m, h or d), both with a comma between (1000,24h), all, or none")
+LOG_LEVEL = one_of("debug", "info", "warn", "error", also=_LOG_LEVELS)
+RATE = Form(parse_rate, "jobs/time, as in 100/60s or 5/s")
 WORKER_NAME = Form(_parse_worker_name, "letters, digits, - and _, 60 at most")
 PREFIX = Form(_parse_prefix, "text without spaces, as the producers have it")
 SECRET_URL = Form(lambda text: Secret(_parse_url(text)), "a URL that starts with https:// or http://")

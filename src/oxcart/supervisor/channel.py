@@ -1,6 +1,7 @@
 """What does a worker process tell its supervisor? One JSON object a line, over a socket that both inherit.
 
-The supervisor says nothing: that the socket is open tells the process that its supervisor lives.
+The supervisor passes on what an operator wants (worker/controls.py), one command a line, and mostly says nothing: that
+the socket is open tells the process that its supervisor lives.
 """
 
 from __future__ import annotations

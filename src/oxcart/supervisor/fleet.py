@@ -18,6 +18,7 @@ from oxcart.supervisor.member import Place
 from oxcart.supervisor.sums import Sums
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import ProcessLost, ProcessReplaced, WarningRaised
+from oxcart.worker.controls import Command as Steering
 
 FIRST_RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 30.0
@@ -73,6 +74,8 @@ class Fleet:
         self._remember = remember
         self._workers: dict[int, str] = {}
         self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._ways: dict[int, asyncio.StreamWriter] = {}
+        self._steered: dict[str, Steering] = {}
         self._lost: dict[int, _Loss] = {}
         self._first_works = asyncio.Event()
         self._ending = asyncio.Event()
@@ -84,6 +87,12 @@ class Fleet:
             for number in range(1, self._sums.processes + 1):
                 group.create_task(self._keep(number), name=f"process:{number}")
         return self._code
+
+    def steer(self, command: Steering) -> None:
+        """Tell every process, and those that will take the place of one."""
+        self._steered["concurrency" if command.slots else "pause"] = command
+        for way in self._ways.values():
+            way.write(f"{command}\n".encode())
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Tell every process to end; told a second time, they end without their grace. What is late is killed."""
@@ -218,6 +227,8 @@ class Fleet:
 
     async def _listen(self, number: int, pid: int, channel: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=channel)
+        self._ways[number] = writer
+        writer.writelines(f"{command}\n".encode() for command in self._steered.values())
         lines = Lines()
         dropped, told = 0, 0
         try:
@@ -227,6 +238,7 @@ class Fleet:
                     told = dropped + lines.left_out
                     self._note_dropped(number, told)
         finally:
+            del self._ways[number]
             writer.close()
 
     def _understand(self, number: int, pid: int, line: bytes) -> bool:

@@ -5,6 +5,7 @@ A thread, so that it reports, and ends the process, also while a handler blocks 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -16,12 +17,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from oxcart.errors import InvalidInput
+from oxcart.errors import InvalidInput, OxcartError
 from oxcart.forks import keep_from_children
 from oxcart.supervisor.channel import REPORT_SECONDS, JobsEnded, Noticed, Report, encode, message_of
 from oxcart.telemetry.alerts import AlertLimits, AlertRules
 from oxcart.telemetry.events import Event
 from oxcart.telemetry.metrics import Metrics
+from oxcart.worker.controls import Command
 from oxcart.worker.status import WorkerStatus
 
 BEYOND_GRACE_SECONDS = 2.0  # a worker has ended by then, unless something keeps it
@@ -66,6 +68,8 @@ class Member:
         self._news: deque[Noticed | JobsEnded] = deque(maxlen=_MOST_NEWS)
         self._status: Callable[[], WorkerStatus] | None = None
         self._worker = ""
+        self._obey: Callable[[Command], None] | None = None
+        self._heard = b""
         self._sending = threading.Lock()
         keep_from_children(self)
 
@@ -73,9 +77,11 @@ class Member:
         """Watch the supervisor from now on; before there is a worker, its end is ours at once."""
         threading.Thread(target=self._run, name="supervisor", daemon=True).start()
 
-    def report_on(self, worker: str, status: Callable[[], WorkerStatus]) -> None:
-        """There is a worker of this name: the first report goes out now, the others by the thread."""
-        self._worker, self._status = worker, status
+    def report_on(self, worker: str, status: Callable[[], WorkerStatus], obey: Callable[[Command], None]) -> None:
+        """There is a worker of this name: the first report goes out now, the others by the thread. `obey` is called
+        there for what the supervisor says.
+        """
+        self._worker, self._status, self._obey = worker, status, obey
         self.report()
 
     def __call__(self, event: Event) -> None:
@@ -101,19 +107,31 @@ class Member:
 
     def _run(self) -> None:
         while not self._supervisor_has_ended(REPORT_SECONDS):
+            self._obey_what_was_heard()
             self.report()
         self._end()
 
     def _supervisor_has_ended(self, seconds: float) -> bool:
         readable, _, _ = select.select([self._socket], [], [], seconds)
         try:
-            return bool(readable) and not self._socket.recv(1)
+            said = self._socket.recv(4096) if readable else None
         except OSError:
             return True
+        self._heard += said or b""
+        return said == b""
+
+    def _obey_what_was_heard(self) -> None:
+        """Not before there is a worker; of one that has stopped nothing is wanted any more."""
+        if self._obey is None:
+            return
+        *lines, self._heard = self._heard.split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError, OxcartError):
+                self._obey(Command.parse(line.decode()))
 
     def _end(self) -> None:
         """As the supervisor would have: SIGTERM, unless it has sent that already, and no longer than it allows."""
-        if self._status is None or self._status().state == "running":
+        if self._status is None or self._status().state in {"running", "paused"}:
             _log.warning("The supervisor has ended without a word: this worker process stops as at SIGTERM.")
             os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._grace_seconds + BEYOND_GRACE_SECONDS)

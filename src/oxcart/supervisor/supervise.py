@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from oxcart.connection.server import Server
 from oxcart.connection.target import RedisTarget
@@ -23,6 +24,7 @@ from oxcart.supervisor.fleet import Command, Fleet
 from oxcart.supervisor.sums import Sums
 from oxcart.telemetry.bus import Bus, Subscriber
 from oxcart.telemetry.events import Event, ProcessesStarted, RedisLost, RedisReady, WarningRaised
+from oxcart.worker.controls import Command as Steering
 
 REMEMBER_WITHIN_SECONDS = 1.0  # a place stays empty for as long
 
@@ -46,8 +48,6 @@ async def supervise(planned: Plan, bus: Bus, arguments: Sequence[str], environ: 
         sums = Sums(settings.processes, target, tuple(queue.name for queue in settings.worker.queues))
         if sender is not None:
             sender.watch(lambda: sums.status().problems)
-        start_http(stack, settings, bus.emit, server, status=sums.status, metrics=sums, environ=environ)
-        bus.emit(ProcessesStarted(settings.processes, settings.worker.concurrency))
         command = Command([sys.executable, "-m", "oxcart", *arguments], environ, turns)
         fleet = Fleet(
             command,
@@ -57,9 +57,24 @@ async def supervise(planned: Plan, bus: Bus, arguments: Sequence[str], environ: 
             hear=alerts.hear,
             remember=lambda worker, how: _remember(target, settings.worker, worker, how),
         )
+        start_http(
+            stack,
+            settings,
+            bus.emit,
+            server,
+            status=sums.status,
+            metrics=sums,
+            steer=partial(_steer_from_thread, asyncio.get_running_loop(), fleet),
+            environ=environ,
+        )
+        bus.emit(ProcessesStarted(settings.processes, settings.worker.concurrency))
         passing_on = asyncio.create_task(_pass_on(signals, fleet), name="signals")
         stack.callback(passing_on.cancel)
         return await fleet.run()
+
+
+def _steer_from_thread(loop: asyncio.AbstractEventLoop, fleet: Fleet, command: Steering) -> None:
+    loop.call_soon_threadsafe(fleet.steer, command)
 
 
 def open_turns() -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from oxcart.errors import Failure, Kind
+from oxcart.shell import in_queue
 from oxcart.telemetry import events
 from oxcart.telemetry.alert import Alert, span
 from oxcart.telemetry.events import Event
@@ -178,7 +178,7 @@ class _FailedJobs:
             f"{self._total} jobs failed within {span(FAILED_WINDOW_SECONDS)} in {event.queue}, "
             f"the last one {failed[-1].name} {failed[-1].job_id}."
         )
-        option = f"--queue {shlex.quote(event.queue)}"
+        option = in_queue(event.queue)
         advice = (
             f"See why: oxcart jobs reasons {option}; return them when it is mended: oxcart jobs retry --all {option}"
         )

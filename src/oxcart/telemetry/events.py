@@ -55,9 +55,7 @@ class RedisFailureChanged:
 
 @dataclass(frozen=True, slots=True)
 class RedisRefuses:
-    """The server answers, but refuses to work (memory full, disk full, plan used up…). Once per reason. `queue` where
-    it concerns that queue alone (a key of a wrong type, a missing permission).
-    """
+    """The server answers, but refuses to work (memory full, plan used up…), or on `queue` alone. Once per reason."""
 
     failure: Failure
     queue: str | None = None
@@ -89,6 +87,15 @@ class WorkerStarted:
     concurrency: int
     handlers: tuple[str, ...]
     shutdown_grace_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSteered:
+    """While it runs this worker was `paused` or `resumed`, or its `concurrency` changed: it has so many `slots` now."""
+
+    what: str
+    slots: int
+    jobs_running: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +144,7 @@ class HttpStarted:
 
 @dataclass(frozen=True, slots=True)
 class HttpCrowded:
-    """So many connections are open that others are `closed` for them, or refused; told once a minute at most.
-
-    `closed` is how many since it was last told.
-    """
+    """So many are open that others are closed for them (`closed` since last told), or refused. Once a minute."""
 
     connections: int
     closed: int
@@ -364,6 +368,7 @@ Event: TypeAlias = (
     | RedisRefuses
     | RedisAccepts
     | WorkerStarted
+    | WorkerSteered
     | WorkerStopping
     | WorkerStopped
     | WarningRaised

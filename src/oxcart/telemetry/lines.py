@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import Any, Literal
 
 from oxcart.errors import Failure, Kind
+from oxcart.shell import show_job
 from oxcart.telemetry import events
 from oxcart.telemetry.events import FinishedJob
 
@@ -54,7 +54,7 @@ class Rule:
         return "error" if self.error_if is not None and self.error_if(event) else self.level
 
     def line(self, event: Any) -> Line:
-        show = show_command(event.job_id, event.queue) if "{show}" in self.message else ""
+        show = show_job(event.job_id, event.queue) if "{show}" in self.message else ""
         return Line(self.level_of(event), self.event, clip(self.message.format(e=event, show=show)), fields_of(event))
 
 
@@ -76,6 +76,11 @@ RULES: Mapping[type, Rule] = {
     ),
     events.RedisAccepts: Rule("redis.accepts", "info", "Redis works again{e.where} after {e.seconds:.1f} s"),
     events.WorkerStarted: Rule("worker.started", "info", "Worker {e.version} started"),
+    events.WorkerSteered: Rule(
+        "worker.steered",
+        "info",
+        "Worker steered: {e.what}, {e.slots} slots, jobs running: {e.jobs_running}",
+    ),
     events.WorkerStopping: Rule("worker.stopping", "info", "Worker stops: {e.reason}"),
     events.WorkerStopped: Rule(
         "worker.stopped",
@@ -170,12 +175,7 @@ def finished_line(queue: str, job: FinishedJob) -> Line:
         shown["retryInMs"] = job.retry_in_ms
     if job.stack is not None and job.stack != job.reason:
         shown["stack"] = without_input(job.stack, MAX_STACK)
-    return Line(rule.level, rule.event, clip(rule.message.format(e=job, show=show_command(job.job_id, queue))), shown)
-
-
-def show_command(job_id: str, queue: str) -> str:
-    """What shows all about a job, as it can be pasted anywhere: nobody knows what JOB_QUEUE_NAME says there."""
-    return f"oxcart jobs show {shlex.quote(job_id)} --queue {shlex.quote(queue)}"
+    return Line(rule.level, rule.event, clip(rule.message.format(e=job, show=show_job(job.job_id, queue))), shown)
 
 
 def started_line(queue: str, job_id: str, name: str) -> Line:

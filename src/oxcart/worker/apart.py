@@ -60,7 +60,7 @@ class Apart:
         others = [each for each in suspects if each not in guilty]
         if self._dispatch.holds_back or not others:
             return guilty
-        chosen = choose(others, self._settings.concurrency, most_stalls)
+        chosen = choose(others, self._dispatch.concurrency, most_stalls)
         self._waiting = chosen
         self._dispatch.holds_back = True
         self._intake.prepare(self._take_turn(queue, chosen), "suspects")
@@ -123,7 +123,7 @@ class Apart:
         dispatch = self._dispatch
         self._waiting = []
         dispatch.holds_back = False
-        dispatch.full_until = asyncio.get_running_loop().time()  # for /health: nobody has asked for jobs since
+        dispatch.note_not_asked()
         for queue in dispatch.queues:
             dispatch.hint(queue)
 

@@ -32,6 +32,7 @@ from oxcart.verdicts import (
     GivenBack,
     Interrupted,
     RateLimitedFor,
+    RetryLater,
     Returned,
     Snoozed,
     Verdict,
@@ -75,8 +76,8 @@ class CancelReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """What the attempts of one queue share. `on_verdict` is called once for each; `on_ended` once, when the slot is
-    free, maybe later.
+    """What the attempts of one queue share. `keeps_errors`: someone listens to failures. `on_verdict` is called once
+    for each; `on_ended` once, when the slot is free, maybe later.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -85,6 +86,7 @@ class Workplace:
     starter: Starter
     backoffs: dict[str, CustomBackoff]
     most_starts: int
+    keeps_errors: bool
     on_verdict: Callable[[Attempt], None]
     on_ended: Callable[[Attempt], None]
 
@@ -109,6 +111,7 @@ class Attempt:
     cancel_request: str = "fail:"
     ended: bool = False
     is_deaf: bool = False
+    error: BaseException | None = None
     lock_uncertain: bool = False
     times_sent: int = 0
     request_bytes: int = 0
@@ -133,21 +136,7 @@ class Attempt:
             return
         assert spec is not None
         try:
-            self.job = job = Job(
-                claim.job_id.decode("utf-8", "replace"),
-                shared.name,
-                None,
-                queue_name=queue_name,
-                attempts_made=shared.atm,
-                attempts_started=shared.ats,
-                stalled_count=shared.stalls,
-                channel=workplace.channel,
-                timestamp_ms=claim.timestamp_ms,
-                priority=shared.priority,
-                parent_key=shared.parent_key,
-                keep_logs=shared.options.keep_logs,
-            )
-            job._attempt = self  # noqa: SLF001 - the attempt is the job's other half
+            self.job = job = _job_of(self, claim, workplace, queue_name)
             seconds = self.timeout_seconds
             if seconds is not None:
                 job.deadline = clock.monotonic() + seconds
@@ -163,6 +152,18 @@ class Attempt:
             if self.verdict is not None or self._kept_back is not None:
                 raise
             self._handler_ended(self.failed(f"The job cannot be started: {account_of(error)}", error), None)
+
+    def told(self, queue_name: str) -> Job[Any]:
+        """For a listener. A job that was not run has its data as they were added. Raises InvalidInput if none can read
+        them.
+        """
+        job = self.job
+        if job is None:
+            job = _job_of(self, self.claim, self._workplace, queue_name)
+            job.data = decode(self.claim.data, "the job's data")
+        if isinstance(self.verdict, Completed | Failed | RetryLater):
+            job.attempts_made = self.claim.shared.atm + 1
+        return job
 
     # -------------------------------------------------------------------------------------------- the user's code
     async def _run_async(self, spec: HandlerSpec, job: Job[Any]) -> Verdict:
@@ -326,12 +327,18 @@ class Attempt:
                 return self.failed("the handler was cancelled from inside: it cancelled its own task", None)
 
     def failed(self, reason: str, error: BaseException | None) -> Verdict:
+        self._keep(error)
         if 0 < self._workplace.most_starts <= self.claim.shared.ats:
             return failed_for_good(self.claim, reason, error)
         return failed(self.claim, self.spec, reason, error, strategies=self._workplace.backoffs, job=self.job)
 
     def _failed_for_good(self, reason: str, error: BaseException | None) -> Failed:
+        self._keep(error)
         return failed_for_good(self.claim, reason, error)
+
+    def _keep(self, error: BaseException | None) -> None:
+        if self._workplace.keeps_errors:
+            self.error = error
 
     @property
     def run_ms(self) -> float:
@@ -341,6 +348,26 @@ class Attempt:
     def waited_ms(self) -> float:
         """From when the job was added, or became due, to its claim; clocks of different machines may differ."""
         return max(0.0, self.claim.shared.processed_on_ms - (self.claim.timestamp_ms or now_ms()))
+
+
+def _job_of(attempt: Attempt, claim: Claim, workplace: Workplace, queue_name: str) -> Job[Any]:
+    shared = claim.shared
+    job = Job(
+        claim.job_id.decode("utf-8", "replace"),
+        shared.name,
+        None,
+        queue_name=queue_name,
+        attempts_made=shared.atm,
+        attempts_started=shared.ats,
+        stalled_count=shared.stalls,
+        channel=workplace.channel,
+        timestamp_ms=claim.timestamp_ms,
+        priority=shared.priority,
+        parent_key=shared.parent_key,
+        keep_logs=shared.options.keep_logs,
+    )
+    job._attempt = attempt  # noqa: SLF001 - the attempt is the job's other half
+    return job
 
 
 def _completed(value: Any) -> Verdict:

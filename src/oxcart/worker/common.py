@@ -11,6 +11,7 @@ from oxcart.settings import WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.left import LeftJobs
+from oxcart.worker.listeners import Listeners
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +26,7 @@ class Common:
     settings: WorkerSettings
     dispatch: Dispatch
     left: LeftJobs
+    listeners: Listeners
     emit: Emit
     worker_id: str
     worker_name: str

@@ -58,6 +58,7 @@ class Dispatch:
         self.full_until = 0.0
         self.stopping = False
         self.holds_back = False  # nothing is claimed and nothing begins: suspects run apart (apart.py)
+        self.is_paused = False  # the same, as its operator or program wants it
         self.finished = 0
         self.round_trip_seconds = 0.0
         self._prefetches = prefetches
@@ -153,9 +154,27 @@ class Dispatch:
         self.tell()
 
     # -------------------------------------------------------------------------------------------- room
+    @property
+    def claims_nothing(self) -> bool:
+        return self.stopping or self.holds_back or self.is_paused
+
+    def set_concurrency(self, slots: int) -> None:
+        """From now on; with fewer, what runs goes on. A queue with a share of its own keeps it."""
+        self.note_not_asked()
+        self.concurrency = slots
+        self._most_verdicts = OUTBOX_PER_SLOT * slots
+        for queue in self.queues:
+            if not queue.has_own_share:
+                queue.share = slots
+        self.tell()
+
+    def note_not_asked(self) -> None:
+        """For /health: until now nobody had to ask for jobs, as there was no room for any."""
+        self.full_until = asyncio.get_running_loop().time()
+
     def room(self, queue: ServedQueue, now: float) -> tuple[int, int]:
         """How many jobs a claim may ask for, and how many of them have a slot. While there is plenty, half: two ask."""
-        if self.stopping or self.holds_back or queue.recovering or queue.giving_back:
+        if self.claims_nothing or queue.recovering or queue.giving_back:
             return 0, 0
         free = self.free_slots(queue)
         phase = queue.phase

@@ -57,9 +57,11 @@ class Exchanger:
         self._dispatch = common.dispatch
         self._server = common.server
         self._emit = common.emit
+        self._listeners = common.listeners
         self._link = link
         self._intake = intake
         self._adopter = adopter
+        self._tells_drained = self._listeners.hears("drained")
         self.answered = 0
         self._clock_gaps_ms: deque[int] = deque(maxlen=8)
         self._number = 0
@@ -93,6 +95,8 @@ class Exchanger:
             worker_name=common.worker_name,
             names=common.left.names_to_claim if work.room else None,
             cursor=work.cursor,
+            metrics_minutes=common.settings.metrics_minutes,
+            limiter=work.queue.limiter,
         )
         return Sent(work, token, now_ms, policies, command)
 
@@ -195,10 +199,20 @@ class Exchanger:
             dispatch.marked(queue)
         else:
             dispatch.tell()
+        if self._tells_drained and work.room:
+            self._note_drained(queue, reply)
         if reply.runs:
             queue.last_job_at = answered_at
             self._intake.take(queue, reply.runs, sent.token, reply.now_ms, executed_ms)
         queue.active_elsewhere = reply.active > len(queue.held)
+
+    def _note_drained(self, queue: ServedQueue, reply: Reply) -> None:
+        """Once, when the last job that waited for us is taken; a limit or a pause hides whether there are more."""
+        if reply.left or reply.more or reply.plenty or reply.limit_ms or reply.blocked:
+            queue.is_drained = False
+        elif reply.runs or not queue.is_drained:
+            queue.is_drained = True
+            self._listeners.tell("drained", queue.name)
 
     def _note_foreign(self, work: Work, reply: Reply, answered_at: float) -> None:
         """Of two that set out with the same cursor the first one counts; and none that set out before an outage."""
@@ -243,6 +257,9 @@ class Exchanger:
             self._dispatch.finished += len(finished)
             queue.last_job_at = answered_at
             self._emit(JobsFinished(queue.name, finished))
+            if self._listeners:
+                told = zip(batch, statuses or repeat(wire.WRITTEN, len(batch)), strict=True)
+                self._listeners.tell_ends(queue.name, [each for each, status in told if status in _DONE])
         return troubled
 
     def _not_written(self, queue: ServedQueue, attempt: Attempt, status: int | bytes, policies: Policies) -> bool:

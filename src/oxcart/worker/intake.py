@@ -53,6 +53,7 @@ class Intake:
         self._emit = common.emit
         self._reports = ReportLine(common.link)
         self._announces_starts = announces_starts
+        self._tells_starts = common.listeners.hears("active")
         self._renew_locks = renew_locks
         self._too_many_deaf = too_many_deaf
         self._deaf: set[Attempt] = set()
@@ -115,6 +116,7 @@ class Intake:
             self._starter,
             self._common.handlers.backoffs,
             self._common.settings.max_started_attempts,
+            self._common.listeners.hears("failed"),
             partial(self._verdict_reached, queue),
             partial(self._slot_freed, queue),
         )
@@ -148,16 +150,18 @@ class Intake:
                 continue
             if self._has_given_back_all:
                 attempt.decide_without_running(Interrupted())
-            elif dispatch.stopping or dispatch.holds_back or queue.giving_back or self._is_limited_here(queue):
+            elif dispatch.claims_nothing or queue.giving_back or self._is_limited_here(queue):
                 queue.giving_back.append(attempt)
             elif not queue.buffer and dispatch.has_slot(queue):
                 self.begin(queue, attempt)
             else:
                 self._buffer(queue, attempt)
+        if dispatch.claims_nothing:
+            dispatch.tell()
 
     def _set_apart(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         dispatch = self._dispatch
-        if dispatch.stopping or queue.giving_back or self._is_limited_here(queue):
+        if dispatch.stopping or dispatch.is_paused or queue.giving_back or self._is_limited_here(queue):
             return ()
         apart = self._apart.take(queue, attempts)
         if dispatch.holds_back:
@@ -224,10 +228,11 @@ class Intake:
                 self._put_back_in_order(queue)
 
     def hold_back_all(self) -> None:
-        """The worker stops: nothing that has not begun begins."""
+        """The worker stops, or is paused: nothing that has not begun begins."""
         for queue in self._dispatch.queues:
             self._hold_back(queue)
             queue.giving_back += self._apart.leave(queue)
+        self._dispatch.tell()
 
     def give_back_all(self) -> None:
         """What was held back, or cut off, goes back in its order; what is claimed after this, at once."""
@@ -279,6 +284,8 @@ class Intake:
             job_id = attempt.claim.job_id.decode("utf-8", "replace")
             self._emit(JobsStarted(queue.name, [(job_id, attempt.claim.name)]))
         attempt.start(queue.name)
+        if self._tells_starts and attempt.job is not None:
+            self._common.listeners.tell_start(queue.name, attempt)
 
     def _advanced(self, queue: ServedQueue, attempt: Attempt, advancing: asyncio.Task[str | None]) -> None:
         """The job runs, unless its schedule may still be advanced: then it comes again."""
@@ -318,7 +325,7 @@ class Intake:
         if attempt.is_deaf and not attempt.ended:
             self._deaf.add(attempt)
             self._emit(HandlerDeaf(queue.name, claim.job_id.decode("utf-8", "replace"), claim.name))
-            if len(self._deaf) * 2 >= self._common.settings.concurrency:
+            if len(self._deaf) * 2 >= self._dispatch.concurrency:
                 self._too_many_deaf()
         if isinstance(verdict, Completed):
             queue.outbox.put(attempt)

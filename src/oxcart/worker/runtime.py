@@ -10,41 +10,50 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 from oxcart import clock
+from oxcart.connection.link import Link
 from oxcart.connection.server import Server
+from oxcart.errors import OxcartError
 from oxcart.handlers import Handlers
 from oxcart.own_tasks import start_own_task, unlist
 from oxcart.protocol.keys import QueueKeys
+from oxcart.queue.inspect import PAUSED
 from oxcart.queue.schedules import OWN_QUEUE
 from oxcart.settings import QueueShare, WorkerSettings
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import (
     WorkerStarted,
+    WorkerSteered,
     WorkerStopped,
     WorkerStopping,
 )
 from oxcart.worker import shutdown
 from oxcart.worker.adopt import Adopter
 from oxcart.worker.common import Common
+from oxcart.worker.controls import Controls
 from oxcart.worker.dispatch import Dispatch
 from oxcart.worker.exchange import Exchanger
 from oxcart.worker.intake import Intake
 from oxcart.worker.left import LeftJobs
+from oxcart.worker.listeners import Listeners
 from oxcart.worker.locks import LockRenewer
 from oxcart.worker.phases import CLAIMS_AT_ONCE, Closed
 from oxcart.worker.recovery import Recovery
 from oxcart.worker.served_queue import ServedQueue
 from oxcart.worker.stalled import PROBE_EVERY_SECONDS, Caretaker
 from oxcart.worker.status import RedisStatus, WorkerStatus
-from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter
+from oxcart.worker.waiting import LONG_SECONDS, LONGEST_SECONDS, Waiter, look
 from oxcart.worker.watch import QueueWatch
 
 HEALTH_MARGIN_SECONDS = 5.0  # docs/http.md, GET /health
 STOP_SCAN_SECONDS = 0.5
+LISTEN_SECONDS = 5.0  # for listeners to hear of what was done last, as far as the grace leaves it
+STOP_SECONDS = 1.6  # of the 2 s that a process may take beyond the grace
 
 
 class Worker:
@@ -60,6 +69,7 @@ class Worker:
         version: str,
         release: str | None = None,
         announces_starts: bool = False,
+        controls: Controls | None = None,
     ) -> None:
         self.worker_id = clock.new_uuid().hex
         self.name = f"{settings.worker_name}-{self.worker_id[:8]}"
@@ -71,6 +81,8 @@ class Worker:
         self._version = version
         self._release = release
         self._announces_starts = announces_starts
+        self._controls = controls or Controls()
+        self._listeners = Listeners(handlers.listeners, emit)
         self._started_at = clock.monotonic()
         self._state = "starting"
         self._hurry = asyncio.Event()
@@ -90,7 +102,15 @@ class Worker:
 
     def _served(self, share: QueueShare) -> ServedQueue:
         keys = QueueKeys(share.name, self._settings.prefix)
-        return ServedQueue(keys, share.share or self._settings.concurrency, is_ours=share.name == OWN_QUEUE)
+        is_ours, limit = share.name == OWN_QUEUE, self._settings.rate_limit
+        limiter = (0, 0) if limit is None or is_ours else (limit.most, limit.duration_ms)
+        return ServedQueue(
+            keys,
+            share.share or self._settings.concurrency,
+            has_own_share=share.share is not None,
+            is_ours=is_ours,
+            limiter=limiter,
+        )
 
     def _build_loops(self) -> None:
         server, dispatch = self._server, self._dispatch
@@ -104,6 +124,7 @@ class Worker:
             self._settings,
             dispatch,
             self._left,
+            self._listeners,
             self._watch.hearing(self._emit),
             self.worker_id,
             self.name,
@@ -118,7 +139,9 @@ class Worker:
         self._adopter = Adopter(common, self._intake)
         self._exchange, self._large = server.link("exchange"), server.link("large results")
         self._exchanger = Exchanger(common, self._exchange, self._intake, self._adopter)
-        blocking = {queue: server.link("blocking", client_name=self._client_name(queue)) for queue in dispatch.queues}
+        self._blocking = blocking = {
+            queue: server.link("blocking", client_name=self._client_name(queue)) for queue in dispatch.queues
+        }
         self._links = [common.link, self._exchange, self._large, *blocking.values()]
         self._waiters = [
             Waiter(common, queue, link, self._exchanger, self._adopter, longest_seconds=longest)
@@ -146,6 +169,7 @@ class Worker:
         self._locks.start()
         self._state = "running"
         self._main = start_own_task(self._run(), "worker")
+        self._controls.bind(self)
         self._emit(
             WorkerStarted(
                 self._version,
@@ -186,6 +210,65 @@ class Worker:
         for waiter in self._waiters:
             waiter.let_go()
 
+    # -------------------------------------------------------------------------------------------- while it runs
+    @property
+    def concurrency(self) -> int:
+        return self._dispatch.concurrency
+
+    @property
+    def jobs_processing(self) -> int:
+        return self._dispatch.busy
+
+    @property
+    def is_paused(self) -> bool:
+        return self._dispatch.is_paused
+
+    def pause(self) -> None:
+        """Claim nothing from now on. What was claimed and has not begun goes back, in its order; what runs goes on."""
+        dispatch = self._dispatch
+        if dispatch.is_paused or self._state != "running":
+            return
+        dispatch.is_paused = True
+        self._name_links(PAUSED)
+        for queue in dispatch.queues:
+            queue.fetching.given_up()
+        self._intake.hold_back_all()
+        self._emit(WorkerSteered("paused", dispatch.concurrency, dispatch.busy))
+        self._listeners.tell("paused")
+
+    def resume(self) -> None:
+        dispatch = self._dispatch
+        if not dispatch.is_paused or self._state != "running":
+            return
+        dispatch.is_paused = False
+        dispatch.note_not_asked()
+        self._name_links("")
+        for queue in dispatch.queues:
+            dispatch.hint(queue)
+        self._emit(WorkerSteered("resumed", dispatch.concurrency, dispatch.busy))
+        self._listeners.tell("resumed")
+
+    def set_concurrency(self, slots: int) -> None:
+        """More are filled at once; with fewer, running jobs go on, and none begins until fewer than that run."""
+        self._dispatch.set_concurrency(slots)
+        self._emit(WorkerSteered("concurrency", slots, self._dispatch.busy))
+
+    def _name_links(self, mark: str) -> None:
+        """Lists of workers show who is paused. A socket gets its name when it is opened, and what lies behind a blocked
+        command on the old one is not executed.
+        """
+        self._let_go()
+        for queue, link in self._blocking.items():
+            link.name(self._client_name(queue) + mark)
+            self._intake.prepare(self._open_again(queue, link), f"link:{queue.name}")
+
+    async def _open_again(self, queue: ServedQueue, link: Link) -> None:
+        """The old socket may have taken a marker with it. An unreachable server is told otherwise."""
+        with contextlib.suppress(OxcartError):
+            await link.open()
+            if await look(link, self._dispatch, queue):
+                await link.request("ZADD", queue.keys.marker, 0, "0")
+
     # -------------------------------------------------------------------------------------------- stop
     async def wait(self) -> None:
         """Return when the worker has stopped; raises what a bug in a loop raised, as an ExceptionGroup."""
@@ -223,6 +306,7 @@ class Worker:
         self._let_go()
         self._intake.hold_back_all()
         self._emit(WorkerStopping(reason, self._dispatch.busy, grace))
+        self._listeners.tell("closing")
         scanning = start_own_task(self._adopter.scan_within(STOP_SCAN_SECONDS), "worker:last scan")
         await shutdown.claims_are_answered(self._dispatch, STOP_SCAN_SECONDS)
         await scanning
@@ -238,6 +322,9 @@ class Worker:
         for link in self._links:
             link.discard()
         self._state = "stopped"
+        self._controls.bind(None)
+        self._listeners.tell("closed")
+        await self._listeners.close(min(LISTEN_SECONDS, max(0.05, began + grace + STOP_SECONDS - clock.monotonic())))
         self._emit(
             WorkerStopped(
                 clock.monotonic() - began,
@@ -251,15 +338,15 @@ class Worker:
     def status(self) -> WorkerStatus:
         """A snapshot; safe to call from any thread."""
         dispatch, server, now = self._dispatch, self._server, clock.monotonic()
-        answered_at = dispatch.last_answer_at
+        answered_at = dispatch.last_answer_at or (self._caretaker.probed_at if dispatch.is_paused else 0.0)
         trouble = dispatch.trouble
         refused = {queue.name: queue.refusal.failure for queue in dispatch.queues if queue.refusal is not None}
         is_answered = answered_at > 0 and all(self._is_fetched(queue, now) for queue in dispatch.queues)
         return WorkerStatus(
             healthy=server.connected and trouble is None and is_answered,
-            state=self._state,
+            state="paused" if dispatch.is_paused and self._state == "running" else self._state,
             queue_names=tuple(share.name for share in self._settings.queues),
-            concurrency=self._settings.concurrency,
+            concurrency=dispatch.concurrency,
             jobs_processing=dispatch.busy,
             unknown_jobs=self._left.unknown_names,
             uptime_seconds=clock.monotonic() - self._started_at,
@@ -288,7 +375,7 @@ class Worker:
         if isinstance(phase, Closed) and now < phase.until + HEALTH_MARGIN_SECONDS:
             return True
         has_none_to_fetch_for = dispatch.busy >= dispatch.concurrency or queue.busy >= queue.share
-        if has_none_to_fetch_for or dispatch.stopping or dispatch.holds_back:
+        if has_none_to_fetch_for or dispatch.claims_nothing:
             heard_at = max(self._locks.answered_at, self._caretaker.probed_at, dispatch.last_answer_at)
             return now - heard_at <= PROBE_EVERY_SECONDS + HEALTH_MARGIN_SECONDS
         since = fetching.due_by or max(fetching.answered_at, dispatch.full_until, queue.full_until)

@@ -41,6 +41,11 @@ class Fetching:
     def unanswered(self, what: Fetch) -> None:
         self._ends_at.pop(what, None)
 
+    def given_up(self) -> None:
+        """Nobody asks any more."""
+        self._ends_at.clear()
+        self.due_by = None
+
 
 class ServedQueue:
     """One queue of this worker.
@@ -50,15 +55,26 @@ class ServedQueue:
     to renew. `buffer`: those of them that wait for a slot, in the order in which the server gave them out.
     `giving_back`: those that go back without having begun, together and in order; after a handler's rate limit none
     begins until `limited_here_until`. `active_elsewhere`: `active` holds jobs of others, who may have died.
+    `limiter`: how many may start in how many ms, by this worker's own limit; (0, 0): it has none.
     `refusals`, by what was refused ("fetch", "watch"): why, and since when. `cursor` and `last_event_id`: what the last
     claim learned of foreign jobs, START if it met none; without an event the queue keeps none. `seen_waiting`: the last
-    look found jobs that wait, though nothing was to be claimed.
+    look found jobs that wait, though nothing was to be claimed. `is_drained`: that was told since the last job waited.
     """
 
-    def __init__(self, keys: QueueKeys, share: int, *, is_ours: bool = False) -> None:
+    def __init__(
+        self,
+        keys: QueueKeys,
+        share: int,
+        *,
+        has_own_share: bool = False,
+        is_ours: bool = False,
+        limiter: tuple[int, int] = (0, 0),
+    ) -> None:
         self.keys = keys
         self.name = keys.name
+        self.limiter = limiter
         self.share = share
+        self.has_own_share = has_own_share
         self.is_ours = is_ours
         self.phase: Phase = IDLE
         self.recovering = True
@@ -79,6 +95,7 @@ class ServedQueue:
         self.cursor = START
         self.last_event_id = b""
         self.seen_waiting = False
+        self.is_drained = True
 
     @property
     def has_foreign(self) -> bool:

@@ -197,5 +197,8 @@ class Caretaker:
         )
         queue.active_elsewhere = active > len(queue.held)
         if stalled:
-            self._emit(JobsStalled(queue.name, tuple(job_id.decode("utf-8", "replace") for job_id in stalled)))
+            job_ids = tuple(job_id.decode("utf-8", "replace") for job_id in stalled)
+            self._emit(JobsStalled(queue.name, job_ids))
+            for job_id in job_ids:
+                self._common.listeners.tell("stalled", job_id, queue.name)
         return max(0, int(again_in_ms)) / 1000 + 0.005

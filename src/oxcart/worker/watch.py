@@ -65,6 +65,7 @@ class QueueWatch:
                 seen.facts,
                 unhandled=tuple(jobs for jobs in unhandled if jobs.queue == name),
                 paused_since_ms=seen.paused_since_ms,
+                paused_workers=int(self._dispatch.is_paused),
             )
             for name, seen in [*self._seen.items()]
         )

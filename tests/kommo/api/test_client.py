@@ -93,7 +93,7 @@ async def test_a_read_is_repeated_after_trouble(sandbox: Sandbox, redis_url: str
     await plan(sandbox, kind, times=2)
     pace = Pace(requests_per_second=1e6)
 
-    async with open_kommo(sandbox.url, redis_url, bucket=queue_name, pace=pace, request_seconds=0.5) as kommo:
+    async with open_kommo(sandbox.url, redis_url, bucket=queue_name, pace=pace, request_seconds=0.2) as kommo:
         answer = await client_of(kommo, sandbox.world).get("/account")
 
     assert answer.body["id"] == 31_000_001
@@ -119,7 +119,7 @@ async def test_a_write_is_sent_once_and_its_outcome_is_open(
     await plan(sandbox, kind)
     pace = Pace(requests_per_second=1e6)
 
-    async with open_kommo(sandbox.url, redis_url, bucket=queue_name, pace=pace, request_seconds=0.5) as kommo:
+    async with open_kommo(sandbox.url, redis_url, bucket=queue_name, pace=pace, request_seconds=0.2) as kommo:
         with pytest.raises(ServerTrouble) as caught:
             await client_of(kommo, sandbox.world).write("POST", "/leads", [{"name": "x"}])
 

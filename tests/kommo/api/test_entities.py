@@ -13,6 +13,7 @@ from oxcart.kommo.entity import Column, Entity, Form, Walk
 from oxcart.kommo.pages import rows_of, walk, walk_changes
 from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.apply import rows_inside
+from oxcart.settings.values import KOMMO_STREAMS
 from oxcart_sandbox.seed import CATALOG
 
 every_entity = pytest.mark.parametrize("entity", ENTITIES.values(), ids=list(ENTITIES))
@@ -60,6 +61,10 @@ async def read(client: Client, entity: Entity) -> list[dict[str, Any]]:
         path = entity.path.format(CATALOG)
         pages = walk(client.get, path, entity.key, entity.query, limit=entity.limit)
     return [row async for page in pages for row in page.rows]
+
+
+def test_the_settings_know_every_stream_by_its_name() -> None:
+    assert tuple(ENTITIES) == KOMMO_STREAMS
 
 
 @every_entity

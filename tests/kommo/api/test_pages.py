@@ -21,7 +21,7 @@ ALL = [("order[id]", "asc")]
 
 
 async def test_every_page_is_read(client: Client) -> None:
-    pages = [page async for page in client.pages("/contacts", "contacts", ALL, limit=30)]
+    pages = [page async for page in walk(client.get, "/contacts", "contacts", ALL, limit=30)]
 
     assert [page.number for page in pages] == [1, 2, 3, 4, 5, 6, 7]
     assert [row["id"] for page in pages for row in page.rows] == list(range(30_000_001, 30_000_201))
@@ -31,7 +31,7 @@ async def test_every_page_is_read(client: Client) -> None:
 
 async def test_parameters_are_sent_with_every_page(sandbox: Sandbox, client: Client) -> None:
     """Facts 2.4: next links may drop parameters: build page N yourself."""
-    pages = [page async for page in client.pages("/leads", "leads", [("with", "contacts")], limit=60)]
+    pages = [page async for page in walk(client.get, "/leads", "leads", [("with", "contacts")], limit=60)]
 
     assert all("contacts" in row["_embedded"] for page in pages for row in page.rows)
     assert [seen.query for seen in sandbox.world.seen] == [
@@ -41,7 +41,7 @@ async def test_parameters_are_sent_with_every_page(sandbox: Sandbox, client: Cli
 
 
 async def test_an_empty_list_is_one_empty_page(client: Client) -> None:
-    (page,) = [page async for page in client.pages("/events", "events", limit=100)]
+    (page,) = [page async for page in walk(client.get, "/events", "events", limit=100)]
 
     assert (page.rows, page.has_more) == ([], False)
 
@@ -54,7 +54,7 @@ async def test_a_page_that_is_not_full_is_the_last_whatever_is_linked(
     """Facts 9: some lists always have a next link, some full pages lack it."""
     sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"next_link": next_link})
 
-    found = [len(page.rows) async for page in client.pages("/companies", "companies", ALL, limit=limit)]
+    found = [len(page.rows) async for page in walk(client.get, "/companies", "companies", ALL, limit=limit)]
 
     assert found == sizes
 
@@ -73,7 +73,7 @@ async def test_a_list_that_cuts_its_pages_is_read_to_its_end(sandbox: Sandbox, c
     """Its link to itself names the limit that it took."""
     sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"page_rows": 4})
 
-    found = [len(page.rows) async for page in client.pages("/companies", "companies", ALL, limit=250)]
+    found = [len(page.rows) async for page in walk(client.get, "/companies", "companies", ALL, limit=250)]
 
     assert found == [4, 4, 2]
 
@@ -81,7 +81,7 @@ async def test_a_list_that_cuts_its_pages_is_read_to_its_end(sandbox: Sandbox, c
 async def test_a_list_that_breaks_off_behind_a_full_page_is_asked_again(sandbox: Sandbox, client: Client) -> None:
     """A 204 there was met by others; what is behind it would never be read by a first walk."""
     sandbox.world.faults.plan({"kind": "empty", "path": "/api/v4/contacts", "skip": 2})
-    found = [row["id"] async for page in client.pages("/contacts", "contacts", ALL, limit=30) for row in page.rows]
+    found = [row["id"] async for page in walk(client.get, "/contacts", "contacts", ALL, limit=30) for row in page.rows]
 
     sandbox.world.faults.plan({"kind": "empty", "path": "/api/v4/contacts", "skip": 2})
     changed = walk_changes(client.get, "/contacts", "contacts", since=0, limit=30)
@@ -94,7 +94,7 @@ async def test_a_list_that_breaks_off_behind_a_full_page_is_asked_again(sandbox:
 @pytest.mark.parametrize("limit", [0, 251])
 async def test_a_limit_that_kommo_refuses_is_not_sent(sandbox: Sandbox, client: Client, limit: int) -> None:
     with pytest.raises(InvalidInput):
-        _ = [page async for page in client.pages("/leads", "leads", limit=limit)]
+        _ = [page async for page in walk(client.get, "/leads", "leads", limit=limit)]
 
     assert not sandbox.world.seen
 

@@ -88,6 +88,7 @@ def make_crm(tmp_path: Path, fresh_server: PrivateServer, free_port: int) -> Cal
             environ = {
                 "REDIS_URL": fresh_server.url,
                 "OXCART_KOMMO_BASE_URL": url,
+                "OXCART_KOMMO_REQUESTS_PER_SECOND": "1000",
                 "DATABASE_URL": database_url,
                 "ENCRYPTION_KEY": KEY,
                 "OXCART_PUBLIC_URL": f"http://127.0.0.1:{free_port}",

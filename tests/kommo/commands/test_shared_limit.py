@@ -9,7 +9,7 @@ from typing import Any
 from oxcart_sandbox.scenario import change_scenario
 
 KOMMO_S_LIMIT = 7
-RETRY_AFTER = 2.0
+RETRY_AFTER = 1.0
 UNDER_WAY_SECONDS = 0.3
 """Of a request that had left before another one's answer was there."""
 
@@ -22,10 +22,12 @@ async def test_three_syncs_at_once_keep_to_the_limit_the_pause_and_the_block(
         limits = {"requests_per_second": KOMMO_S_LIMIT, "retry_after_real_seconds": RETRY_AFTER}
         crm.world.scenario = change_scenario(crm.world.scenario, limits)
         crm.world.faults.plan({"kind": "429", "skip": 4})
-        crm.world.faults.plan({"kind": "blocked", "skip": 15, "times": 99})
+        crm.world.faults.plan({"kind": "blocked", "skip": 10, "times": 99})
         crm.world.seen.clear()
 
-        done = await asyncio.gather(*(crm.oxcart("kommo", "sync", "--now", "--full") for _ in range(3)))
+        done = await asyncio.gather(
+            *(crm.oxcart("kommo", "sync", "--now", "--full", OXCART_KOMMO_REQUESTS_PER_SECOND="5") for _ in range(3))
+        )
 
         seen = list(crm.world.seen)
         times = [one.at for one in seen]

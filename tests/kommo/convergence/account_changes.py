@@ -8,7 +8,7 @@ from kommo.convergence import steps
 from oxcart_sandbox import Account, World
 from oxcart_sandbox.seed import FIRST_IDS, WON, user
 
-NEW_STAGE, NEW_PIPELINE, NEW_FIELD, NEW_TAG = 60_000_000, 7_000_000, 900_000, 500
+NEW_STAGE, NEW_PIPELINE, NEW_FIELD, NEW_TAG, NEW_LISTED = 60_000_000, 7_000_000, 900_000, 500, 600
 
 
 class Changes:
@@ -42,6 +42,8 @@ class Changes:
                 self._account.hidden.discard(hidden[change.pick % len(hidden)])
             case steps.Settings():
                 self._settings(change.what, change.pick)
+            case steps.Listed():
+                self._list(change.name, change.pick)
             case steps.Pass():
                 self._world.clock.advance(change.seconds)
 
@@ -58,10 +60,10 @@ class Changes:
     # ------------------------------------------------------------------------------------------ rows
     def _add(self, entity: str, pick: int) -> None:
         fields: dict[str, Any]
-        if entity in steps.CARDS:
+        if entity in (*steps.CARDS, "customers"):
             fields = {"name": f"New {self._number}"}
             contact = self._some("contacts", pick)
-            if entity == "leads" and contact is not None:
+            if entity in {"leads", "customers"} and contact is not None:
                 fields |= {"_contacts": [[contact, True]]}
         else:
             of = "leads" if entity == "tasks" else entity.removesuffix("_notes")
@@ -106,11 +108,14 @@ class Changes:
             case "tags":
                 tags = list(self._account.tags)
                 return {"_tags": sorted({tags[change.pick % len(tags)], tags[self._number % len(tags)]})}
-            case "links" if change.entity == "leads":
+            case "links" if change.entity in {"leads", "customers"}:
                 linked = {self._some("contacts", change.pick), self._some("contacts", self._number)} - {None}
                 return {"_contacts": [[contact, not at] for at, contact in enumerate(sorted(linked, key=str))]}
-            case "links" if change.entity == "contacts":
+            case "company" if change.entity != "companies":
                 return {"_company": self._some("companies", self._number)}
+            case "products" if change.entity == "leads":
+                products = [row["id"] for _path, rows in self._elements() for row in rows]
+                return {"_elements": [[one, self._number] for one in products[: change.pick % 3]]}
             case "nothing":
                 return {}
             case "odd":
@@ -120,7 +125,7 @@ class Changes:
     def _touch(self, entity: str, row: dict[str, Any]) -> None:
         """Where a note or task moves the time of what it hangs on."""
         of = entity.removesuffix("_notes") if entity.endswith("_notes") else row.get("entity_type")
-        if not self._world.scenario.notes_touch_parent or entity in steps.CARDS or of is None:
+        if not self._world.scenario.notes_touch_parent or not entity.endswith(("_notes", "tasks")) or of is None:
             return
         parent = self._account.table(of).get(int(row["entity_id"]))
         if parent is not None and not parent["is_deleted"]:
@@ -140,6 +145,42 @@ class Changes:
         if into is not None and other is not None and into != other:
             self._account.merge(into, [other])
             self.silent["contacts"].add(str(other))
+
+    # ------------------------------------------------------------------------------------------ small lists
+    def _elements(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        return [(path, rows) for path, rows in self._account.lists.items() if path.endswith("/elements")]
+
+    def _list(self, name: str, pick: int) -> None:
+        account, number = self._account, self._number
+        if name == "elements":
+            catalogs = self._elements()
+            name = catalogs[pick % len(catalogs)][0] if catalogs else "catalogs"
+        own = {"groups": account.groups, "task_types": account.task_types}
+        rows = own[name] if name in own else account.lists[name]
+        named = "source_name" if name == "leads/unsorted" else "name"
+        at = pick % len(rows) if rows else 0
+        if rows and pick % 4 == 0:
+            gone = rows.pop(at)
+            account.lists.pop(f"catalogs/{gone.get('id')}/elements", None)
+        elif rows and pick % 4 == 1:
+            rows[at] = {**rows[at], named: f"Other {number}"}
+        else:
+            self._list_new(name, rows, {named: f"New {number}"})
+
+    def _list_new(self, name: str, rows: list[dict[str, Any]], fields: dict[str, Any]) -> None:
+        new_id = NEW_LISTED + self._number
+        match name.split("/"):
+            case ["leads", "unsorted"]:
+                lead, contact = self._some("leads", self._number), self._some("contacts", self._number)
+                inside = {"leads": [{"id": lead}] if lead else [], "contacts": [{"id": contact}] if contact else []}
+                rows.append({"uid": f"u-{new_id}", "category": "sip", "pipeline_id": 1, "_embedded": inside, **fields})
+            case ["catalogs", catalog, "elements"]:
+                rows.append({"id": new_id, "catalog_id": int(catalog), "custom_fields_values": None, **fields})
+            case ["catalogs"]:
+                rows.append({"id": new_id, "type": "regular", **fields})
+                self._account.lists[f"catalogs/{new_id}/elements"] = []
+            case _:
+                rows.append({"id": new_id, **fields})
 
     # ------------------------------------------------------------------------------------------ settings
     def _settings(self, what: str, pick: int) -> None:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
-from support.mirroring import TABLES, Mirror
+from support.mirroring import Mirror
 
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.entity import Entity
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
 from oxcart.kommo.store.own_tables import crm_dirty, crm_entity_tags, crm_field_values
 from oxcart.kommo.store.platform_tables import crm_custom_fields, crm_pipeline_stages, crm_pipelines, crm_tasks
-from oxcart.kommo.store.typed import hash_of, row_of
+from oxcart.kommo.store.typed import row_of
 from oxcart_sandbox.rendering import render_pipeline
 
-LINKED = ("leads", "contacts")
+LINKED = ("leads", "contacts", "customers")
+PARTED = ("leads", "contacts", "companies", "customers")
+LISTS = {"roles": "roles", "loss_reasons": "leads/loss_reasons", "sources": "sources", "catalogs": "catalogs"}
 SINGULAR = {"leads": "lead", "contacts": "contact", "companies": "company"}
 
 
-async def disagreements(mirror: Mirror) -> dict[str, Any]:
-    """Empty when all is well; else by place what is missing here, too many, or other."""
-    found: dict[str, Any] = dict(await mirror.differences(TABLES))
-    for name in TABLES:
+async def disagreements(mirror: Mirror, tables: Sequence[str]) -> dict[str, Any]:
+    """Empty when all is well; else by place what is missing here, too many, or other. `tables` are the streams of rows
+    that the account has.
+    """
+    found: dict[str, Any] = dict(await mirror.differences(tables))
+    for name in tables:
         found |= await _in_columns(mirror, ENTITIES[name])
-    for name in LINKED:
+    for name in (one for one in LINKED if one in tables):
         found |= _unless_equal(f"links of {name}", await _links(mirror, name), _true_links(mirror, name))
     found |= await _in_small_lists(mirror)
-    found |= await _in_parts(mirror)
+    found |= await _in_parts(mirror, [one for one in PARTED if one in tables])
     found |= await _in_pipelines(mirror)
     if mirror.account.database.exports:
         found |= await _in_platform_tables(mirror)
@@ -54,7 +58,8 @@ async def _mine(mirror: Mirror, table: Any) -> list[dict[str, Any]]:
 async def _in_columns(mirror: Mirror, entity: Entity) -> dict[str, Any]:
     """The typed columns and the hash follow from what the account says now."""
     here, there = await mirror.alive(entity.name), mirror.truth(entity)
-    expected = {key: {**row_of(entity, raw).values, "content_hash": hash_of(raw)} for key, raw in there.items()}
+    rows = {key: row_of(entity, raw) for key, raw in there.items()}
+    expected = {key: {**row.values, "content_hash": row.content_hash} for key, row in rows.items()}
     actual = {key: {name: row[name] for name in expected[key]} for key, row in here.items() if key in expected}
     return _unless_equal(f"columns of {entity.name}", actual, expected)
 
@@ -80,13 +85,27 @@ async def _in_small_lists(mirror: Mirror) -> dict[str, Any]:
     demo = mirror.world.accounts[0]
     nothing: Any = [] if mirror.world.scenario.php_empty else {}
     tags = {str(tag): name for tag, name in demo.tags.items()}
-    users = {str(user["id"]): {**user, "_links": nothing} for user in demo.users}
     events = {event["id"] for event in demo.events}
-    found = _unless_equal("users", {key: row["raw"] for key, row in (await mirror.alive("users")).items()}, users)
+    products = [row for path, rows in demo.lists.items() if path.endswith("/elements") for row in rows]
+    unsorted = [{"id": row["uid"], **row} for row in demo.lists["leads/unsorted"]]
+    lists = {name: demo.lists[path] for name, path in LISTS.items()}
+    lists |= {"users": demo.users, "catalog_elements": products, "unsorted": unsorted}
+    found: dict[str, Any] = {}
+    for name, rows in lists.items():
+        there = {str(row["id"]): {**row, "_links": nothing} for row in rows}
+        here = {key: row["raw"] for key, row in (await mirror.alive(name)).items()}
+        found |= _unless_equal(name, here, there)
+    for table, inside in (("crm_groups", demo.groups), ("crm_task_types", demo.task_types)):
+        living = [row for row in await _mine(mirror, ENTITY_TABLES[table]) if row["deleted_at"] is None]
+        found |= _unless_equal(table, {row["external_id"]: row["raw"] for row in living}, _by_id(inside))
     for of in SINGULAR:
         here = {key: row["name"] for key, row in (await mirror.alive(f"{of}_tags")).items()}
         found |= _unless_equal(f"tags of {of}", here, tags)
     return found | _unless_equal("events", set(await mirror.alive("events")), events)
+
+
+def _by_id(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {str(row["id"]): row for row in rows}
 
 
 async def _in_platform_tables(mirror: Mirror) -> dict[str, Any]:
@@ -97,18 +116,18 @@ async def _in_platform_tables(mirror: Mirror) -> dict[str, Any]:
     }
 
 
-async def _in_parts(mirror: Mirror) -> dict[str, Any]:
+async def _in_parts(mirror: Mirror, names: Sequence[str]) -> dict[str, Any]:
     """Tags and values of fields, of rows that are there and of no others."""
     tags, values = set(), set()
-    for name in ("leads", "contacts", "companies"):
+    for name in names:
         for key, raw in mirror.truth(ENTITIES[name]).items():
             tags |= {(name, key, str(tag["id"])) for tag in raw["_embedded"].get("tags") or ()}
             for field in raw["custom_fields_values"] or ():
                 for value in field["values"]:
                     values.add((name, key, str(field["field_id"]), str(value["value"])))
-    names = ("entity_type", "entity_id")
-    here = {tuple(row[name] for name in (*names, "tag_id")) for row in await _mine(mirror, crm_entity_tags)}
-    held = {tuple(row[name] for name in (*names, "field_id", "text")) for row in await _mine(mirror, crm_field_values)}
+    keys = ("entity_type", "entity_id")
+    here = {tuple(row[key] for key in (*keys, "tag_id")) for row in await _mine(mirror, crm_entity_tags)}
+    held = {tuple(row[key] for key in (*keys, "field_id", "text")) for row in await _mine(mirror, crm_field_values)}
     return _unless_equal("tags of rows", here, tags) | _unless_equal("values of fields", held, values)
 
 

@@ -29,7 +29,6 @@ from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.opening import open_database
 from oxcart.kommo.store.own_tables import crm_dirty, crm_leases
-from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.run import sync_account
 from oxcart.kommo.sync.sweep import sweep_account
 from oxcart.kommo.webhooks.drain import drain_hooks
@@ -82,11 +81,18 @@ class Play:
     kommo: Kommo
     url: str
     changes: Changes
+    is_admin: bool = True
     ids: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def mirror(self) -> Mirror:
         return Mirror(self.account, self.world)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The streams with rows of their own that the account has."""
+        has_customers = self.world.accounts[0].customers_mode != "disabled"
+        return tuple(name for name in steps.TABLES if has_customers or name != "customers")
 
     async def play(self, history: Sequence[steps.Step]) -> None:
         for step in history:
@@ -124,7 +130,7 @@ class Play:
     def _doing(self, what: str) -> Awaitable[Any]:
         match what:
             case "hooks":
-                return drain_hooks(self.account, fetch=fetch_marked, quiet_seconds=0)
+                return drain_hooks(self.account, quiet_seconds=0)
             case "sweep":
                 return sweep_account(self.account)
         return sync_account(self.account, full=what == "full")
@@ -154,6 +160,7 @@ class Play:
 
     async def tell_rights(self, *, is_admin: bool) -> None:
         """What `connect` finds out."""
+        self.is_admin = is_admin
         async with self.account.database.writing("Arranging") as connection:
             await merge_account_settings(connection, self.account.connection_id, {"is_admin": is_admin})
 
@@ -161,7 +168,7 @@ class Play:
         """The end of all mishaps, and time enough for every list to show what is."""
         scenario = self.world.scenario
         self.world.scenario = change_scenario(
-            scenario, {"late_seconds": 0.0, "empty_by_id_seconds": 0.0, "fault_rate": 0.0}
+            scenario, {"late_seconds": 0.0, "late_by_id": False, "empty_by_id_seconds": 0.0, "fault_rate": 0.0}
         )
         self.world.faults.planned.clear()
         if hooks_arrive:
@@ -209,6 +216,7 @@ async def playing(place: Place, beginning: steps.Beginning, *, bucket: str) -> A
         address = f"{place.door_url}/webhooks/kommo/{connection_id}/{secret}"
         subscribe(world.accounts[0], address, SETTINGS, 1, START_AT)
         account = Account(connection_id, org_id, DEMO, database, client, lambda _: None)
+        world.accounts[0].customers_mode = "segments" if beginning.has_customers else "disabled"
         play = Play(world, account, kommo, url, Changes(world, world.accounts[0]))
         await play.tell_rights(is_admin=beginning.is_admin)
         yield play

@@ -5,7 +5,7 @@ A `pick` chooses among the rows that there are when the step is played, so that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
@@ -16,10 +16,11 @@ T = TypeVar("T")
 
 CARDS = ("leads", "contacts", "companies")
 NOTES = ("leads_notes", "contacts_notes", "companies_notes")
-TABLES = (*CARDS, "tasks", *NOTES)
-FIELDS = ("name", "owner", "stage", "tags", "links", "nothing", "back", "ahead", "odd")
+TABLES = (*CARDS, "customers", "tasks", *NOTES)
+FIELDS = ("name", "owner", "stage", "tags", "links", "company", "products", "nothing", "back", "ahead", "odd")
 SECONDS = (3.0, 0.4, 1.0, 61.0, 310.0, 900.0)
 SETTINGS = ("stage", "pipeline", "archive", "stages", "field", "tag", "rename tag", "user", "leaving user")
+LISTS = ("groups", "task_types", "roles", "leads/loss_reasons", "sources", "catalogs", "elements", "leads/unsorted")
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,21 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """A row of a small list comes, gets another name, or goes. Of a catalog its products go, too."""
+
+    name: str
+    pick: int
+
+
+@dataclass(frozen=True)
 class Pass:
     """Time, by Kommo's clock."""
 
     seconds: float
 
 
-Change = Add | Edit | Delete | Restore | Merge | Hide | Show | Settings | Pass
+Change = Add | Edit | Delete | Restore | Merge | Hide | Show | Settings | Listed | Pass
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,7 @@ class Beginning:
     late_seconds: float = 0.0
     loses_hooks: bool = False
     is_admin: bool = True
+    has_customers: bool = False
 
 
 def beginnings() -> st.SearchStrategy[Beginning]:
@@ -137,13 +147,14 @@ def beginnings() -> st.SearchStrategy[Beginning]:
         Beginning,
         contacts=st.sampled_from((12, 25, 7, 1, 0)),
         leads=st.sampled_from((10, 20, 7, 1, 0)),
-        page_rows=st.sampled_from((3, 5, 0)),
+        page_rows=st.sampled_from((3, 0, 5, 0)),
         php_empty=st.booleans(),
         notes_touch_parent=st.booleans(),
         seed=st.integers(1, 5),
         late_seconds=st.sampled_from((0.0, 60.0, 300.0)),
         loses_hooks=st.booleans(),
         is_admin=st.sampled_from((True, True, False)),
+        has_customers=st.booleans(),
     )
 
 
@@ -170,6 +181,7 @@ def some_change(chance: Random) -> Change:
         Restore(pick),
         Merge(pick, chance.randrange(30)),
         Settings(chance.choice(SETTINGS), pick),
+        Listed(chance.choice(LISTS), pick),
     )
     return chance.choice(made)
 
@@ -187,6 +199,7 @@ def _changes() -> st.SearchStrategy[Change]:
         st.builds(Hide, tables, pick),
         st.builds(Show, pick),
         st.builds(Settings, st.sampled_from(SETTINGS), pick),
+        st.builds(Listed, st.sampled_from(LISTS), pick),
         st.builds(Delete, st.sampled_from(("contacts", "companies", "tasks")), pick),
         st.builds(Pass, st.sampled_from(SECONDS)),
     )
@@ -202,23 +215,51 @@ def _work() -> st.SearchStrategy[Work]:
     return st.builds(Work, what, meanwhile, cut)
 
 
+_SHARES = (0.0, 0.3, 0.7)
+
+WEATHER: Mapping[str, Sequence[Any]] = {
+    "late_seconds": (0.0, 2.0, 60.0, 300.0),
+    "late_by_id": (False, False, True),
+    "empty_by_id_seconds": (0.0, 5.0, 60.0),
+    "links_move_time": (False, False, True),
+    "bom": (False, True),
+    "next_link": ("right", "always", "never"),
+    "next_link_keeps_with": (False, True),
+    "filters": (True, True, True, False),
+    "retry_after_in": ("body", "header", "none"),
+    "fault_rate": (0.0, 0.0, 0.1),
+    "hook_drop": _SHARES,
+    "hook_duplicate": _SHARES,
+    "hook_reorder": _SHARES,
+    "hook_mix": _SHARES,
+}
+"""What a switch of the sandbox may be while a history is played."""
+
+BEGINNING = ("page_rows", "php_empty", "notes_touch_parent", "late_seconds")
+"""Those that are drawn once for a history."""
+
+NOT_DRAWN = {
+    "events_limit": "asking for more is refused once and for all",
+    "url_limit": "the same",
+    **dict.fromkeys(
+        ("strict_rotation", "refusal_status", "code_seconds", "access_seconds", "refresh_seconds", "deny_access"),
+        "a history has a token that needs no refresh: test_tokens",
+    ),
+    **dict.fromkeys(
+        ("requests_per_second", "penalty", "block_after", "block_real_seconds", "retry_after_real_seconds"),
+        "real time; a 429 and a block are drawn as troubles, and api/test_limiter has the rest",
+    ),
+    **dict.fromkeys(("hang_real_seconds", "latency_real_seconds", "hook_timeout_real_seconds"), "real time"),
+    "faults": "every kind is drawn as a trouble of its own",
+    "hooks_held": "always: a step delivers",
+    "hook_at_once": "hook_reorder is drawn",
+    "hook_disable_after": "webhooks/test_subscription",
+}
+"""Why the others are not."""
+
+
 def _mishaps() -> st.SearchStrategy[Step]:
-    share = st.sampled_from((0.0, 0.3, 0.7))
-    weather = st.fixed_dictionaries(
-        {},
-        optional={
-            "late_seconds": st.sampled_from((0.0, 2.0, 60.0, 300.0)),
-            "empty_by_id_seconds": st.sampled_from((0.0, 5.0, 60.0)),
-            "bom": st.booleans(),
-            "next_link": st.sampled_from(("right", "always", "never")),
-            "filters": st.sampled_from((True, True, True, False)),
-            "fault_rate": st.sampled_from((0.0, 0.0, 0.1)),
-            "hook_drop": share,
-            "hook_duplicate": share,
-            "hook_reorder": share,
-            "hook_mix": share,
-        },
-    )
+    weather = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in WEATHER.items()})
     kinds = ("429", "500", "504", "hang", "truncate", "cut", "lost", "garbage", "blocked")
     trouble = st.builds(Trouble, st.sampled_from(kinds), st.integers(0, 25), st.integers(1, 4))
     return st.one_of(st.builds(Weather, weather), trouble)

@@ -22,7 +22,6 @@ from oxcart.kommo.failures import KommoError
 from oxcart.kommo.limiter import Caller, Pace
 from oxcart.kommo.store.database_url import parse_database_url
 from oxcart.kommo.store.opening import open_database
-from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.sync.run import sync_account
 from oxcart.kommo.sync.sweep import sweep_account
 from oxcart.kommo.webhooks.drain import drain_hooks
@@ -55,7 +54,7 @@ async def main(
 
 async def one_round(account: Account) -> str:
     try:
-        drained = await drain_hooks(account, fetch=fetch_marked, quiet_seconds=0)
+        drained = await drain_hooks(account, quiet_seconds=0)
         outcomes = await sync_account(account)
         swept = await sweep_account(account)
     except KommoError as error:

@@ -27,7 +27,7 @@ async def until_done(sandbox: Sandbox, account: Account, key: str, note: NewNote
     """As a job that comes back does it, while the sandbox's time goes on."""
     for _ in range(40):
         pushed = await push(account, key, note)
-        if pushed.is_done:
+        if pushed.state in {"confirmed", "failed"}:
             return pushed
         sandbox.world.clock.advance(pushed.come_back_seconds or 5)
     raise AssertionError(f"still not done: {pushed}")

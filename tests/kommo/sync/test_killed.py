@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 from kommo.sync.conftest import ORGANISATION, UNLIMITED, make_world
 from oxcart.kommo.entities import ENTITIES
-from oxcart_sandbox import Scenario, World
+from oxcart_sandbox import Scenario, World, change_scenario
 from oxcart_sandbox.seed import FIRST_IDS
 
 KILLS = 3
@@ -100,18 +100,33 @@ async def test_a_window_that_was_cut_off_is_read_again_and_nothing_before_it(mir
 
 
 async def test_pages_go_on_one_page_before(mirror: Mirror, sandbox: Sandbox) -> None:
-    """Rows that were deleted meanwhile have moved the others towards the first page."""
+    """Rows that were deleted meanwhile have moved the others towards the first page; its edits are read at the end."""
     sandbox.world.faults.plan({"kind": "500", "path": "/api/v4/tasks", "times": 3, "skip": 2})
     await mirror.sync("tasks")
     sandbox.demo.delete("tasks", FIRST_IDS["tasks"])
+    edited = sandbox.demo.edit("tasks", FIRST_IDS["tasks"] + 1, {"text": "Edited"})["id"]
     sandbox.world.seen.clear()
 
     await mirror.sync("tasks")
 
-    assert [query_of(seen.query)["page"] for seen in sandbox.world.seen] == ["2", "3"]
+    assert [query_of(seen.query)["page"] for seen in sandbox.world.seen] == ["2", "3", "1"]
+    assert (await mirror.alive("tasks"))[str(edited)]["text"] == "Edited"
     assert sorted(await mirror.alive("tasks")) == [
         str(FIRST_IDS["tasks"] + number) for number in range(600)
     ]  # the first one was met: an event tells that it went
+
+
+async def test_without_filters_a_poll_that_was_cut_off_begins_anew(mirror: Mirror, sandbox: Sandbox) -> None:
+    """Else it would end without what was edited on the pages before, and only the next one would see that."""
+    sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"filters": False})
+    await mirror.sync("account", "contacts")
+    sandbox.world.faults.plan({"kind": "500", "path": "/api/v4/contacts", "times": 3, "skip": 2})
+    assert (await mirror.sync("contacts"))["contacts"].error
+    edited = sandbox.demo.edit("contacts", FIRST_IDS["contacts"], {"name": "Edited"})["id"]
+
+    assert (await mirror.sync("contacts"))["contacts"].error is None
+
+    assert (await mirror.alive("contacts"))[str(edited)]["name"] == "Edited"
 
 
 async def test_a_full_walk_that_was_cut_off_is_not_begun_anew(mirror: Mirror, sandbox: Sandbox) -> None:

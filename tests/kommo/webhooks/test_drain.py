@@ -7,6 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,12 @@ from support.sandbox import Sandbox
 from support.waiting import wait_until
 
 from kommo.webhooks.conftest import ON_SQLITE, hooks_of, marks_of
+from oxcart.builtin import CRM_JOBS
+from oxcart.connection.server import Server
+from oxcart.connection.target import parse_redis_url
+from oxcart.kommo import jobs
 from oxcart.kommo.account import Account
+from oxcart.kommo.crm import Crm
 from oxcart.kommo.failures import ServerTrouble
 from oxcart.kommo.store.database import Answer, Database
 from oxcart.kommo.store.entity_tables import ENTITY_TABLES
@@ -26,6 +32,9 @@ from oxcart.kommo.sync.marked import Fetched, fetch_marked
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.stored import Hook, store_hooks
+from oxcart.queue.producer import Queue
+from oxcart.queue.schedules import OWN_QUEUE
+from oxcart_sandbox import change_scenario
 from oxcart_sandbox.account import Change
 from oxcart_sandbox.hook_bodies import body_of
 
@@ -298,8 +307,36 @@ async def test_an_edit_in_the_sandbox_is_in_the_mirror_after_its_webhook(
     before = asyncio.get_running_loop().time()
     await store(account, edited(sandbox, 1, "One"))
 
-    await drain_hooks(account, fetch=fetch_marked)
+    await drain_hooks(account)
 
     assert asyncio.get_running_loop().time() - before >= 0.3
     await wait_until(lambda: reads_of(sandbox) == 1, describe="it was read once")
     assert await names_of(database) == {"20000001": "One"}
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("name", ["kommo:hooks", "kommo:sync"])
+async def test_a_row_that_does_not_come_is_asked_for_again_within_a_minute(
+    account: Account, crm: Crm, sandbox: Sandbox, redis_url: str, queue_name: str, name: str
+) -> None:
+    """Whichever job drains the webhook; the row is here once Kommo has it, and was never buried."""
+    sandbox.world.scenario = change_scenario(sandbox.world.scenario, {"empty_by_id_seconds": 20.0})
+    server, settings = (
+        Server(parse_redis_url(redis_url, {})),
+        SimpleNamespace(worker=SimpleNamespace(prefix=queue_name)),
+    )
+    served: Any = SimpleNamespace(find=crm.find, account=crm.account, server=server, settings=settings)
+    job: Any = SimpleNamespace(name=name, id="1", data={"connectionId": account.connection_id}, progress=_nowhere)
+    await store(account, edited(sandbox, 7, "Late"))
+
+    await getattr(jobs, CRM_JOBS[name])(served, job)
+
+    async with Queue(OWN_QUEUE, prefix=queue_name, server=server) as queue:
+        (again,) = await queue.jobs("delayed")
+    await server.close()
+    assert (again.name, again.fields["delay"]) == ("kommo:hooks", "30000")
+    assert await marks_of(account.database) == [("leads", "20000007")]
+
+
+async def _nowhere(_: Any) -> None:
+    """Where progress is told."""

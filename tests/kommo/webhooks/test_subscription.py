@@ -19,7 +19,6 @@ from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.failures import ServerTrouble
 from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.own_tables import crm_connection_states
-from oxcart.kommo.sync.marked import fetch_marked
 from oxcart.kommo.webhooks.drain import drain_hooks
 from oxcart.kommo.webhooks.subscription import (
     SETTINGS,
@@ -224,7 +223,7 @@ async def test_through_a_rotation_the_sandboxs_webhooks_all_arrive(
         edit(number)
     await wait_until(all_answered, describe="all webhooks were sent")
 
-    drained: Any = await drain_hooks(account, fetch=fetch_marked, quiet_seconds=0.05)
+    drained: Any = await drain_hooks(account, quiet_seconds=0.05)
 
     codes = [code for one in sandbox.world.hooks.log for code in one.codes]
     assert codes == [200] * 15

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from functools import partial
 
@@ -14,7 +13,7 @@ from oxcart.doctor.visit import Visit
 from oxcart.language import tr
 from oxcart.protocol.scripts import Command
 from oxcart.queue.inspect import pairs, text
-from oxcart.telemetry.lines import show_command
+from oxcart.shell import in_queue, show_job
 
 GROUP = "queue"
 
@@ -130,7 +129,7 @@ async def parents(visit: Visit) -> Finding:
     return warning(
         "PARENT_STUCK",
         tr("{count} parent jobs wait for children that do not exist any more.", count=len(stuck)),
-        tr("Look at each, as with {command}; then remove it and add its flow again.", command=show_command(*stuck[0])),
+        tr("Look at each, as with {command}; then remove it and add its flow again.", command=show_job(*stuck[0])),
         evidence=", ".join(job_id for job_id, _ in stuck[:5]),
     )
 
@@ -151,8 +150,8 @@ async def legacy_repeat(visit: Visit) -> Finding:
             count=len(found),
         ),
         tr(
-            "Make job schedulers of them: oxcart schedules migrate --dry-run --queue {queue}, then without --dry-run.",
-            queue=shlex.quote(found[0][1]),
+            "Make job schedulers of them: oxcart schedules migrate --dry-run {queue}, then without --dry-run.",
+            queue=in_queue(found[0][1]),
         ),
         evidence=", ".join(schedule for schedule, _ in found[:5]),
     )

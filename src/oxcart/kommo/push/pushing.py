@@ -55,10 +55,6 @@ class Pushed:
     come_back_seconds: float | None = None
     stopped: KommoError | None = None
 
-    @property
-    def is_done(self) -> bool:
-        return self.state in {Stage.CONFIRMED, Stage.FAILED}
-
 
 async def push_as_job(account: Account, key: str, new: NewNote | NewTask) -> int:
     """`push`, as a job does it: the id of the note or task, or what becomes of the job.
@@ -161,7 +157,7 @@ class _Push:
         except TimeoutError:
             if not limit.expired():
                 raise
-            await self._look_after(_too_slow(taken.draft))
+            await self._look_after(_in_doubt(taken.draft, f"it had no end after {SENDING_SECONDS:g} s."))
         except Refused as refused:
             await self._settle(outbox.fail, _words_of(refused))
         except ServerTrouble as trouble:
@@ -175,7 +171,7 @@ class _Push:
         else:
             posted = rows_of(answer.body, stream.key)
             if not posted:
-                await self._look_after(_no_id(taken.draft))
+                await self._look_after(_in_doubt(taken.draft, "the answer does not say what was made."))
                 return
             await self._settle(outbox.confirm, str(posted[0]["id"]))
             await self._read_back(str(posted[0]["id"]))
@@ -235,14 +231,6 @@ class _Push:
             return await apply_rows(connection, self.account, self.item.draft.stream, rows, fetched_at=at)
 
         await self.account.database.write("Storing what was pushed", write)
-
-
-def _too_slow(draft: Draft) -> ServerTrouble:
-    return _in_doubt(draft, f"it had no end after {SENDING_SECONDS:g} s.")
-
-
-def _no_id(draft: Draft) -> ServerTrouble:
-    return _in_doubt(draft, "the answer does not say what was made.")
 
 
 def _in_doubt(draft: Draft, happened: str) -> ServerTrouble:

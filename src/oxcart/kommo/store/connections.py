@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.columns import insert_into, new_id
@@ -166,19 +166,16 @@ async def mark_refused(
 
 async def connection_of_domain(connection: AsyncConnection, domain: str, org_id: str | None = None) -> str | None:
     """The connection's id, of this organisation or of any."""
-    query = select(crm_connections.c.id).where(
-        crm_connections.c.provider == KOMMO, crm_connections.c.base_domain == domain
-    )
-    if org_id is not None:
-        query = query.where(crm_connections.c.org_id == org_id)
-    return (await connection.execute(query.order_by(crm_connections.c.created_at))).scalars().first()
+    return await _oldest(connection, crm_connections.c.base_domain == domain, org_id)
 
 
 async def connection_of_account(connection: AsyncConnection, account_id: str, org_id: str | None) -> str | None:
-    """By Kommo's own id of the account, which a new name does not change; of this organisation or of any."""
-    query = select(crm_connections.c.id).where(
-        crm_connections.c.provider == KOMMO, crm_connections.c.account_id == account_id
-    )
+    """By Kommo's own id of the account, which a new name does not change."""
+    return await _oldest(connection, crm_connections.c.account_id == account_id, org_id)
+
+
+async def _oldest(connection: AsyncConnection, which: ColumnElement[bool], org_id: str | None) -> str | None:
+    query = select(crm_connections.c.id).where(crm_connections.c.provider == KOMMO, which)
     if org_id is not None:
         query = query.where(crm_connections.c.org_id == org_id)
     return (await connection.execute(query.order_by(crm_connections.c.created_at))).scalars().first()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.columns import insert_into
@@ -28,14 +28,6 @@ async def acquire_lease(connection: AsyncConnection, scope: str, holder: str, se
     return (await connection.execute(statement.returning(crm_leases.c.scope))).first() is not None
 
 
-async def renew_lease(connection: AsyncConnection, scope: str, holder: str, seconds: float) -> bool:
-    """False if it has lapsed or is another's: what it guards may not be done any more."""
-    at = await now(connection)
-    ours = (crm_leases.c.scope == scope, crm_leases.c.holder == holder, crm_leases.c.held_until > at)
-    statement = update(crm_leases).where(*ours).values(held_until=at + timedelta(seconds=seconds))
-    return (await connection.execute(statement)).rowcount == 1
-
-
 async def regain_lease(connection: AsyncConnection, scope: str, holder: str, seconds: float) -> bool:
     """Renew it, also after it has lapsed, unless another has had it since: then False, whatever became of it."""
     at = await now(connection)
@@ -45,9 +37,3 @@ async def regain_lease(connection: AsyncConnection, scope: str, holder: str, sec
 
 async def release_lease(connection: AsyncConnection, scope: str, holder: str) -> None:
     await connection.execute(delete(crm_leases).where(crm_leases.c.scope == scope, crm_leases.c.holder == holder))
-
-
-async def lease_holder(connection: AsyncConnection, scope: str) -> str | None:
-    at = await now(connection)
-    query = select(crm_leases.c.holder).where(crm_leases.c.scope == scope, crm_leases.c.held_until > at)
-    return (await connection.execute(query)).scalar_one_or_none()

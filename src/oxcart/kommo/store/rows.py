@@ -8,7 +8,7 @@ hooks, repeats and sweeps may come in any order, any number of times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +24,7 @@ from oxcart.kommo.store.typed import Row
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_IDS_AT_ONCE = 500
 _BOOKKEEPING = {"asked_at", "seen_at", "gone_at", "deleted_at", "deleted_source", "changed_at", "seen_run"}
 
 
@@ -39,6 +40,26 @@ class Scope:
     def keys(self) -> dict[str, str]:
         known = {"connection_id": self.connection_id}
         return known | {self.column: str(self.value)} if self.column else known
+
+
+def within(table: Table, scope: Scope) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in scope.keys.items()]
+
+
+async def rows_by_id(
+    connection: AsyncConnection,
+    table: Table,
+    scope: Scope,
+    ids: Collection[str],
+    *columns: ColumnElement[Any],
+    where: Sequence[ColumnElement[bool]] = (),
+) -> list[Any]:
+    """`external_id` and these columns, of those of the ids that are there."""
+    query, ordered = select(table.c.external_id, *columns).where(*within(table, scope), *where), sorted(ids)
+    found: list[Any] = []
+    for start in range(0, len(ordered), _IDS_AT_ONCE):
+        found += await connection.execute(query.where(table.c.external_id.in_(ordered[start : start + _IDS_AT_ONCE])))
+    return found
 
 
 async def write_rows(
@@ -119,7 +140,7 @@ async def unseen(
 
     In their order; `after` is the last of those that were had already.
     """
-    query = select(table.c.external_id).where(*_within(table, scope), _is_unseen(table, run, before))
+    query = select(table.c.external_id).where(*within(table, scope), _is_unseen(table, run, before))
     if after is not None:
         query = query.where(table.c.external_id > after)
     found = await connection.execute(query.order_by(table.c.external_id).limit(limit))
@@ -127,7 +148,7 @@ async def unseen(
 
 
 async def count_unseen(connection: AsyncConnection, table: Table, scope: Scope, *, run: str, before: datetime) -> int:
-    query = select(func.count()).select_from(table).where(*_within(table, scope), _is_unseen(table, run, before))
+    query = select(func.count()).select_from(table).where(*within(table, scope), _is_unseen(table, run, before))
     return int((await connection.execute(query)).scalar_one())
 
 
@@ -141,7 +162,7 @@ def _is_unseen(table: Table, run: str, before: datetime) -> ColumnElement[bool]:
 
 async def count_rows(connection: AsyncConnection, table: Table, scope: Scope) -> tuple[int, int]:
     """The living and the dead."""
-    query = select(func.count(), func.count(table.c.deleted_at)).select_from(table).where(*_within(table, scope))
+    query = select(func.count(), func.count(table.c.deleted_at)).select_from(table).where(*within(table, scope))
     every, dead = (await connection.execute(query)).one()
     return every - dead, dead
 
@@ -184,10 +205,6 @@ async def _upsert(
         return frozenset()
     found = await connection.execute(statement, values)
     return frozenset(row.external_id for row in found if row.changed_at == changed_at)
-
-
-def _within(table: Table, scope: Scope) -> list[ColumnElement[bool]]:
-    return [table.c[name] == value for name, value in scope.keys.items()]
 
 
 def _or_epoch(column: Any) -> ColumnElement[Any]:

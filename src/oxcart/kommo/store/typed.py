@@ -55,11 +55,6 @@ def _heard(entity: Entity, raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "_embedded": {name: value for name, value in embedded.items() if name not in silent}}
 
 
-def hash_of(value: Any) -> str:
-    """The same for the same JSON, in whatever order its keys came."""
-    return hashlib.sha256(_encode(value)).hexdigest()
-
-
 def _storable(raw: dict[str, Any]) -> tuple[Any, bytes]:
     """And as JSON. Walking through every value costs more than all else here, and is hardly ever needed."""
     try:

@@ -23,14 +23,13 @@ from oxcart.kommo.store.own_tables import crm_cursors
 from oxcart.kommo.store.parts import delete_parts, embedded, replace_parts
 from oxcart.kommo.store.platform_export import export
 from oxcart.kommo.store.quarantine import let_out, put_aside
-from oxcart.kommo.store.rows import unseen, write_rows, write_tombstones
+from oxcart.kommo.store.rows import rows_by_id, unseen, write_rows, write_tombstones
 from oxcart.kommo.store.typed import Row, row_of
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 
 LATE_SECONDS = 600.0
 """So long a list may show what was before; 300 s were seen."""
 
-_IDS_AT_ONCE = 500
 _MOST_ROWS = 100_000
 
 
@@ -160,19 +159,16 @@ async def _believed(
 ) -> list[Row]:
     """Without the rows of which it may show what was: gone within the last minutes, or read by id, and not so."""
     table, scope = table_of(entity, account.connection_id)
-    mine = [table.c[name] == value for name, value in scope.keys.items()]
     since = fetched_at - timedelta(seconds=LATE_SECONDS)
     recently = or_(and_(table.c.deleted_at.is_not(None), table.c.gone_at > since), table.c.asked_at > since)
-    query = select(table.c.external_id, table.c.deleted_at, table.c.content_hash).where(*mine, recently)
     by_its_id = {row.external_id: row for row in rows}
-    ids, doubtful = list(by_its_id), set()
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        found = await connection.execute(query.where(table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE])))
-        doubtful |= {
-            one.external_id
-            for one in found
-            if one.deleted_at is not None or one.content_hash != by_its_id[one.external_id].content_hash
-        }
+    columns = (table.c.deleted_at, table.c.content_hash)
+    found = await rows_by_id(connection, table, scope, by_its_id, *columns, where=[recently])
+    doubtful = {
+        one.external_id
+        for one in found
+        if one.deleted_at is not None or one.content_hash != by_its_id[one.external_id].content_hash
+    }
     marks = [Mark(entity.name, external_id, "restore", source="list") for external_id in doubtful]
     await mark_dirty(connection, account.connection_id, marks, at=clock.now_utc())
     return [row for row in rows if row.external_id not in doubtful]
@@ -189,11 +185,7 @@ async def _mark_missing(connection: AsyncConnection, connection_id: str, entity:
     if not ids or (await connection.execute(whole)).scalar_one_or_none() is None:
         return
     table, scope = table_of(entity, connection_id)
-    mine = [table.c[name] == value for name, value in scope.keys.items()]
-    here: set[str] = set()
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        some = table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE])
-        here |= set((await connection.execute(select(table.c.external_id).where(*mine, some))).scalars())
+    here = {row.external_id for row in await rows_by_id(connection, table, scope, ids)}
     marks = [Mark(entity.name, external_id, source="list") for external_id in ids if external_id not in here]
     await mark_dirty(connection, connection_id, marks, at=clock.now_utc())
 

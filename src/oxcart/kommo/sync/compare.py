@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, Table, select
 
 from oxcart.errors import InvalidInput
 from oxcart.kommo.account import Account
@@ -23,6 +22,7 @@ from oxcart.kommo.failures import NoRights
 from oxcart.kommo.pages import Row, rows_of
 from oxcart.kommo.store.columns import storable
 from oxcart.kommo.store.entity_tables import table_of
+from oxcart.kommo.store.rows import rows_by_id, within
 from oxcart.kommo.store.typed import row_of
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, can_be_id, moment_of, read_by_ids
 from oxcart.kommo.sync.learning import streams_there
@@ -174,32 +174,24 @@ class _Comparison:
     # ------------------------------------------------------------------------------------------ the mirror
     async def _local(self, ids: Iterable[str]) -> dict[str, _Local]:
         """Of these ids, those that live here."""
-        wanted = list(ids)
-        found: dict[str, _Local] = {}
+        table, scope = table_of(self.entity, self.account.connection_id)
         async with self.account.database.reading(f"Comparing {self.entity.name}") as connection:
-            for start in range(0, len(wanted), IDS_AT_ONCE):
-                found |= await self._select(connection, ids=wanted[start : start + IDS_AT_ONCE])
-        return found
+            alive = [table.c.deleted_at.is_(None)]
+            found = await rows_by_id(connection, table, scope, list(ids), *_columns(table), where=alive)
+        return {row[0]: _Local(*row[1:]) for row in found}
 
     async def _living(self, *, after: str) -> dict[str, _Local]:
-        async with self.account.database.reading(f"Comparing {self.entity.name}") as connection:
-            return await self._select(connection, after=after)
-
-    async def _select(
-        self, connection: AsyncConnection, *, ids: Sequence[str] | None = None, after: str = ""
-    ) -> dict[str, _Local]:
         table, scope = table_of(self.entity, self.account.connection_id)
-        columns = (table.c.external_id, table.c.content_hash, table.c.fetched_at, table.c.seen_at)
-        query = select(*columns).where(
-            table.c.connection_id == self.account.connection_id, table.c.deleted_at.is_(None)
-        )
-        if scope.column is not None:
-            query = query.where(table.c[scope.column] == scope.value)
-        if ids is not None:
-            query = query.where(table.c.external_id.in_(ids))
-        else:
-            query = query.where(table.c.external_id > after).order_by(table.c.external_id).limit(_ROWS_AT_ONCE)
-        return {row[0]: _Local(*row[1:]) for row in await connection.execute(query)}
+        alive = (*within(table, scope), table.c.deleted_at.is_(None), table.c.external_id > after)
+        query = select(table.c.external_id, *_columns(table)).where(*alive)
+        async with self.account.database.reading(f"Comparing {self.entity.name}") as connection:
+            found = await connection.execute(query.order_by(table.c.external_id).limit(_ROWS_AT_ONCE))
+        return {row[0]: _Local(*row[1:]) for row in found}
+
+
+def _columns(table: Table) -> tuple[Column[Any], ...]:
+    """Of a _Local."""
+    return table.c.content_hash, table.c.fetched_at, table.c.seen_at
 
 
 def _ordered(ids: Iterable[str]) -> tuple[str, ...]:

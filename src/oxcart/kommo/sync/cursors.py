@@ -1,4 +1,4 @@
-"""How far has each stream been read? One row each: the cursor, where an unfinished walk stands, counts, the last error.
+"""How far has each stream been read, and what has it cost? One row each: cursor, unfinished walk, counts, last error.
 
 Written in the transaction that writes a page's rows, so that neither is ever ahead of the other.
 """
@@ -85,16 +85,22 @@ async def save_cursor(
             changes |= {"full_walk_at": then.full_walk_at} if then.full_walk_at is not None else {}
     if error is not None:
         changes |= {"last_error": error, "last_run_at": at}
+    await add_costs(connection, connection_id, entity, rows=rows, requests=requests, **changes)
+
+
+async def add_costs(
+    connection: AsyncConnection, connection_id: str, entity: str, *, rows: int = 0, requests: int = 0, **values: Any
+) -> None:
+    """`rows` that changed and `requests` are added to what is there; `values` are other columns, set as given."""
     statement = insert_into(connection, crm_cursors).values(
-        connection_id=connection_id, entity=entity, rows_written=rows, requests=requests, **changes
+        connection_id=connection_id, entity=entity, rows_written=rows, requests=requests, **values
     )
-    new, old = statement.excluded, crm_cursors.c
-    counts = {"rows_written": old.rows_written + new.rows_written, "requests": old.requests + new.requests}
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["connection_id", "entity"], set_={**{name: new[name] for name in changes}, **counts}
-        )
-    )
+    added = {
+        "rows_written": crm_cursors.c.rows_written + statement.excluded.rows_written,
+        "requests": crm_cursors.c.requests + statement.excluded.requests,
+    }
+    changes = added | {name: statement.excluded[name] for name in values}
+    await connection.execute(statement.on_conflict_do_update(index_elements=["connection_id", "entity"], set_=changes))
 
 
 def _read(stored: Any) -> Checkpoint | None:

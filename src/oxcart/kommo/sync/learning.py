@@ -61,6 +61,13 @@ def can_filter(settings: dict[str, Any], entity: Entity, *, probes: bool) -> boo
     return probes or entity.name not in settings.get(_UNFILTERED, [])
 
 
+async def filters_work(account: Account, entity: Entity) -> bool:
+    """What a walk has learnt of this account."""
+    async with account.database.reading("Reading what is known of the account") as connection:
+        settings = await load_account_settings(connection, account.connection_id)
+    return can_filter(settings, entity, probes=False)
+
+
 async def note_filters(connection: AsyncConnection, connection_id: str, entity: Entity, *, work: bool) -> None:
     """What the list itself has shown."""
     settings = await merge_account_settings(connection, connection_id, {})

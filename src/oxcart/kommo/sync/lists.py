@@ -22,7 +22,7 @@ from oxcart.kommo.pages import Get, Page, walk
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.entity_tables import table_of
 from oxcart.kommo.store.quarantine import aside_of
-from oxcart.kommo.store.rows import count_rows, unseen
+from oxcart.kommo.store.rows import count_rows, unseen, within
 from oxcart.kommo.sync.apply import apply_deleted, is_too_much
 from oxcart.kommo.sync.cursors import Checkpoint, Ended
 from oxcart.kommo.sync.stream import Stream, Then, moment
@@ -68,15 +68,20 @@ async def whole_list(
 
 async def _living_ids(account: Account, entity: Entity) -> list[str]:
     table, scope = table_of(entity, account.connection_id)
-    mine = [table.c[name] == value for name, value in scope.keys.items()]
-    query = select(table.c.external_id).where(*mine, table.c.deleted_at.is_(None)).order_by(table.c.external_id)
+    query = (
+        select(table.c.external_id)
+        .where(*within(table, scope), table.c.deleted_at.is_(None))
+        .order_by(table.c.external_id)
+    )
     async with account.database.reading(f"Looking for {entity.name}") as connection:
         return list((await connection.execute(query)).scalars())
 
 
 def _resumed(stream: Stream) -> Checkpoint | None:
-    stands = stream.cursor.checkpoint
-    return stands if stands is not None and stands.walk == "pages" else None
+    """Only a walk of everything goes on where it was cut off; run.py has another follow, for what changed before that
+    place. Any other begins anew.
+    """
+    return stream.cursor.checkpoint if stream.goes_on_by_page else None
 
 
 @dataclass(slots=True)

@@ -11,28 +11,24 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.account import Account
-from oxcart.kommo.entities import ENTITIES, PIPELINES
-from oxcart.kommo.entity import Entity, Walk
+from oxcart.kommo.entities import ENTITIES
+from oxcart.kommo.entity import Entity
 from oxcart.kommo.failures import Gone, KommoError, NoRights, Refused, ServerTrouble
-from oxcart.kommo.pages import rows_of
-from oxcart.kommo.store.account_settings import load_account_settings
 from oxcart.kommo.store.holding import LEASE_SECONDS, Hold, hold_lease
-from oxcart.kommo.store.quarantine import key_of
 from oxcart.kommo.sync.apply import apply_deleted, apply_rows
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, can_be_id, moment_of, read_alone, read_by_ids
-from oxcart.kommo.sync.costs import add_costs
-from oxcart.kommo.sync.learning import can_filter
+from oxcart.kommo.sync.cursors import add_costs
+from oxcart.kommo.sync.learning import filters_work
 from oxcart.kommo.sync.marks import Marked, backlog, clear_marks, oldest_marks, postpone_marks
 
 _DELETE = "delete"
 # A holder that was killed is in the way no longer than its lease; one that lives gives it back.
 _WAIT_SECONDS = 2 * LEASE_SECONDS
-_MARKS_AT_ONCE = 1000  # of a stream that is read whole
+_MARKS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ async def fetch_marked(account: Account, *, only: Collection[str] | None = None,
     """Read and clear the marks that there are when it begins, of all entities or of `only` these, `most` of each.
 
     At most one process reads an entity's marks at a time; another waits, and reads what is left. Marks made meanwhile
-    stay for the next call, and so do marks of streams that cannot be asked by id or as a whole (events, messages).
+    stay for the next call.
     An entity that Kommo refuses does not keep the others from being read; the error is raised at the end.
     Raises KommoError, Unavailable; what was read until then is written.
     """
@@ -70,7 +66,7 @@ async def fetch_marked(account: Account, *, only: Collection[str] | None = None,
         waiting = await backlog(connection, account.connection_id)
     fetched, failed = Fetched(), None
     for name, entity in ENTITIES.items():
-        if name not in waiting or not _can_be_read(entity) or (only is not None and name not in only):
+        if name not in waiting or not entity.by_id or (only is not None and name not in only):
             continue
         reader = _Reader(account, entity, most)
         try:
@@ -86,10 +82,6 @@ async def fetch_marked(account: Account, *, only: Collection[str] | None = None,
     return fetched
 
 
-def _can_be_read(entity: Entity) -> bool:
-    return not entity.marks_deleted and (entity.by_id or entity.walk is not Walk.WINDOW)
-
-
 @dataclass(slots=True)
 class _Reader:
     """The marks of one entity, during one call."""
@@ -102,12 +94,8 @@ class _Reader:
     async def read_all(self) -> None:
         scope = f"marked:{self.account.connection_id}:{self.entity.name}"
         async with hold_lease(self.account.database, scope, wait_seconds=_WAIT_SECONDS) as hold:
-            if hold is None:
-                return
-            if self.entity.by_id:
+            if hold is not None:
                 await self._read_by_ids(hold)
-            else:
-                await self._read_whole()
 
     async def give_up(self, error: NoRights) -> None:
         """What the token may not see cannot be read: the marks would wait for ever. A walk reads it once it may."""
@@ -123,9 +111,9 @@ class _Reader:
 
         await self.account.database.write(f"Noting what happened to {self.entity.name}", write)
 
-    # ------------------------------------------------------------------------------------------ by id
+    # ------------------------------------------------------------------------------------------ reading
     async def _read_by_ids(self, hold: Hold) -> None:
-        filters = await self._filters_work()
+        filters = await filters_work(self.account, self.entity)
         left, last = await self._count(), None
         left = left if self.most is None else min(left, self.most)
         while left > 0 and hold.is_ours:
@@ -179,57 +167,6 @@ class _Reader:
 
         self.fetched += await self.account.database.write(f"Writing marked {self.entity.name}", write)
 
-    # ------------------------------------------------------------------------------------------ as a whole
-    async def _read_whole(self) -> None:
-        """A stream that is not asked by id: all of it once, whatever the number of marks."""
-        marks = await self._marks(limit=await self._count())
-        if not marks:
-            return
-        at, met = await self._walk()
-        missing = [mark for mark in marks if mark.external_id not in met]
-        if self.entity.walk is Walk.ONCE:
-            missing = []  # the whole list says itself what is gone
-        gone: dict[str, dict[str, datetime]] = {}
-        for mark in missing:
-            if can_be_id(mark.external_id):
-                gone.setdefault(mark.source, {})[mark.external_id] = _gone_at(mark, at)
-
-        async def write(connection: AsyncConnection) -> Fetched:
-            died: set[str] = set()
-            for source, deleted in gone.items():
-                died |= await apply_deleted(
-                    connection, self.account, self.entity, deleted, observed_at=at, source=source
-                )
-            await clear_marks(connection, self.account.connection_id, self.entity.name, marks)
-            return Fetched(read=len(marks), changed=len(died), gone=len(died))
-
-        self.fetched += await self.account.database.write(f"Writing {self.entity.name}", write)
-
-    async def _walk(self) -> tuple[datetime, set[str]]:
-        """When the first page was read, and the ids on all of them; they are written page by page."""
-        client, entity = self.account.client, self.entity
-        if entity.walk is Walk.ONCE:
-            answer = await client.get(entity.path, entity.query)
-            rows = rows_of(answer.body, entity.key) if entity is PIPELINES else [answer.body or {}]
-            at = moment_of(answer.server_time)
-            await self._write_page(rows, at)
-            return at, set()
-        began, met = None, set()
-        async for page in client.pages(entity.path, entity.key, entity.query, limit=entity.limit):
-            at = moment_of(page.server_time)
-            began = began or at
-            met |= {str(row.get("id")) for row in page.rows} | {key_of(one) for one in page.broken}
-            await self._write_page(page.rows, at, page.broken)
-        return began or moment_of(None), met
-
-    async def _write_page(self, rows: Sequence[dict[str, object]], at: datetime, broken: Sequence[Any] = ()) -> None:
-        async def write(connection: AsyncConnection) -> Fetched:
-            changed = await apply_rows(connection, self.account, self.entity, rows, fetched_at=at, broken=broken)
-            await add_costs(connection, self.account.connection_id, self.entity.name, rows=len(changed), requests=1)
-            return Fetched(changed=len(changed), requests=1)
-
-        self.fetched += await self.account.database.write(f"Writing {self.entity.name}", write)
-
     # ------------------------------------------------------------------------------------------ marks
     async def _count(self) -> int:
         async with self.account.database.reading("Counting marked rows") as connection:
@@ -246,12 +183,6 @@ class _Reader:
             await clear_marks(connection, self.account.connection_id, self.entity.name, marks)
 
         await self.account.database.write("Clearing marks", write)
-
-    async def _filters_work(self) -> bool:
-        """What a walk has learnt of this account."""
-        async with self.account.database.reading("Reading what is known of the account") as connection:
-            settings = await load_account_settings(connection, self.account.connection_id)
-        return can_filter(settings, self.entity, probes=False)
 
 
 def _gone_by_source(found: Found, marks: Sequence[Marked]) -> Mapping[str, dict[str, datetime]]:

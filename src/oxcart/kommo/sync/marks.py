@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart.kommo.store.columns import insert_into, new_id
@@ -114,24 +114,25 @@ async def oldest_marks(
 ) -> list[Marked]:
     """The first there are, or those that follow on `after`."""
     dirty = crm_dirty.c
-    query = (
-        select(
-            dirty.external_id,
-            dirty.action,
-            dirty.hinted_at,
-            dirty.marked_at,
-            dirty.mark,
-            func.coalesce(dirty.source, "hook"),
-            dirty.due_at.is_not(None),
-        )
-        .where(dirty.connection_id == connection_id, dirty.entity == entity, await _are_due(connection))
-        .order_by(dirty.marked_at, dirty.external_id)
-        .limit(limit)
-    )
+    query = _marks(connection_id, entity).where(await _are_due(connection))
+    query = query.order_by(dirty.marked_at, dirty.external_id).limit(limit)
     if after is not None:
         same_time = and_(dirty.marked_at == after.marked_at, dirty.external_id > after.external_id)
         query = query.where(or_(dirty.marked_at > after.marked_at, same_time))
     return [Marked(*row) for row in await connection.execute(query)]
+
+
+async def marks_on(connection: AsyncConnection, connection_id: str, entity: str, ids: Collection[str]) -> list[Marked]:
+    """The marks of these rows, also those that are not due yet."""
+    query = _marks(connection_id, entity).where(crm_dirty.c.external_id.in_(ids))
+    return [Marked(*row) for row in await connection.execute(query)]
+
+
+def _marks(connection_id: str, entity: str) -> Select[Any]:
+    dirty = crm_dirty.c
+    source, is_second = func.coalesce(dirty.source, "hook"), dirty.due_at.is_not(None)
+    columns = (dirty.external_id, dirty.action, dirty.hinted_at, dirty.marked_at, dirty.mark, source, is_second)
+    return select(*columns).where(dirty.connection_id == connection_id, dirty.entity == entity)
 
 
 async def clear_marks(connection: AsyncConnection, connection_id: str, entity: str, marks: Collection[Marked]) -> None:

@@ -159,6 +159,7 @@ class _Run:
         error: str | None = None
         try:
             await read_stream(stream, can_filter=filters)
+            await self._read_what_changed(stream)
             error = stream.tally.notice
             if error is not None:
                 await stream.note_error(error)
@@ -185,6 +186,12 @@ class _Run:
         mode: Mode = "full" if is_full else "incremental"
         requests = self.reader.requests - asked
         return Outcome(entity.name, mode, tally.pages, tally.rows, tally.changed, tally.deleted, requests, error=error)
+
+    async def _read_what_changed(self, stream: Stream) -> None:
+        """Since a walk that has gone on by page read the pages before that one."""
+        if stream.goes_on_by_page:
+            again = replace(await self._open(stream.entity, stream.lease), tally=stream.tally)
+            await read_stream(again, can_filter=can_filter(self.settings, stream.entity, probes=False))
 
     async def _is_fresh(self, stream: Stream) -> bool:
         """Whether a list that hardly changes was read not long ago."""

@@ -77,6 +77,12 @@ class Stream:
     counted: int = 0  # requests that are in the stored counts, or another stream's
 
     @property
+    def goes_on_by_page(self) -> bool:
+        """Whether a walk of everything was cut off at a page."""
+        stands = self.cursor.checkpoint
+        return stands is not None and stands.walk == "pages" and stands.full
+
+    @property
     def query(self) -> Query:
         return self.entity.query
 

@@ -20,7 +20,7 @@ from oxcart.kommo.account import Account
 from oxcart.kommo.entities import ENTITIES
 from oxcart.kommo.entity import Entity
 from oxcart.kommo.failures import Gone, NoRights, Refused, ServerTrouble
-from oxcart.kommo.pages import Page
+from oxcart.kommo.pages import Page, walk
 from oxcart.kommo.store.columns import new_id
 from oxcart.kommo.store.database import now
 from oxcart.kommo.store.entity_tables import table_of
@@ -29,9 +29,10 @@ from oxcart.kommo.store.own_tables import crm_connection_states as states
 from oxcart.kommo.store.rows import count_rows, count_unseen, unseen
 from oxcart.kommo.sync.apply import apply_deleted, apply_rows, is_too_much
 from oxcart.kommo.sync.by_ids import IDS_AT_ONCE, Found, moment_of, read_alone, read_by_ids
-from oxcart.kommo.sync.costs import add_costs
-from oxcart.kommo.sync.learning import streams_there
+from oxcart.kommo.sync.cursors import add_costs
+from oxcart.kommo.sync.learning import filters_work, streams_there
 from oxcart.kommo.sync.marked import fetch_marked
+from oxcart.kommo.sync.marks import Marked, clear_marks, marks_on
 from oxcart.kommo.sync.progress import Listener, Meter
 
 SWEPT = tuple(entity.name for entity in ENTITIES.values() if entity.by_id)
@@ -147,7 +148,7 @@ class _Sweep:
         """Every page, each in a transaction of its own."""
         client, entity = self.account.client, self.entity
         query = [*entity.query, ("order[id]", "asc")]
-        async for page in client.pages(entity.path, entity.key, query, limit=entity.limit):
+        async for page in walk(client.get, entity.path, entity.key, query, limit=entity.limit):
             at = moment_of(page.server_time)
             self.began_at = self.began_at or at
             await self._write_page(page, at)
@@ -185,26 +186,28 @@ class _Sweep:
 
     async def _bury(self, hold: Hold) -> None:
         """Ask for every suspect by its id, 250 at a time; what is still missing is gone."""
-        last, filters = None, True
+        last, filters = None, await filters_work(self.account, self.entity)
         while hold.is_ours:
             ids = await self._suspects(after=last)
             if not ids:
                 return
-            last = ids[-1]
+            last, marks = ids[-1], await self._marks(ids)
             if filters:
                 self.requests += 1
                 found = await read_by_ids(self.account.client, self.entity, ids)
                 filters = found is not None
                 if found is not None:
-                    await self._settle(found)
+                    await self._settle(found, marks)
                     continue
             for external_id in ids:
                 self.requests += 1
                 await self._settle(
-                    await read_alone(self.account.client, self.entity, external_id, otherwise=self._before())
+                    await read_alone(self.account.client, self.entity, external_id, otherwise=self._before()),
+                    [mark for mark in marks if mark.external_id == external_id],
                 )
 
-    async def _settle(self, found: Found) -> None:
+    async def _settle(self, found: Found, marks: Sequence[Marked]) -> None:
+        """And the end of the marks that these rows had before they were asked for: nobody need ask again."""
         deleted = {**found.deleted, **dict.fromkeys(found.absent, found.at)}
 
         async def write(connection: AsyncConnection) -> int:
@@ -213,6 +216,7 @@ class _Sweep:
                 connection, account, entity, rows, fetched_at=found.at, run=self.run_id, by_id=True
             )
             died = await apply_deleted(connection, account, entity, deleted, observed_at=found.at, source="sweep")
+            await clear_marks(connection, account.connection_id, entity.name, marks)
             await add_costs(connection, account.connection_id, entity.name, rows=len(changed | died), requests=1)
             return len(died)
 
@@ -235,6 +239,10 @@ class _Sweep:
         table, scope = table_of(self.entity, self.account.connection_id)
         async with self.account.database.reading("Looking for what was not met") as connection:
             return await count_unseen(connection, table, scope, run=self.run_id, before=self._before())
+
+    async def _marks(self, ids: Sequence[str]) -> list[Marked]:
+        async with self.account.database.reading("Looking for marked rows") as connection:
+            return await marks_on(connection, self.account.connection_id, self.entity.name, ids)
 
     async def _suspects(self, *, after: str | None) -> list[str]:
         table, scope = table_of(self.entity, self.account.connection_id)

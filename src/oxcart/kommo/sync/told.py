@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row as Found
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oxcart import clock
@@ -20,11 +19,11 @@ from oxcart.kommo.entity import Entity
 from oxcart.kommo.pages import Row, seconds_of
 from oxcart.kommo.store.columns import storable
 from oxcart.kommo.store.entity_tables import table_of
+from oxcart.kommo.store.rows import rows_by_id
 from oxcart.kommo.sync.apply import LATE_SECONDS
 from oxcart.kommo.sync.marks import Mark, mark_dirty
 
 _DELETED, _RESTORED, _UPDATED = "delete", "restore", "update"
-_IDS_AT_ONCE = 500
 
 _TYPES: dict[str, tuple[Entity, str]] = {
     kind: (entity, action)
@@ -107,10 +106,5 @@ async def _here(
     connection: AsyncConnection, connection_id: str, entity: Entity, ids: list[str]
 ) -> dict[str, Found[Any]]:
     table, scope = table_of(entity, connection_id)
-    within = [table.c[name] == value for name, value in scope.keys.items()]
-    columns = (table.c.external_id, table.c.deleted_at, table.c.asked_at, table.c.fetched_at)
-    found: dict[str, Found[Any]] = {}
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        query = select(*columns).where(*within, table.c.external_id.in_(ids[start : start + _IDS_AT_ONCE]))
-        found |= {row.external_id: row for row in await connection.execute(query)}
-    return found
+    columns = (table.c.deleted_at, table.c.asked_at, table.c.fetched_at)
+    return {row.external_id: row for row in await rows_by_id(connection, table, scope, ids, *columns)}

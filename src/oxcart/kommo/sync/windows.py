@@ -26,11 +26,8 @@ async def read_windows(stream: Stream) -> None:
     """Raises FiltersIgnored. The first walk of rows that change is by pages: by windows it would miss what is edited
     from one that is still to come into the time after the walk; that belongs to the next one.
     """
-    stands = stream.cursor.checkpoint
-    if stands is not None and stands.walk == "pages":
-        await read_list(stream, prunes=False)
-        return
-    if stands is None and stream.full and _changes(stream.entity):
+    is_first = stream.cursor.checkpoint is None and stream.full and _changes(stream.entity)
+    if is_first or stream.goes_on_by_page:
         await read_list(stream, prunes=False)
         return
     until = await stream.reader.now()

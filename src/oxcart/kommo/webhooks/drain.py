@@ -7,10 +7,10 @@ its turn is read once. When it is quiet, or something waits too long, the rest i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,7 @@ from oxcart.kommo.pages import LARGEST_PAGE
 from oxcart.kommo.store.connections import load_connection
 from oxcart.kommo.store.database import now
 from oxcart.kommo.store.holding import Hold, hold_lease
+from oxcart.kommo.sync.marked import Fetched, fetch_marked
 from oxcart.kommo.sync.marks import Backlog, Mark, backlog, mark_dirty
 from oxcart.kommo.webhooks.expand import expand_body
 from oxcart.kommo.webhooks.forms import UnreadableHook
@@ -36,31 +37,8 @@ _QUIETER = 4  # times as long must it be quiet after a whole page: the next webh
 _LOOK_SECONDS = 0.1  # between two looks for further webhooks while something waits
 
 
-class Read(Protocol):
-    """What a reading of marked rows did."""
-
-    @property
-    def read(self) -> int: ...
-
-    @property
-    def changed(self) -> int: ...
-
-    @property
-    def gone(self) -> int: ...
-
-    @property
-    def requests(self) -> int: ...
-
-    @property
-    def waiting(self) -> int: ...
-
-
-class FetchMarked(Protocol):
-    """Reads the rows that are marked, the oldest mark first, 250 ids a GET; with `most` not more rows than that."""
-
-    async def __call__(
-        self, account: Account, *, only: Collection[str] | None = None, most: int | None = None
-    ) -> Read: ...
+FetchMarked = Callable[..., Awaitable[Fetched]]
+"""As `fetch_marked`."""
 
 
 @dataclass(slots=True)
@@ -90,7 +68,7 @@ class Drained:
 async def drain_hooks(
     account: Account,
     *,
-    fetch: FetchMarked,
+    fetch: FetchMarked = fetch_marked,
     quiet_seconds: float = 0.3,
     longest_seconds: float = 5.0,
     lease_seconds: float = LEASE_SECONDS,
@@ -159,13 +137,13 @@ class _Drain:
 
     async def _read(self, name: str, most: int) -> None:
         found = await self.fetch(self.account, only={name}, most=most)
-        self.done.read += found.read
-        self.done.changed += found.changed
-        self.done.gone += found.gone
-        self.done.requests += found.requests
-        self.done.waiting += found.waiting
+        self._count(found, "read", "changed", "gone", "requests", "waiting")
         if not found.read and not found.gone and not found.waiting:
             self.stuck.add(name)  # another one has read them, or nobody can: not to be asked for ever
+
+    def _count(self, part: Fetched | Drained, *names: str) -> None:
+        for name in names:
+            setattr(self.done, name, getattr(self.done, name) + getattr(part, name))
 
     # ------------------------------------------------------------------------------------------ expanding
     async def _expand(self) -> int:
@@ -190,8 +168,7 @@ class _Drain:
             await note_expanded(connection, connection_id, found.errors, at=at)
 
         await database.write("Expanding webhooks", write)
-        for name in ("hooks", "refused", "ignored", "marks"):
-            setattr(self.done, name, getattr(self.done, name) + getattr(part, name))
+        self._count(part, "hooks", "refused", "ignored", "marks")
         if part.marks:
             self.stuck.clear()
         return part.hooks

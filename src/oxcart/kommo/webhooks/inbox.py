@@ -23,10 +23,8 @@ from oxcart.kommo.store.database import Database
 from oxcart.kommo.store.database_url import DatabaseTarget
 from oxcart.kommo.store.failures import StoreRefused
 from oxcart.kommo.store.opening import open_database
-from oxcart.kommo.tokens import TokenKeeper
 from oxcart.kommo.webhooks.announcing import Announcer
 from oxcart.kommo.webhooks.hook_secrets import HookSecrets, read_all_secrets
-from oxcart.kommo.webhooks.no_endpoint import NoTokenEndpoint
 from oxcart.kommo.webhooks.stored import Hook, hook_of, store_hooks
 from oxcart.telemetry.bus import Emit
 from oxcart.telemetry.events import WarningRaised
@@ -144,8 +142,7 @@ class HookInbox:
         """Kommo's signed notice that an account's owner has taken the access away."""
         try:
             database = await self._open()
-            keeper = TokenKeeper(database, self._keyring, NoTokenEndpoint(), self._emit)
-            parked = await handle_revocation(database, self._keyring, keeper, query)
+            parked = await handle_revocation(database, self._keyring, self._emit, query)
         except OxcartError as error:
             self._tell(error)
             return HookAnswer(503, AWAY)

@@ -9,7 +9,8 @@
   KEYS   1 wait  2 active  3 prioritized  4 events  5 stalled  6 limiter  7 delayed  8 paused  9 meta  10 pc
          11 marker  12 completed  13 failed  14 waiting-children
   ARGV   1 msgpack {prefix, now ms (0: the server's own time), claim token, lock ms, room, byte limit,
-                    promotion limit, plain allowed 0/1, worker name or '', free, how many foreign jobs to look at}
+                    promotion limit, plain allowed 0/1, worker name or '', free, how many foreign jobs to look at,
+                    minutes of metrics to keep (0: none are written), this worker's limiter: max (0: none), duration ms}
          2 msgpack [run …]       consecutive verdicts that differ in id and a only:
                                  {token, ats, processedOn, atm, fields, kind, policy index, b, c, [id, a, id, a …]}
              fields how many fields the job's hash had when it was claimed, if it was bare then; else 0
@@ -51,7 +52,7 @@ local call, pcall_redis = redis.call, redis.pcall
 local head = cmsgpack.unpack(ARGV[1])
 local prefix, now, claim_token, lock_ms, room = head[1], head[2], head[3], head[4], head[5]
 local byte_limit, promotion_limit, plain_allowed, worker_name = head[6], head[7], head[8] == 1, head[9]
-local free, look_limit = head[10], head[11]
+local free, look_limit, metrics_size = head[10], head[11], head[12]
 if now == 0 then
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -61,7 +62,8 @@ local wait, active, prioritized, events, delayed = KEYS[1], KEYS[2], KEYS[3], KE
 local now_text, lock_text = string.format('%.0f', now), string.format('%d', lock_ms) -- once: a number costs each call
 
 local meta = call('HMGET', KEYS[9], 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
-local paused, concurrency, limiter_max = meta[1], tonumber(meta[2]), tonumber(meta[3])
+local paused, concurrency, limiter_max, limiter_ms = meta[1], tonumber(meta[2]), tonumber(meta[3]), meta[4]
+if head[13] > 0 then limiter_max, limiter_ms = limiter_max or head[13], head[14] end -- the queue's maximum, our duration
 
 --- @include "follow_pause"
 if paused then gather(wait, KEYS[8], wait) end -- until the end of this script: BullMQ's scripts push to `wait`

@@ -1,21 +1,17 @@
 --[[
-  Which of these jobs has an add stored already, whose reply was lost? Looks at the jobs, and, for those that have
-  been run and removed since, at their own `added` event.
+  Which of these jobs has an add stored already, whose reply was lost? Looks at the jobs, and at their own `added` events:
+  a job that was run and removed since has only that, one that was there before has none.
 
   KEYS  1 events
   ARGV  1 the prefix of job keys  2 milliseconds since the add was first sent  3 msgpack array of job ids
-  Answers an array: 1 found, 0 not found.
+  Answers an array: 2 an add of it was told since, 1 it is there, 0 neither.
 ]]
 local ids = cmsgpack.unpack(ARGV[3])
-local answer, missing, any_missing = {}, {}, false
+local answer, position_of = {}, {}
 for position, id in ipairs(ids) do
   answer[position] = redis.call("EXISTS", ARGV[1] .. id)
-  if answer[position] == 0 then
-    missing[id] = position
-    any_missing = true
-  end
+  position_of[id] = position
 end
-if not any_missing then return answer end
 
 -- The server's clock, not the caller's: stream ids are made from it.
 local now = redis.call("TIME")
@@ -26,8 +22,8 @@ while true do
   local entries = redis.call("XRANGE", KEYS[1], from, "+", "COUNT", PAGE)
   for _, entry in ipairs(entries) do
     local fields = entry[2]
-    if fields[1] == "event" and fields[2] == "added" and missing[fields[4]] then
-      answer[missing[fields[4]]] = 1
+    if fields[1] == "event" and fields[2] == "added" and position_of[fields[4]] then
+      answer[position_of[fields[4]]] = 2
     end
   end
   if #entries < PAGE then return answer end

@@ -176,7 +176,7 @@ local function claim(id)
     if type(pcall_redis('HSET', job, 'atm', atm)) == 'number' then pcall_redis('HDEL', job, 'attemptsMade') end
   end
   if limiter_max and not defa and call('INCR', KEYS[6]) == 1 then
-    call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(meta[4]) or 0)))
+    call('PEXPIRE', KEYS[6], math.floor(math.abs(tonumber(limiter_ms) or 0)))
   end
   if stc then
     trial = pcall_redis('GET', prefix .. 'oxcart:suspect:' .. id)

@@ -164,6 +164,14 @@ local function paused_queue_of_parent(job)
   return base and base ~= prefix and call('HEXISTS', base .. 'meta', 'paused') == 1 and base or nil
 end
 
+-- BullMQ 5.9 and its next wrote ignoreDependencyOnFailure into the options alone; the script reads it of `parent`.
+local function tell_parent_field(job)
+  local parent, opts = unpack(call('HMGET', job, 'parent', 'opts'))
+  if parent and opts and string.find(opts, '"idof":true', 1, true) and not string.find(parent, '"idof":', 1, true) then
+    call('HSET', job, 'parent', (string.gsub(parent, '}%s*$', ',"idof":true}')))
+  end
+end
+
 local function finish_upstream(i)
   --- @upstream moveToFinished
   bare = false                              -- it may touch other jobs: their neighbours are looked at one by one
@@ -177,6 +185,7 @@ local function finish_upstream(i)
   if kind == 'f' and verdict.b ~= '' then
     fields = cmsgpack.pack({ 'failedReason', value, 'stacktrace', verdict.b })
   end
+  if kind == 'f' then tell_parent_field(job) end
   local base = paused_queue_of_parent(job)
   if base then gather(base .. 'wait', base .. 'paused', base .. 'wait') end
   local result = carefully(upstream_moveToFinished,

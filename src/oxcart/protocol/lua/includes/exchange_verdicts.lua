@@ -82,6 +82,9 @@ for i = 1, count do
 end
 flush()
 announce_if_drained()
+if metrics_size > 0 then
+  --- @include "exchange_metrics"
+end
 if any_has_failed then                      -- a fault of the queue, not of its jobs: all is sent again
   local wrong = look_at_keys()
   if wrong then error({ err = wrong }, 0) end
