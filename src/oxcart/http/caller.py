@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import socket
 import struct
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from oxcart import clock
 from oxcart.http.pace import REQUEST_SECONDS, Pace, Paces
 
 _PROBE = b"GET /health/live "
@@ -132,12 +132,12 @@ class Caller(H11Protocol):
         if self._is_held or self._has_to_wait():
             self.flow.pause_reading()
             return
-        before, began = self.cycle, time.thread_time()
+        before, began = self.cycle, clock.thread_seconds()
         try:
             super().handle_events()
         except h11.LocalProtocolError:
             self.hang_up()
-        took, now = time.thread_time() - began, self.loop.time()
+        took, now = clock.thread_seconds() - began, self.loop.time()
         if self.cycle is not before and not self._begun:
             took -= REQUEST_SECONDS
             self._begun = self._counts_for()
