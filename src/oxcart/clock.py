@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 SKEW_TOLD_FROM_SECONDS = 60.0
 
 # ------------------------------------------------------------------------------------------------ the sources
+thread_seconds: Callable[[], float] = time.thread_time  # that this thread has computed
 monotonic: Callable[[], float] = time.monotonic
 """Seconds that only grow; from any moment."""
 

@@ -38,6 +38,7 @@ from oxcart.worker.runtime import Worker
 SCHEDULES_AGAIN_SECONDS = 5.0  # after a refusal, as when the memory is full: no reconnect will follow
 GARBAGE_OBJECTS = 20_000  # more than come and go with an exchange of 500 jobs: those leave no cycles
 LINGER_SECONDS = 0.3  # for Python's own end; a part of the 2 s that a process may take beyond the grace
+HANGING_END_SECONDS = 5.0  # beyond the grace: what a bug, or code of a user in our own, has left hanging hangs for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ async def serve(
     loopback_only: bool = False,
     process: int | None = None,
     on_started: Callable[[Service], None] | None = None,
+    on_leaving: Callable[[], None] = lambda: None,
 ) -> int:
     """Run until SIGTERM or SIGINT (a second one ends the grace at once); returns the exit code."""
     service = Service(app or Oxcart(), planned, bus)
@@ -252,6 +254,7 @@ async def serve(
             on_started(service)
         obeying = start_own_task(_obey(signals, service.worker), "signals")
         stack.callback(obeying.cancel)
+        stack.callback(on_leaving)
         await service.worker.wait()
     return 1 if service.worker.failed else 0
 
@@ -270,7 +273,8 @@ def run(
     """serve() as the whole life of this process; returns the exit code, for the caller to exit with at once.
 
     A handler that never ends, in a task or in a thread of asyncio.to_thread, would keep Python from exiting until the
-    platform kills it: the process then ends itself, a moment after `before_exit` was called.
+    platform kills it: the process then ends itself, a moment after `before_exit` was called. An end that nobody
+    asked for is bounded, too: a worker that stands still on its way out would look alive.
     """
     _collect_garbage_seldom()
     started: list[Service] = []
@@ -286,8 +290,25 @@ def run(
             told.add(what)
             bus.emit(WarningRaised("USER_CODE", f"A handler {what}. That ends no worker, and is told once."))
 
+    def leave_in_time() -> None:
+        _exit_within(planned.settings.worker.shutdown_grace_seconds + HANGING_END_SECONDS, 1, first=tell_of_hanging)
+
+    def tell_of_hanging() -> None:
+        bus.emit(
+            WarningRaised("HANGING_END", "The worker does not come to its end, so its process ends now, with code 1.")
+        )
+        before_exit()
+
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        serving = serve(app, planned, bus, loopback_only=loopback_only, process=process, on_started=note_start)
+        serving = serve(
+            app,
+            planned,
+            bus,
+            loopback_only=loopback_only,
+            process=process,
+            on_started=note_start,
+            on_leaving=leave_in_time,
+        )
         code = run_to_the_end(runner.get_loop(), serving, may_go_on=lambda: bool(started), stopped=tell)
         before_exit()
         _exit_within(LINGER_SECONDS, code)
@@ -303,10 +324,13 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(GARBAGE_OBJECTS)
 
 
-def _exit_within(seconds: float, code: int) -> None:
+def _exit_within(seconds: float, code: int, *, first: Callable[[], None] = lambda: None) -> None:
     def exit_now() -> None:
-        sys.stdout.flush()
-        os._exit(code)
+        try:
+            first()
+            sys.stdout.flush()
+        finally:
+            os._exit(code)
 
     timer = threading.Timer(seconds, exit_now)
     timer.daemon = True

@@ -208,14 +208,46 @@ async def test_a_flood_of_whole_requests_is_slowed_down_and_nobody_else() -> Non
         assert answers() <= 10 + len(flood) + 10 * (time.monotonic() - began)
 
 
+CHUNKS = b"POST /health/live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 60_000
+HEADERS = b"GET /nothing HTTP/1.1\r\n" + b"".join(b"X%d:\r\n" % n for n in range(2000)) + b"Host: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("words", [CHUNKS, HEADERS * 25], ids=["chunks of a byte", "thousands of headers"])
+def test_what_is_costly_to_read_is_read_slowly(words: bytes) -> None:
+    """One connection that sent chunks of a byte kept /health/live waiting for 6 s, sixty for as long as they liked."""
+    rates = Rates(of_peer=10, burst_seconds=1)
+    with serving(rates=rates, patience=LONG) as worker, connected(worker) as (stranger,):
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        sender = threading.Thread(target=send_while_taken, args=(stranger, words))
+        sender.start()
+        assert worker.get("/health/live").status == 200
+        sender.join(0.7)
+        assert sender.is_alive()
+        stranger.shutdown(socket.SHUT_RDWR)
+        sender.join()
+
+
+def send_while_taken(stranger: socket.socket, words: bytes) -> None:
+    with suppress(OSError):
+        stranger.sendall(words)
+
+
+def test_reading_counts_as_so_many_requests() -> None:
+    pace = Pace(rate=100, burst_seconds=1, most=2)
+    pace.read(0.0, 0.025)
+    assert not pace.wait_to_read(0.0)
+    pace.read(0.0, 0.025)
+    assert pace.wait_to_read(0.0) == pytest.approx(1.0)
+
+
 def test_so_many_requests_of_a_peer_are_under_way_at_once() -> None:
     pace = Pace(rate=1000, burst_seconds=1, most=2)
-    assert not pace.wait_seconds(0.0)
+    assert not pace.wait_to_begin(0.0)
     pace.begin(0.0)
     pace.begin(0.0)
-    assert pace.wait_seconds(0.0) > 0
+    assert pace.wait_to_begin(0.0) > 0
     pace.end()
-    assert not pace.wait_seconds(0.0)
+    assert not pace.wait_to_begin(0.0)
 
 
 def test_peers_are_forgotten_once_they_are_slow_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 from support.processes import Fleet
 from support.store import Store
 
@@ -54,3 +55,14 @@ async def test_a_fleet_that_is_killed_again_and_again_loses_nothing(fleet: Fleet
     assert {job_id for job_id in ids if effects[f"done {job_id}"] == 0} == set()
     assert sum(effects[f"started {job_id}"] > 1 for job_id in ids) <= 3 * 20  # what three workers held when they died
     store.assert_ended_once(ids, stalled=None)
+
+
+@pytest.mark.takes_seconds
+async def test_an_end_that_hangs_ends_the_process(fleet: Fleet, queue: Queue) -> None:
+    """A worker stood still on its way out, deaf to SIGTERM, and /health said 200 for a while."""
+    worker = fleet.start(OXCART_SHUTDOWN_GRACE_SECONDS="0")
+    await queue.add("hangs the end")
+    await wait_until(lambda: worker.process.poll() is not None, describe="it has ended", timeout=20)
+
+    assert worker.process.returncode == 1
+    assert [line["code"] for line in worker.events("worker.warning")][-1] == "HANGING_END"

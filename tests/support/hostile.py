@@ -88,6 +88,14 @@ def chained(links: int) -> BaseException:
     return error
 
 
+def grouped(levels: int, members: int) -> BaseException:
+    """A group of the same groups: what prints it as a tree never ends."""
+    error: BaseException = ValueError("the innermost")
+    for _ in range(levels):
+        error = BaseExceptionGroup("several", [error] * members)
+    return error
+
+
 def run_deep() -> BaseException:
     try:
         deep()
@@ -112,6 +120,8 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "a BaseException": lambda: Spite("mine"),
     "a group": lambda: BaseExceptionGroup("several", [SystemExit(1), ValueError("x")]),
     "a wide group": lambda: ExceptionGroup("several", [ValueError(str(n)) for n in range(5000)]),
+    "groups in groups": lambda: grouped(40, 5),
+    "a deep group": lambda: grouped(5000, 1),
     "a long chain": lambda: chained(20_000),
     "one whose message raises": BadMessage,
     "one whose class raises": lambda: BadClass("x"),
@@ -253,6 +263,12 @@ class RaisesInAwait:
     __await__ = spite
 
 
+class OfNoLoop(asyncio.Future[None]):
+    """Done soon, and its task would ask for its loop first."""
+
+    get_loop = spite
+
+
 class Stubborn(asyncio.Future[None]):
     """Cannot be cancelled, and says so loudly."""
 
@@ -263,5 +279,6 @@ AWAITABLES: dict[str, Callable[[], Any]] = {
     "one that yields a number": YieldsAnything,
     "one that yields an object that raises": YieldsSomethingBad,
     "one that raises": RaisesInAwait,
+    "one whose loop raises": OfNoLoop,
     "none": lambda: 5,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from oxcart import Job, Oxcart
 from oxcart.serving import plan, run
 from oxcart.telemetry.bus import Bus
 from oxcart.telemetry.logs import configure_logging
+from oxcart.worker.runtime import Worker
 
 app = Oxcart()
 _effects: Any = Redis.from_url(os.environ["EFFECTS_URL"], protocol=2)
@@ -80,6 +82,16 @@ async def dies(job: Job[str]) -> None:
             os._exit(int(code))
         case [name] if name.startswith("SIG"):
             os.kill(os.getpid(), signal.Signals[name])
+
+
+@app.job("hangs the end")
+async def hangs_the_end(job: Job) -> None:
+    """Ends the worker as a bug of ours would, and lets nothing go on from there."""
+    note("started", job)
+    (worker,) = (found for found in gc.get_objects() if type(found) is Worker)
+    main: Any = worker._main
+    worker._stop = lambda _: asyncio.sleep(600)  # type: ignore[assignment,method-assign]
+    main.cancel()
 
 
 @app.job("babbles")

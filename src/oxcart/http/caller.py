@@ -9,16 +9,21 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from oxcart.http.pace import Pace, Paces
+from oxcart import clock
+from oxcart.http.pace import REQUEST_SECONDS, Pace, Paces
 
 _PROBE = b"GET /health/live "
+_LONGEST_PROBE = 2048  # bytes; more headers than that are somebody who wants to pass for one
 _LINGER_0 = struct.pack("ii", 1, 0)
+_READ_BYTES = 16 * 1024
+"""At once. In asyncio's 256 KiB there is room for 40 000 chunks of a byte: seconds in which nobody else is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +113,15 @@ class Caller(H11Protocol):
     # ------------------------------------------------------------------------------------------ what asyncio calls
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        selected: Any = transport
+        selected.max_size = _READ_BYTES
         super().connection_made(transport)
         self._is_inside = True
         if self._is_unwanted:
             self.hang_up()
 
     def data_received(self, data: bytes) -> None:
-        self._is_probe = self._is_between and data.startswith(_PROBE)
+        self._is_probe = self._is_between and data.startswith(_PROBE) and len(data) < _LONGEST_PROBE
         super().data_received(data)
         if not self._is_between and not self._is_under_way:
             self._is_under_way = True
@@ -122,17 +129,22 @@ class Caller(H11Protocol):
 
     def handle_events(self) -> None:
         """What breaks HTTP's rules after an answer has begun cannot be answered, and is no line in anybody's log."""
-        if self._is_held or (self._is_between and self._has_to_wait()):
+        if self._is_held or self._has_to_wait():
+            self.flow.pause_reading()
             return
-        before = self.cycle
+        before, began = self.cycle, clock.thread_seconds()
         try:
             super().handle_events()
         except h11.LocalProtocolError:
             self.hang_up()
+        took, now = clock.thread_seconds() - began, self.loop.time()
         if self.cycle is not before and not self._begun:
+            took -= REQUEST_SECONDS
             self._begun = self._counts_for()
             for pace in self._begun:
-                pace.begin(self.loop.time())
+                pace.begin(now)
+        for pace in self._paces.of(self.peer):
+            pace.read(now, max(0.0, took))
 
     # ------------------------------------------------------------------------------------------ not too fast
     @property
@@ -141,17 +153,19 @@ class Caller(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _counts_for(self) -> Sequence[Pace]:
-        if self._is_probe and not self._paces.probes.wait_seconds(self.loop.time()):
+        if self._is_probe and not self._paces.probes.wait_to_begin(self.loop.time()):
             return (self._paces.probes,)
         return self._paces.of(self.peer)
 
     def _has_to_wait(self) -> bool:
         """Until then nothing more of it is read."""
         now = self.loop.time()
-        seconds = max(pace.wait_seconds(now) for pace in self._counts_for())
+        if self._is_between:
+            seconds = max(pace.wait_to_begin(now) for pace in self._counts_for())
+        else:
+            seconds = max(pace.wait_to_read(now) for pace in self._paces.of(self.peer))
         if seconds > 0:
             self._is_held = True
-            self.flow.pause_reading()
             self.loop.call_later(seconds, self._go_on)
         return seconds > 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 _LOOK_AGAIN_SECONDS = 0.05  # when too many are under way
+REQUEST_SECONDS = 0.001  # of this thread, for a plain one
+_READING = 4.0  # weighs more than answering: it comes in pieces of any cost, and nobody is answered meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +14,8 @@ class Rates:
     """Requests a second in the long run, after a pause `burst_seconds` of them at once: of one peer, of all, and of GET
     /health/live beside those. `most_of_peer` and `most` may be under way.
 
-    One request costs this process about a millisecond, so of all together they take half of the interpreter.
+    One request costs this process about a millisecond, so of all together they take half of the interpreter. One whose
+    headers or chunks cost more to read counts as so many.
     """
 
     of_peer: float = 250.0
@@ -33,15 +36,26 @@ class Pace:
     under_way: int = field(default=0, init=False)
     _spent_until: float = field(default=0.0, init=False)
 
-    def wait_seconds(self, now: float) -> float:
-        """How long the next request has to wait; 0 if it may come."""
+    def wait_to_begin(self, now: float) -> float:
+        """How long the next request has to wait, in seconds; 0 if it may come."""
         if self.under_way >= self.most:
             return _LOOK_AGAIN_SECONDS
+        return self.wait_to_read(now)
+
+    def wait_to_read(self, now: float) -> float:
+        """How long more of a request that is under way has to wait, in seconds."""
         return max(0.0, self._spent_until - now - self.burst_seconds)
 
     def begin(self, now: float) -> None:
         self.under_way += 1
-        self._spent_until = max(self._spent_until, now) + 1 / self.rate
+        self._spend(now, 1)
+
+    def read(self, now: float, seconds: float) -> None:
+        """Reading what has come took this thread so long."""
+        self._spend(now, _READING * seconds / REQUEST_SECONDS)
+
+    def _spend(self, now: float, requests: float) -> None:
+        self._spent_until = max(self._spent_until, now) + requests / self.rate
 
     def end(self) -> None:
         self.under_way -= 1

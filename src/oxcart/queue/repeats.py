@@ -15,6 +15,7 @@ from oxcart.queue.cron import next_time, read_cron
 from oxcart.queue.wall_clock import zone_named
 
 _LEGACY_PARTS = 5
+_LAST_MS = 8_640_000_000_000_000  # of Node's Date, either way
 _DATE_ALONE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -56,6 +57,17 @@ class Repeat:
         """Raises InvalidInput with one sentence for the first mistake."""
         if (self.cron is None) == (self.every_seconds is None):
             raise InvalidInput(tr('{doing}: give either cron="*/5 * * * *" or every_seconds=300.', doing=doing))
+        for field in ("every_seconds", "start_ms", "end_ms", "offset_ms"):
+            value = getattr(self, field)
+            if value is not None and not -_LAST_MS <= value <= _LAST_MS:
+                raise InvalidInput(
+                    tr(
+                        "{doing}: {field}={value} is no time that a calendar has. Give a smaller number.",
+                        doing=doing,
+                        field=field,
+                        value=value,
+                    )
+                )
         if self.every_ms is not None and self.every_ms < 1:
             raise InvalidInput(
                 tr(

@@ -23,6 +23,8 @@ _OWN_FRAMES = str(Path(__file__).parent)
 """Ours around a handler: they say nothing of what went wrong in it."""
 
 _MOST_MEMBERS = 5
+_DEEPEST_TOLD = 2
+"""Groups may hold groups, and the same one many times: forty levels of five are more than anybody can count."""
 _MOST_LINKED = 50
 """Errors that hang together as causes and groups: a thousand of them would take the loop's time to print."""
 
@@ -47,8 +49,10 @@ def type_name(value: object) -> str:
     return plain_text(_name_of(type(value)), 200)
 
 
-def message_of(error: BaseException) -> str:
-    """What BullMQ has as failedReason: the error's message, or its type for one without."""
+def message_of(error: BaseException, *, depth: int = 0) -> str:
+    """What BullMQ has as failedReason: the error's message, or its type for one without. `depth` counts the groups
+    around it.
+    """
     try:
         message = plain_text(str(error), LONGEST_REASON)
     except BaseException as raised:  # noqa: BLE001 - the border around user code
@@ -57,15 +61,15 @@ def message_of(error: BaseException) -> str:
         return f"The handler called for the process to end ({type_name(error)}: {message})."
     if issubclass(type(error), KeyError):  # its message is the key alone
         return f"{type_name(error)}: {message}"
-    return (message or type_name(error)) + _members_told(error)
+    return (message or type_name(error)) + _members_told(error, depth)
 
 
-def _members_told(error: BaseException) -> str:
+def _members_told(error: BaseException, depth: int) -> str:
     """What is in a group, whose own message only counts: a few, and each once."""
-    if not issubclass(type(error), BaseExceptionGroup):
+    if not issubclass(type(error), BaseExceptionGroup) or depth >= _DEEPEST_TOLD:
         return ""
     members = list(_members_of(error))
-    told = [f"{type_name(one)}: {message_of(one)}" for one in members[:_MOST_MEMBERS]]
+    told = [f"{type_name(one)}: {message_of(one, depth=depth + 1)}" for one in members[:_MOST_MEMBERS]]
     more = [f"and {len(members) - _MOST_MEMBERS} more"] if len(members) > _MOST_MEMBERS else []
     return plain_text(": " + "; ".join([*dict.fromkeys(told), *more]), LONGEST_REASON)
 
@@ -119,16 +123,18 @@ def _frames_of(error: BaseException) -> Sequence[tuple[str, int, str]]:
 
 
 def _is_bounded(error: BaseException) -> bool:
+    """As Python prints: a cause that was printed is not printed again, the member of a group is, with its members."""
     seen: set[int] = set()
+    printed = 0
     ahead: list[Any] = [error]
     while ahead:
         one = ahead.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if len(seen) > _MOST_LINKED:
+        printed += 1
+        if printed > _MOST_LINKED:
             return False
-        ahead += (_cause_of(one), _context_of(one))
+        seen.add(id(one))
+        links = (_cause_of(one), _context_of(one))
+        ahead += [link for link in links if link is not None and id(link) not in seen]
         if issubclass(type(one), BaseExceptionGroup):
             ahead += _members_of(one)
     return True

@@ -207,13 +207,17 @@ def _drive(
 
 
 _FUTURES = frozenset({asyncio.Future, asyncio.Task})
+_loop_of: Callable[[Any], Any] = asyncio.futures._get_loop  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _try_out(awaited: Any) -> None:
-    """Raises TypeError for what no task can wait for, and whatever the object raises when it is asked."""
-    if getattr(awaited, "_asyncio_future_blocking", None) is None:
+    """Do with it all that a task does. Raises TypeError for what no task can wait for, and what the object raises."""
+    is_blocking = getattr(awaited, "_asyncio_future_blocking", None)
+    if is_blocking is None:
         raise TypeError("What was awaited yields something that is no future.")
-    awaited.add_done_callback(_called_back)
+    _loop_of(awaited)
+    awaited._asyncio_future_blocking = is_blocking  # noqa: SLF001 - as a task does
+    awaited.add_done_callback(_called_back, context=contextvars.copy_context())
 
 
 def _called_back(_awaited: Any) -> None:
