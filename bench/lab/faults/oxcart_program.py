@@ -1,0 +1,43 @@
+"""Oxcart as its users run it: `oxcart run lab.faults.oxcart_program:app`; and as a producer: `python -m … add`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from typing import Any
+
+from lab.faults.ledger import note
+from lab.faults.producing import produce
+
+from oxcart import Job, Oxcart, Queue
+
+app = Oxcart()
+
+
+@app.job("work")
+async def work(job: Job[Any]) -> int:
+    number = int(job.data["n"])
+    note("start", number, job.id, job.attempts_made)
+    if job.data.get("how") == "crash" and job.attempts_made == 0:
+        os._exit(9)
+    if job.data.get("how") == "block":
+        time.sleep(job.data["ms"] / 1000)  # the fault itself
+    else:
+        await asyncio.sleep(job.data["ms"] / 1000)
+    note("end", number, job.id, job.attempts_made)
+    return number
+
+
+async def _add() -> None:
+    async with Queue("faults", os.environ["REDIS_URL"]) as queue:
+
+        async def add(data: dict[str, Any]) -> str:
+            return (await queue.add("work", data, keep_failed=True)).id
+
+        await produce(add)
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["add"]:
+    asyncio.run(_add())
