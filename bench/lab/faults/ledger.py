@@ -86,21 +86,20 @@ def next_start(records: Iterable[Record], after: float) -> float | None:
     return next((record.at - after for record in records if record.what == "start" and record.at > after), None)
 
 
-def started_again(records: Collection[Record], began: float) -> list[float | None]:
-    """Of each job that ran at `began` and did not come to its end in that process: the seconds until it ran again."""
+def started_again(records: Collection[Record], began: float, process: int | None = None) -> list[float | None]:
+    """Of each job that ran at `began` (in that process), and did not come to its end there: the seconds until it ran
+    again. Of one that did, only if it was run again nevertheless.
+    """
     running: dict[int, Record] = {}
     for record in records:
-        if record.at > began:
-            break
-        if record.what == "start":
+        if record.at <= began and record.what == "start" and process in {None, record.process}:
             running[record.number] = record
-        elif record.what == "end":
+        elif record.at <= began and record.what == "end":
             running.pop(record.number, None)
     ended = {(record.number, record.process) for record in records if record.what == "end"}
     found: list[float | None] = []
     for number, first in running.items():
-        later = (r.at for r in records if r.what == "start" and r.number == number and r.at > began)
-        again = next(later, None)
+        again = next((r.at for r in records if r.what == "start" and r.number == number and r.at > began), None)
         if again is not None or (number, first.process) not in ended:
             found.append(None if again is None else again - began)
     return found

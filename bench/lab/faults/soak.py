@@ -152,7 +152,9 @@ def unfinished(client: Any) -> set[str]:
     for state in ("wait", "active", "paused", "delayed", "prioritized", "waiting-children"):
         key = f"bull:faults:{state}"
         kind = client.type(key)
-        found |= set(client.lrange(key, 0, -1) if kind == "list" else client.zrange(key, 0, -1) if kind == "zset" else ())
+        found |= set(
+            client.lrange(key, 0, -1) if kind == "list" else client.zrange(key, 0, -1) if kind == "zset" else ()
+        )
     return found
 
 
