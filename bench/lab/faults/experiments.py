@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from oxcart.protocol.scripts import ours
-
 from lab.faults.stage import IDLE, LONG, Experiment, Stage
+from oxcart.protocol.scripts import ours
 
 _OURS, _WAIT_KEY = ours("exchange").sha.encode(), b"bull:faults:wait"
 _NOTHING_FINISHED = 2  # empty arrays in an exchange of Oxcart's: of verdicts and of policies
@@ -84,8 +83,9 @@ def _lose(match: Callable[[bytes], bool], where: str, stage: Stage, _number: int
 
 
 def _crash_server(fsync: str, stage: Stage, _number: int) -> None:
-    """kill -9 alone loses nothing that the kernel has; with everysec the last second is taken off the file, as when
-    the machine goes down."""
+    """Kill -9 alone loses nothing that the kernel has; with everysec the last second is taken off the file, as when
+    the machine goes down.
+    """
     with stage.server.client() as client:
         client.config_set("appendfsync", fsync)
     file = max((stage.server.folder / "appendonlydir").glob("*.incr.aof"))
@@ -196,7 +196,7 @@ def _cut_off(stage: Stage, _number: int) -> int:
     return stage.workers[0].pid
 
 
-def _wait(stage: Stage, _number: int) -> None:
+def _wait(_stage: Stage, _number: int) -> None:
     time.sleep(20)
 
 

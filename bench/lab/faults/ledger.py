@@ -5,6 +5,7 @@ A line: seconds since the epoch, what (`added`, `start`, `end`), the job's numbe
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter, defaultdict
@@ -106,5 +107,5 @@ def started_again(records: Collection[Record], began: float, process: int | None
 
 
 def percentile(values: list[float], share: float) -> float | None:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
+    """The smallest value that so large a share of them does not exceed; of few values the 99th is the largest."""
+    return sorted(values)[max(0, math.ceil(len(values) * share) - 1)] if values else None

@@ -10,7 +10,6 @@ from typing import Any
 
 from lab.faults.ledger import note
 from lab.faults.producing import produce
-
 from oxcart import Job, Oxcart, Queue
 
 app = Oxcart()

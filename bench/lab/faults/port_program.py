@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from bullmq import Queue, Worker
+
 from lab.faults.ledger import note
 from lab.faults.producing import produce
 
@@ -19,7 +20,7 @@ async def work(job: Any, _token: str) -> int:
     number = job.data["n"]
     note("start", number, job.id, job.attemptsMade)
     if job.data.get("how") == "block":
-        time.sleep(job.data["ms"] / 1000)  # noqa: ASYNC251 - the fault itself
+        time.sleep(job.data["ms"] / 1000)
     else:
         await asyncio.sleep(job.data["ms"] / 1000)
     note("end", number, job.id, job.attemptsMade)

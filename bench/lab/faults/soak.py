@@ -5,7 +5,6 @@ The first Oxcart process is left alone: its memory and sockets are those of a lo
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Where does an experiment take place? A server, workers behind a breakable connection each, a producer behind its own."""
+"""Where does an experiment take place? A server; workers and a producer, each behind a connection that can break."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Experiment:
-    """`fault(stage, round)` breaks something and mends it, `rounds` times, `pause_seconds` apart; it returns the process
-    that it hit, if it was one. Recovery is taken from the mending to the next job's start, or with `again` from the
+    """`fault(stage, round)` breaks something and mends it, `rounds` times, `pause_seconds` apart; it returns the hit
+    process, if it was one. Recovery: the time from the mending to the next job's start, or with `again` from the
     breaking until each job that was interrupted runs again.
     """
 
@@ -121,12 +121,12 @@ class Experiment:
     again: bool = False
 
 
-def run(experiment: Experiment, system: str, settle_seconds: float = SETTLE_SECONDS) -> dict[str, Any]:
-    """One experiment on one system; the verdict of ledger.py, and recovery in seconds."""
+def run(experiment: Experiment, system: str, settle_seconds: float, rounds: int | None = None) -> dict[str, Any]:
+    """One experiment on one system, with no more than `rounds`; the verdict of ledger.py, and recovery in seconds."""
     with Stage(system, experiment.load, experiment.workers, experiment.settings) as stage:
         stage.wait_until_working()
         times: list[tuple[float, float, int | None]] = []
-        for number in range(experiment.rounds):
+        for number in range(min(experiment.rounds, rounds or experiment.rounds)):
             time.sleep(experiment.pause_seconds)
             began = time.time()
             hit = experiment.fault(stage, number)
