@@ -197,13 +197,25 @@ def _cut_off(stage: Stage, _number: int) -> int:
 
 
 def _wait(_stage: Stage, _number: int) -> None:
+    """The fault is in the jobs."""
     time.sleep(20)
+
+
+def _replace_the_dead(stage: Stage, _number: int) -> None:
+    """The fault is in the jobs; a platform starts again what has ended."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        for place, worker in enumerate(stage.workers):
+            if worker.has_ended():
+                stage.replace(place)
+        time.sleep(0.2)
 
 
 _AGAIN = {"workers": 2, "again": True, "load": LONG}
 _BLOCKING = {"burst": 40, "per_second": 10, "ms": 150, "long_every": 60, "long_ms": 8000, "how": "block"}
-_LONGER = {**LONG, "long_ms": 7000}
-_SHORT = {"burst": 400, "per_second": 60, "ms": 20, "long_every": 0, "long_ms": 0}
+_HOLDING, _CRASHING = {**_BLOCKING, "how": "hold"}, {**_BLOCKING, "how": "crash", "per_second": 1}
+_LONGER = {"burst": 40, "per_second": 8, "ms": 150, "long_every": 20, "long_ms": 7000}
+_SHORT = {"burst": 300, "per_second": 100, "ms": 100, "long_every": 0, "long_ms": 0}
 EXPERIMENTS = (
     Experiment(1, "kill -9 of one of two workers, replaced at once", _kill_worker, 3, 12, **_AGAIN),
     Experiment(3, "SIGSTOP of one of two workers for 14 s", partial(_stop_worker, 14), 1, **_AGAIN),
@@ -217,6 +229,17 @@ EXPERIMENTS = (
     Experiment(16, "the server stands still for 3 s, then for 8 s", _freeze_server, 2, load=LONG),
     Experiment(19, "SCRIPT FLUSH", _flush_scripts, 5, 1),
     Experiment(23, "handlers block the event loop for 8 s, two workers", _wait, 1, 0, 2, _BLOCKING, again=True),
+    Experiment(24, "handlers hold the GIL for 8 s, two workers", _wait, 1, 0, 2, _HOLDING, again=True),
+    Experiment(
+        25,
+        "one or two jobs kill their process each time, two workers",
+        _replace_the_dead,
+        1,
+        0,
+        2,
+        _CRASHING,
+        again=True,
+    ),
     Experiment(28, "SIGTERM, kill -9 after 4 s, replaced", _end_worker, 3, 6, load=_LONGER, again=True),
     Experiment(38, "one of two workers is cut off without a word for 14 s", _cut_off, 1, **_AGAIN),
     Experiment(11, "LOADING, READONLY, NOAUTH, BUSY, 4 s each", partial(_refuse, _REFUSALS)),

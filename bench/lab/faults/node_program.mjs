@@ -16,7 +16,8 @@ function note(what, number, id, attempt = 0) {
 
 async function run(job) {
   note("start", job.data.n, job.id, job.attemptsMade);
-  if (job.data.how === "block") {
+  if (job.data.how === "crash") process.exit(9);
+  if (["block", "hold"].includes(job.data.how)) {
     const until = Date.now() + job.data.ms;
     while (Date.now() < until);
   } else await sleep(job.data.ms);

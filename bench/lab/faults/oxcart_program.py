@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from typing import Any
 
-from lab.faults.ledger import note
+from lab.faults.handling import handle
 from lab.faults.producing import produce
 from oxcart import Job, Oxcart, Queue
 
@@ -17,14 +16,7 @@ app = Oxcart()
 
 @app.job("work")
 async def work(job: Job[Any]) -> int:
-    number = int(job.data["n"])
-    note("start", number, job.id, job.attempts_made)
-    if job.data.get("how") == "block":
-        time.sleep(job.data["ms"] / 1000)  # the fault itself
-    else:
-        await asyncio.sleep(job.data["ms"] / 1000)
-    note("end", number, job.id, job.attempts_made)
-    return number
+    return await handle(job.data, job.id, job.attempts_made)
 
 
 async def _add() -> None:

@@ -7,24 +7,16 @@ import json
 import os
 import signal
 import sys
-import time
 from typing import Any
 
 from bullmq import Queue, Worker
 
-from lab.faults.ledger import note
+from lab.faults.handling import handle
 from lab.faults.producing import produce
 
 
 async def work(job: Any, _token: str) -> int:
-    number = job.data["n"]
-    note("start", number, job.id, job.attemptsMade)
-    if job.data.get("how") == "block":
-        time.sleep(job.data["ms"] / 1000)
-    else:
-        await asyncio.sleep(job.data["ms"] / 1000)
-    note("end", number, job.id, job.attemptsMade)
-    return int(number)
+    return await handle(job.data, job.id, job.attemptsMade)
 
 
 async def _work() -> None:
