@@ -150,6 +150,14 @@ def _far_away(stage: Stage, number: int) -> None:
         proxy.delay_ms = 0
 
 
+def _narrow(stage: Stage, _number: int) -> None:
+    for proxy in stage.proxies:
+        proxy.up_bytes_per_second = 64 * 1024
+    time.sleep(15)
+    for proxy in stage.proxies:
+        proxy.up_bytes_per_second = None
+
+
 def _freeze_server(stage: Stage, number: int) -> None:
     stage.server.freeze()
     time.sleep((3, 8)[number % 2])
@@ -215,6 +223,7 @@ _AGAIN = {"workers": 2, "again": True, "load": LONG}
 _BLOCKING = {"burst": 40, "per_second": 10, "ms": 150, "long_every": 60, "long_ms": 8000, "how": "block"}
 _HOLDING, _CRASHING = {**_BLOCKING, "how": "hold"}, {**_BLOCKING, "how": "crash", "per_second": 1}
 _LONGER = {"burst": 40, "per_second": 8, "ms": 150, "long_every": 20, "long_ms": 7000}
+_LARGE = {"burst": 5, "per_second": 3, "ms": 150, "long_every": 8, "long_ms": 3000, "result_kb": 50}
 _SHORT = {"burst": 300, "per_second": 100, "ms": 100, "long_every": 0, "long_ms": 0}
 EXPERIMENTS = (
     Experiment(1, "kill -9 of one of two workers, replaced at once", _kill_worker, 3, 12, **_AGAIN),
@@ -226,6 +235,7 @@ EXPERIMENTS = (
     Experiment(9, "the server crashes, appendfsync always", partial(_crash_server, "always"), 3),
     Experiment(13, "open connections fall silent, new ones work", _half_open, 2, 10, load=IDLE),
     Experiment(14, "a round trip of 300 ms, then of 1.5 s, for 8 s each", _far_away, 2, load=LONG),
+    Experiment(15, "64 KB a second to the server for 15 s, results of 50 KB", _narrow, 1, load=_LARGE),
     Experiment(16, "the server stands still for 3 s, then for 8 s", _freeze_server, 2, load=LONG),
     Experiment(19, "SCRIPT FLUSH", _flush_scripts, 5, 1),
     Experiment(23, "handlers block the event loop for 8 s, two workers", _wait, 1, 0, 2, _BLOCKING, again=True),

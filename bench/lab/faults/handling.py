@@ -11,7 +11,7 @@ from typing import Any
 from lab.faults.ledger import note
 
 
-async def handle(data: dict[str, Any], job_id: str, attempt: int) -> int:
+async def handle(data: dict[str, Any], job_id: str, attempt: int) -> Any:
     """`how`: "block" the event loop, "hold" the GIL in a call into C, "crash" the process; else sleep as one should."""
     number, seconds = int(data["n"]), data["ms"] / 1000
     note("start", number, job_id, attempt)
@@ -25,4 +25,4 @@ async def handle(data: dict[str, Any], job_id: str, attempt: int) -> int:
         case _:
             await asyncio.sleep(seconds)
     note("end", number, job_id, attempt)
-    return number
+    return "x" * (1024 * data.get("result_kb", 0)) or number

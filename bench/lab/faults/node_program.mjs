@@ -22,7 +22,7 @@ async function run(job) {
     while (Date.now() < until);
   } else await sleep(job.data.ms);
   note("end", job.data.n, job.id, job.attemptsMade);
-  return job.data.n;
+  return "x".repeat(1024 * (job.data.result_kb ?? 0)) || job.data.n;
 }
 
 function work() {
@@ -41,6 +41,7 @@ async function add() {
     await sleep(Math.max(0, due - (performance.now() - began)));
     const isLong = load.long_every && number % load.long_every === 0;
     const data = { n: process.pid * 100_000 + number, ms: isLong ? load.long_ms : load.ms };
+    if (load.result_kb) data.result_kb = load.result_kb;
     if (load.how && isLong) data.how = load.how;
     try {
       const { id } = await queue.add("work", data);

@@ -15,7 +15,7 @@ app = Oxcart()
 
 
 @app.job("work")
-async def work(job: Job[Any]) -> int:
+async def work(job: Job[Any]) -> Any:
     return await handle(job.data, job.id, job.attempts_made)
 
 

@@ -15,7 +15,7 @@ from lab.faults.handling import handle
 from lab.faults.producing import produce
 
 
-async def work(job: Any, _token: str) -> int:
+async def work(job: Any, _token: str) -> Any:
     return await handle(job.data, job.id, job.attemptsMade)
 
 

@@ -19,7 +19,11 @@ from lab.faults.ledger import note
 def job(load: dict[str, Any], number: int) -> dict[str, Any]:
     """The number comes from the process: two producers of one experiment add different jobs."""
     is_long = load["long_every"] and number % load["long_every"] == 0
-    data = {"n": os.getpid() * 100_000 + number, "ms": load["long_ms"] if is_long else load["ms"]}
+    data = {
+        "result_kb": load.get("result_kb", 0),
+        "n": os.getpid() * 100_000 + number,
+        "ms": load["long_ms"] if is_long else load["ms"],
+    }
     return data | ({"how": load["how"]} if load.get("how") and is_long else {})
 
 
