@@ -147,14 +147,13 @@ def _wait_for_quiet(server: PrivateServer) -> set[str]:
 
 
 def unfinished(client: Any) -> set[str]:
-    found: set[str] = set()
-    for state in ("wait", "active", "paused", "delayed", "prioritized", "waiting-children"):
-        key = f"bull:faults:{state}"
-        kind = client.type(key)
-        found |= set(
-            client.lrange(key, 0, -1) if kind == "list" else client.zrange(key, 0, -1) if kind == "zset" else ()
-        )
-    return found
+    """The ids in no final state, at one moment: between two, a job could go from one of the lists to the next."""
+    with client.pipeline(transaction=True) as together:
+        for state in ("wait", "active", "paused"):
+            together.lrange(f"bull:faults:{state}", 0, -1)
+        for state in ("delayed", "prioritized", "waiting-children"):
+            together.zrange(f"bull:faults:{state}", 0, -1)
+        return {job_id for found in together.execute() for job_id in found}
 
 
 def _kind(key: str) -> str:

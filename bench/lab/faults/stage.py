@@ -133,13 +133,14 @@ def run(experiment: Experiment, system: str, settle_seconds: float, rounds: int 
             times.append((began, time.time(), hit))
         time.sleep(experiment.pause_seconds)
         stage.settle(settle_seconds)
+        failed, present = stage.states()  # first: what ends after this is in the records
         records = stage.records()
         seconds: list[float | None] = []
         for began, ended, hit in times:
             seconds += started_again(records, began, hit) if experiment.again else [next_start(records, ended)]
-        known = [value for value in seconds if value is not None]
+        known = [round(value, 3) for value in seconds if value is not None]
         return {
-            **asdict(judge(records, *stage.states())),
+            **asdict(judge(records, failed, present)),
             "recovery_p50": percentile(known, 0.5),
             "recovery_p99": percentile(known, 0.99),
             "recoveries": len(known),
