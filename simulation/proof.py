@@ -74,8 +74,8 @@ _TOLD = {
     "lost": "lost",
     "stuck": "stuck",
     "failed_though_done": "failed though done",
-    "again": "executions again",
-    "twice": "jobs done twice",
+    "again": "executions beyond one a job",
+    "twice": "done twice",
 }
 
 SYSTEMS = {"oxcart": "Oxcart", "node6": "BullMQ for Node", "bullmq": "bullmq for Python"}
@@ -249,6 +249,7 @@ def _soak(soak: dict[str, Any] | None) -> list[str]:
         "",
         f"- {counts}. Done by {executed}.",
         *(_life(life) for life in soak["lives"] if life["mib_per_hour"] is not None),
+        "- The other processes lived two minutes each. Half an hour does not tell growth from warming up.",
         f"- In the end {soak['sockets_left']} connections and these keys: {keys}.",
         f"- Load average {soak['load']:.1f}, on two shared cores.",
         "",
