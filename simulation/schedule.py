@@ -77,24 +77,29 @@ def make(seed: int) -> Schedule:
 
 
 # ------------------------------------------------------------------------------------------------ users
+_RUNS = (0, 0, 0, 0.01, 0.2, 1.0, 1.0, 4.0, 20.0)
+_QUICK_RUNS = (0, 0, 0, 0.01)  # so quick that jobs are claimed ahead
+
+
 def _add_users(schedule: Schedule, random: Random) -> None:
     number = 0
     foreign = random.random() < 0.25
+    runs = random.choice((_RUNS, _RUNS, _QUICK_RUNS))
     for _ in range(random.choice((2, 4, 8))):
         at, queue = round(random.uniform(0, SECONDS), 3), random.choice(schedule.queues)
-        for _ in range(random.choice((1, 3, 10, 20))):
+        for _ in range(random.choice((1, 3, 10, 20, 40) if runs is _QUICK_RUNS else (1, 3, 10, 20))):
             number += 1
             at = round(at + random.choice((0, 0, 0.001, 0.01, 0.03, 0.3)), 3)
-            schedule.steps.append(_add(random, at, queue, number, foreign=foreign))
+            schedule.steps.append(_add(random, at, queue, number, runs, foreign=foreign))
     for _ in range(random.choice((0, 1, 3))):
         schedule.steps.append(_other_use(random, schedule.queues))
 
 
-def _add(random: Random, at: float, queue: str, number: int, *, foreign: bool) -> Step:
+def _add(random: Random, at: float, queue: str, number: int, runs: tuple[float, ...], *, foreign: bool) -> Step:
     step: Step = {"at": at, "do": "add", "queue": queue, "n": number, "name": random.choice(("a", "a", "a", "b"))}
     if foreign and random.random() < 0.3:
         step["name"] = "x"
-    step["run"] = random.choice((0, 0, 0, 0.01, 0.2, 1.0, 1.0, 4.0, 20.0))
+    step["run"] = random.choice(runs)
     options: dict[str, Any] = {}
     draw = random.random()
     if draw < 0.1:

@@ -17,7 +17,10 @@ from support.valkey import (
 )
 from support.waiting import wait_until
 
+from oxcart.connection.failures import classify
+
 BOTH_LOOPS = True
+RESET = classify(ConnectionResetError(104, "Connection reset by peer"))
 
 
 async def test_a_closed_server_refuses_requests(valkey: Valkey, connect: Connect) -> None:
@@ -132,6 +135,49 @@ async def test_a_new_attempt_starts_beside_one_that_hangs(proxy: FaultProxy, con
     await waiting
     assert proxy.connections_accepted == 2
     await wait_until(lambda: proxy.connections_open == 0, describe="both attempts are closed")
+
+
+async def test_a_link_that_hangs_while_it_opens_is_not_left_alone(
+    proxy: FaultProxy, connect: Connect, events: Events
+) -> None:
+    """Its socket was closed while idle, so nobody was told. In a black hole a SYN is repeated ever more seldom."""
+    server = connect(proxy.port, connect_timeout_seconds=60.0)
+    await server.wait_until_ready()
+    link = server.link("test")
+    await link.open()
+    proxy.cut()
+    await wait_until(lambda: not link.is_open, describe="the link has seen it")
+    proxy.blackhole = True
+    accepted = proxy.connections_accepted
+    waiting = asyncio.create_task(link.request("PING"))
+    await wait_until(lambda: proxy.connections_accepted == accepted + 2, describe="the server tries beside the link")
+
+    proxy.blackhole = False
+
+    assert (await unavailable(waiting)).failure.code == "CLOSED"
+    assert await link.request("PING") == b"PONG"
+    assert events.told() == ["ready"]
+
+
+async def test_a_socket_that_has_spoken_since_an_outage_tells_of_the_next_one(
+    proxy: FaultProxy, connect: Connect, events: Events
+) -> None:
+    """What a socket from before an outage says after it is old news only if the socket has been silent since."""
+    server = connect(proxy.port)
+    await server.wait_until_ready()
+    link = server.link("test")
+    await link.open()
+    server.report(RESET)
+    await wait_until(lambda: events.told() == ["ready", f"lost {RESET.code}", "ready"], describe="it was found again")
+    assert await link.request("PING") == b"PONG"
+    waiting = asyncio.create_task(link.request("BLPOP", "list", 30))
+    await asyncio.sleep(0)
+
+    proxy.reset()
+
+    await unavailable(waiting)
+    await server.wait_until_ready()
+    assert [text.split()[0] for text in events.told()[3:]] == ["lost", "ready"]
 
 
 async def test_a_replica_is_not_ready_and_closes_every_link(valkey: Valkey, connect: Connect, events: Events) -> None:

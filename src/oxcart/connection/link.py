@@ -13,6 +13,7 @@ from oxcart.clock import ServerClock
 from oxcart.connection.connect import Ask, RespConnection
 from oxcart.connection.failures import classify
 from oxcart.connection.greeting import Command, describe
+from oxcart.connection.recovery import BESIDE_AFTER_SECONDS
 from oxcart.connection.resp import useless_socket
 from oxcart.errors import Failure, Kind, ServerRefused, Unavailable
 
@@ -173,7 +174,10 @@ class Link:
     def _start_opening(self) -> None:
         self._opening_since = clock.monotonic()
         self._opening = self._server.start(self._open(), f"redis:link:{self.role}")
-        self._opening.add_done_callback(self._opening_ended)
+        # When the network is back, the next SYN of an attempt that hangs may be far away. The server's own attempts are
+        # renewed every few seconds, and end this one when they get through.
+        hangs = asyncio.get_running_loop().call_later(BESIDE_AFTER_SECONDS, self._server.try_beside)
+        self._opening.add_done_callback(lambda _: hangs.cancel())
 
     async def _open(self) -> None:
         try:
@@ -235,7 +239,8 @@ class Link:
         self._connection = None
         self._refuse(unanswered, failure, error)
         if unanswered or error is None:
-            self._server.socket_failed(failure, connection.opened_at)
+            has_spoken = connection.bytes_received != self._heard_before
+            self._server.socket_failed(failure, connection.opened_at, has_spoken=has_spoken)
         if self._waiting and self._opening is None:
             self._start_opening()
 

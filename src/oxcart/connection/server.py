@@ -165,14 +165,21 @@ class Server:
         task.add_done_callback(self._opening.discard)
         return task
 
-    def socket_failed(self, failure: Failure, opened_at: float) -> None:
-        """As report(), but what a socket from before the last outage says shortly after it is old news."""
+    def socket_failed(self, failure: Failure, opened_at: float, *, has_spoken: bool) -> None:
+        """As report(), but of a socket from before the last outage that says this shortly after it, and has not
+        spoken since the outage began, it is old news.
+        """
         if failure is CLOSED:
             return
-        was_opened_before = self._lost_before > opened_at
+        is_silent = self._lost_before > opened_at and not has_spoken
         is_recent = clock.monotonic() - self._ready_at < _OLD_NEWS_SECONDS
-        if not (self.connected and was_opened_before and is_recent) or closes_connection(failure):
+        if not (self.connected and is_silent and is_recent) or closes_connection(failure):
             self.report(failure)
+
+    def try_beside(self) -> None:
+        """A link's attempt to connect hangs. Nothing is lost yet, and nothing is said until an attempt has failed."""
+        if self.connected and not self.is_closed:
+            self._recover()
 
     def learn_time(self, reply: Any, round_trip_seconds: float) -> None:
         """The answer to TIME; one that is none, of a user who may not ask, changes nothing."""
@@ -209,10 +216,13 @@ class Server:
             failures_before=self._failures,
             kind_before=self.failure.kind if self.failure is not None else None,
         )
+        for link in tuple(self._links):
+            link.give_up_hanging_open()
+        if self.connected:
+            return  # these attempts were made beside a link's that hung
         lost_at, self._lost_at = self._lost_at, None
         self._ready_at = clock.monotonic()
         for link in tuple(self._links):
-            link.give_up_hanging_open()
             if self._lost_by is not None and self._lost_by.code in _SILENCE:
                 link.close_if_silent(self._lost_by)
         self.connected, self.failure, self._lost_by = True, None, None

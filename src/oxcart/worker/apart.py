@@ -116,7 +116,7 @@ class Apart:
             self._common.emit(SuspectsStarted(queue.name, ids, alone))
         for attempt in begun:
             self._intake.begin(queue, attempt)
-        self._intake.claims_settled(queue)
+        self._dispatch.tell()
         return begun
 
     def _open_door(self) -> None:

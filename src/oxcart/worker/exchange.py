@@ -68,6 +68,7 @@ class Exchanger:
         """One of the loops: two for all, one for large verdicts, which are in nobody's way on a link of their own."""
         loop = asyncio.get_running_loop()
         while True:
+            self._intake.give_back()
             step = next_work(loop.time())
             if isinstance(step, Rest):
                 await self._dispatch.rest(step.until)
@@ -198,8 +199,6 @@ class Exchanger:
             queue.last_job_at = answered_at
             self._intake.take(queue, reply.runs, sent.token, reply.now_ms, executed_ms)
         queue.active_elsewhere = reply.active > len(queue.held)
-        if work.room:
-            self._intake.claims_settled(queue)
 
     def _note_foreign(self, work: Work, reply: Reply, answered_at: float) -> None:
         """Of two that set out with the same cursor the first one counts; and none that set out before an outage."""

@@ -137,7 +137,7 @@ class Intake:
         attempts = [attempt for attempt in self._unconfirmed.pop(queue) if attempt.verdict is None]
         has_suspects = any(attempt.claim.shared.is_suspect for attempt in attempts)
         self._begin_all(queue, attempts, has_suspects=has_suspects)
-        self.claims_settled(queue)
+        self._dispatch.tell()
 
     def _begin_all(self, queue: ServedQueue, attempts: Sequence[Attempt], *, has_suspects: bool) -> None:
         """In their order, and behind those that wait for a slot already. Suspects go apart, and the others back."""
@@ -154,8 +154,6 @@ class Intake:
                 self.begin(queue, attempt)
             else:
                 self._buffer(queue, attempt)
-        if dispatch.holds_back:
-            self.claims_settled(queue)
 
     def _set_apart(self, queue: ServedQueue, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         dispatch = self._dispatch
@@ -165,7 +163,6 @@ class Intake:
         if dispatch.holds_back:
             for other in dispatch.queues:
                 self._hold_back(other)
-                self.claims_settled(other)
         return apart
 
     def begin(self, queue: ServedQueue, attempt: Attempt) -> None:
@@ -212,18 +209,19 @@ class Intake:
             return
         queue.prefetch_from = asyncio.get_running_loop().time() + PAUSE_SECONDS
         self._hold_back(queue)
-        self.claims_settled(queue)
+        self._dispatch.tell()
 
     def _hold_back(self, queue: ServedQueue) -> None:
         queue.giving_back += queue.buffer
         queue.buffer.clear()
 
-    def claims_settled(self, queue: ServedQueue) -> None:
-        """An answer to a claim was worked off. What is to go back goes when no other is on its way, or newer jobs would
-        come to lie before older ones.
+    def give_back(self) -> None:
+        """What may not begin goes back when no claim of its queue is on its way: newer jobs would come to lie before
+        older ones. Looked at before each exchange is planned, so that nothing depends on who set it aside, and when.
         """
-        if queue.giving_back and not sent(queue.phase).claims and not self._dispatch.stopping:
-            self._put_back_in_order(queue)
+        for queue in self._dispatch.queues:
+            if queue.giving_back and not sent(queue.phase).claims and not self._dispatch.stopping:
+                self._put_back_in_order(queue)
 
     def hold_back_all(self) -> None:
         """The worker stops: nothing that has not begun begins."""
@@ -271,7 +269,6 @@ class Intake:
         self._dispatch.close_for_limit(queue, queue.limited_here_until)
         queue.giving_back.append(attempt)
         self._hold_back(queue)
-        self.claims_settled(queue)
 
     # -------------------------------------------------------------------------------------------- starting
     def _start(self, queue: ServedQueue, attempt: Attempt) -> None:
