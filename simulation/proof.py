@@ -187,6 +187,7 @@ def _on_real_processes(faults: dict[str, Any]) -> list[str]:
         "Where Oxcart is not the best of them (recovery: by a second or more). What has lost its worker begins when",
         "all else in hand has ended, [apart](how-it-works.md#suspects): this keeps a job that kills its process from",
         "taking others along (25), and costs seconds in 1, 2, 3 and 38. A spent quota (22) is asked ever less often.",
+        "What 8 and 10 lose or repeat is what the server has forgotten: how much waited then is chance.",
         "",
         *(_worse(faults) or ["- nowhere"]),
         "",
