@@ -180,17 +180,31 @@ def _on_real_processes(faults: dict[str, Any]) -> list[str]:
         "",
         _machine(faults),
         "",
-        "| | what happens | | added | lost | stuck | failed though done | again | twice | recovery p50 / p99 |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-        *(rows or ["| | not measured | | | | | | | | |"]),
+        "| | what happens | | added | lost | stuck | failed though done | again | twice | recovery p50 / p99 (of) | load |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        *(rows or ["| | not measured | | | | | | | | | |"]),
         "",
-        "Where Oxcart is not the best of them (recovery: by a second or more). What has lost its worker begins when",
-        "all else in hand has ended, [apart](how-it-works.md#suspects): this keeps a job that kills its process from",
-        "taking others along (25), and costs seconds in 1, 2, 3 and 38. A spent quota (22) is asked ever less often.",
-        "What 8 and 10 lose or repeat is what the server has forgotten: how much waited then is chance.",
+        "The three ran side by side, so each was part of the load of the others. These are single runs of few faults",
+        "each: a difference of a second or of a few jobs may be chance.",
+        *_notes(faults),
+        "",
+        "Where Oxcart is not the best of them (recovery: by a second or more). Jobs that lost their worker begin",
+        "[apart](how-it-works.md#suspects), when all else in hand has ended. That may be what takes longer in 1, 2, 3 and",
+        "38; it was not measured without. A spent quota (22) is asked again after 5 to 60 s. What 8 and 10 lose or repeat",
+        "is what the server has forgotten: how much waited then is chance.",
         "",
         *(_worse(faults) or ["- nowhere"]),
         "",
+    ]
+
+
+def _notes(faults: dict[str, Any]) -> list[str]:
+    """What is to be known of a single run; a new one of it has none."""
+    return [
+        f"- {number}, {SYSTEMS[name]}: {run['note']}"
+        for number, measured in sorted(faults.items(), key=lambda item: int(item[0]))
+        for name, run in measured.items()
+        if name in SYSTEMS and "note" in run
     ]
 
 
@@ -228,11 +242,13 @@ def _machine(faults: dict[str, Any]) -> str:
 
 def _figures(run: dict[str, Any] | None) -> str:
     if run is None:
-        return "not measured | | | | | |"
+        return "not measured | | | | | | |"
     names = ("added", "lost", "stuck", "failed_though_done", "again", "twice")
-    recovery = [f"{run['recovery_p50']:.1f} / {run['recovery_p99']:.1f} s"] if run["recoveries"] else []
+    recovery = (
+        [f"{run['recovery_p50']:.1f} / {run['recovery_p99']:.1f} s ({run['recoveries']})"] if run["recoveries"] else []
+    )
     recovery += [f"{run['never']} never"] if run["never"] else []
-    return " | ".join([*(str(run[name]) for name in names), ", ".join(recovery)])
+    return " | ".join([*(str(run[name]) for name in names), ", ".join(recovery), f"{run['load']:.0f}"])
 
 
 def _soak(soak: dict[str, Any] | None) -> list[str]:
