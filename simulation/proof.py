@@ -180,7 +180,7 @@ def _on_real_processes(faults: dict[str, Any]) -> list[str]:
         "",
         _machine(faults),
         "",
-        "| | what happens | | added | lost | stuck | failed though done | again | twice | recovery p50 / p99 (of) | load |",
+        "| | what happens | | added | lost | stuck | failed though done | again | twice | recovery p50 / p99 (of) | load |",  # noqa: E501
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *(rows or ["| | not measured | | | | | | | | | |"]),
         "",
@@ -191,7 +191,8 @@ def _on_real_processes(faults: dict[str, Any]) -> list[str]:
         "",
         "Where Oxcart is not the best of them (recovery: by a second or more). Jobs that lost their worker",
         "begin [apart](how-it-works.md#suspects), when all else in hand has ended. That may be what takes longer in",
-        "1, 2, 3 and 38; it was not measured without. A spent quota (22) is asked again after 5 to 60 s. What 8 and 10 lose or repeat",
+        "1, 2, 3 and 38; it was not measured without. A",
+        "spent quota (22) is asked again after 5 to 60 s. What 8 and 10 lose or repeat",
         "is what the server has forgotten: how much waited then is chance.",
         "",
         *(_worse(faults) or ["- nowhere"]),
