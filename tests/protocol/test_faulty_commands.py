@@ -249,12 +249,16 @@ VERDICTS: dict[str, tuple[Arrange, Expected]] = {
 }
 
 
+@pytest.mark.parametrize("locks", ["held", "gone"])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("state", VERDICTS)
-def test_a_verdict_is_written_once(client: redis.Redis, queue_name: str, state: str, fault: Fault) -> None:
+def test_a_verdict_is_written_once(client: redis.Redis, queue_name: str, state: str, fault: Fault, locks: str) -> None:
+    """Also if its lock has ended when it is sent again, as the server was away meanwhile."""
     arrange, expected = VERDICTS[state]
 
     def check(world: World) -> None:
+        if locks == "gone":
+            world.server.delete(*[world.queue.keys.lock(item.job_id.decode()) for item in world.items])
         world.work_off()
         for job_id, (places, runs) in expected.items():
             found = world.places(job_id) + world.places(job_id, world.parents)

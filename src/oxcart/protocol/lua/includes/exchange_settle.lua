@@ -12,6 +12,12 @@ local function forget(i)
   if locks[i] == verdicts[i].token then call('DEL', lock_keys[i]) end
 end
 
+-- Was an earlier try of this verdict, which has counted the attempt, cut off before its end? To leave `active` is the last
+-- that it does; a stalled check may have put the job back since.
+local function was_cut_off(id, finished_on)
+  return call('LPOS', active, id) or finished_on and (call('LPOS', wait, id) or call('LPOS', KEYS[8], id))
+end
+
 -- May this verdict be written? Decision 6: the lock is ours; or it is gone, `ats` and `processedOn` are still ours and
 -- nobody else holds the job (it is in `active`, or a stalled check put it back: taken out of there again).
 local function hold(i)
@@ -36,11 +42,12 @@ local function hold(i)
   local atm, processed_on = tonumber(facts[3]) or 0, tonumber(facts[2])
   if counts_attempt(verdict) then
     if atm == verdict.atm + 1 and processed_on == verdict.processed_on then
-      if facts[4] then forget(i) end
-      return 1
+      if not was_cut_off(id, facts[4]) then return 1 end
+      atm = verdict.atm
     end
-  elseif processed_on == verdict.processed_on + 1 then
-    return 1                                -- let go of before: see write_other()
+  elseif processed_on == verdict.processed_on + 1 then -- let go of before: see write_other()
+    if not was_cut_off(id) then return 1 end
+    processed_on = verdict.processed_on
   end
   if atm ~= verdict.atm or processed_on ~= verdict.processed_on then return -6 end
   flush()                                   -- what leaves `active` later may not be counted from its end any more
