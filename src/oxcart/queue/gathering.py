@@ -18,6 +18,7 @@ from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.connection.link import CLOSED
 from oxcart.errors import Failure, ServerRefused, Unavailable
+from oxcart.language import tr
 from oxcart.own_tasks import start_own_task
 from oxcart.queue.adding import CHUNK_BYTES, CHUNK_JOBS, NewJob
 from oxcart.queue.channel import GRACE_SECONDS, Channel
@@ -115,7 +116,7 @@ class Gathering:
     async def _deliver(self, group: Sequence[_Caller]) -> None:
         """One call, tried again as long as one of its callers has time."""
         channel = self._channel
-        doing = f"Adding {len(group)} jobs to queue {channel.keys.name}"
+        doing = tr("Adding {count} jobs to queue {queue}", count=len(group), queue=channel.keys.name)
         delivery = Delivery(
             channel, doing, [caller.job for caller in group], is_wanted=lambda at: not group[at].answered.done()
         )

@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 from oxcart import clock
 from oxcart.connection.failures import classify
 from oxcart.errors import AddFailed, OxcartError, ServerRefused, Unavailable
+from oxcart.language import tr
 from oxcart.protocol import codec
 from oxcart.protocol.keys import QueueKeys
 from oxcart.protocol.scripts import ScriptCall, ours, run_script
@@ -118,7 +119,7 @@ class Delivery:
 
 def adding(channel: Channel, job: NewJob) -> str:
     """The first part of what is said when it fails."""
-    return f'Adding "{job.name[:60]}" to queue {channel.keys.name}'
+    return tr('Adding "{name}" to queue {queue}', name=job.name[:60], queue=channel.keys.name)
 
 
 async def add_job(channel: Channel, job: NewJob, deadline_seconds: float) -> Stored:
@@ -140,7 +141,7 @@ async def add_jobs(channel: Channel, jobs: Sequence[NewJob], deadline_seconds: f
     Raises AddFailed, after the first round trip that did not get through.
     """
     stored: list[Stored] = []
-    doing = f"Adding {len(jobs)} jobs to queue {channel.keys.name}"
+    doing = tr("Adding {count} jobs to queue {queue}", count=len(jobs), queue=channel.keys.name)
     for start, chunk in _chunks(jobs):
         delivery = Delivery(channel, doing, chunk)
         try:
