@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 
 import click
 import pytest
+from support.commands import every_command
 
 from oxcart.cli.examples import EXAMPLES
 from oxcart.cli.filters import complete_name, complete_state
 from oxcart.cli.options import complete_queue
 from oxcart.cli.program import build_command
 
-
-def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from leaves(command, f"{path}{name} ")
-        else:
-            yield f"{path}{name}", command
-
-
-COMMANDS = dict(leaves(build_command()))
+COMMANDS = {
+    path.removeprefix("oxcart "): command
+    for path, command in every_command(build_command())
+    if not isinstance(command, click.Group)
+}
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support.commands import every_command
 from support.russian import is_russian
 
 from oxcart.cli import _usage_sentence
@@ -21,15 +22,6 @@ LEFT_BEHIND = re.compile(r"\b(Usage|Options|Commands|Example|default|required|Sh
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 # Help texts that are names and forms alone would need no Russian word; there is one.
 FORMS_ALONE = {"waiting, active, delayed, prioritized, waiting-children, completed, failed or paused."}
-
-
-def every_command(group: click.Group, path: str = "oxcart") -> Iterator[tuple[str, click.Command]]:
-    yield path, group
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from every_command(command, f"{path} {name}")
-        else:
-            yield f"{path} {name}", command
 
 
 PATHS = dict(every_command(build_command()))

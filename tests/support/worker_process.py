@@ -90,7 +90,7 @@ async def hangs_the_end(job: Job) -> None:
     note("started", job)
     (worker,) = (found for found in gc.get_objects() if type(found) is Worker)
     main: Any = worker._main
-    worker._stop = lambda _: asyncio.sleep(600)  # type: ignore[assignment,method-assign]
+    worker._stop = lambda _: asyncio.Event().wait()  # type: ignore[assignment,method-assign,return-value]
     main.cancel()
 
 

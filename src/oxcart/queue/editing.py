@@ -91,7 +91,7 @@ async def move(channel: Channel, target: Channel, job_id: str) -> str:
     if present is None:
         stored = await add_job(target, await _copy(channel, job, state, new_id), DEADLINE_SECONDS)
         if not stored.is_new:  # somebody has just added one
-            raise StateConflict(f"{doing}: that queue has a job of this id.")
+            raise StateConflict(tr("{doing}: that queue has another job of this id.", doing=doing))
     await maintenance.remove(channel, job_id, children=False)
     return new_id
 
